@@ -1,0 +1,69 @@
+//! What tells one event of a scope from another.
+
+/// The identity of an event within its scope: its id if that is a UUID, else
+/// the hash of its record, since fixtures and odd sources reuse ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identity {
+    /// The event's id is a UUID, which is taken at its word.
+    Uuid([u8; 16]),
+    /// It is not: the record speaks for itself.
+    Record([u8; 16]),
+}
+
+impl Identity {
+    /// The identity of the event with this id and hash of the record.
+    #[must_use]
+    pub fn of(id: &str, hash: &[u8; 16]) -> Self {
+        parse_uuid(id).map_or(Self::Record(*hash), Self::Uuid)
+    }
+}
+
+/// Whether `id` is a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12.
+#[must_use]
+pub fn is_uuid(id: &str) -> bool {
+    parse_uuid(id).is_some()
+}
+
+fn parse_uuid(id: &str) -> Option<[u8; 16]> {
+    let bytes = id.as_bytes();
+    if bytes.len() != 36 {
+        return None;
+    }
+    let mut value = 0_u128;
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        value = value << 4 | u128::from(char::from(*byte).to_digit(16)?);
+    }
+    Some(value.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uuids_are_taken_at_their_word() {
+        let hash = [7; 16];
+        let id = "0A1b2c3d-0000-4000-8000-00000000000f";
+        assert!(is_uuid(id));
+        assert_eq!(
+            Identity::of(id, &hash),
+            Identity::of(&id.to_lowercase(), &[9; 16])
+        );
+        for reused in [
+            "",
+            "...",
+            "1111",
+            "g2f3e4d5-c6b7-8901-2345-678901bcdefg",
+            "0a1b2c3d0-000-4000-8000-00000000000f",
+        ] {
+            assert!(!is_uuid(reused), "{reused}");
+            assert_eq!(Identity::of(reused, &hash), Identity::Record(hash));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! trailgate stands in front of AWS CloudTrail: any filter over Event history,
+//! one shared quota, and no request paid for twice.
+//!
+//! `ARCHITECTURE.md` has the map of the modules and who may know whom.
+
+pub mod cli;
+pub mod clock;
+pub mod event;
+pub mod proto;
+pub mod upstream;

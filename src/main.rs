@@ -1,0 +1,7 @@
+//! The `trailgate` binary. See `trailgate --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trailgate::cli::main()
+}

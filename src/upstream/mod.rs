@@ -1,0 +1,46 @@
+//! The port to CloudTrail: a trait, and what can go wrong behind it.
+
+mod error;
+
+use std::{future::Future, pin::Pin};
+
+pub use error::{Error, ErrorKind};
+
+use crate::event::{Attribute, Category, LookupEvent, Scope, TimeRange};
+
+/// The most events that one `LookupEvents` request returns (API reference,
+/// `MaxResults`). Every request asks for as many.
+pub const PAGE_EVENTS: usize = 50;
+
+/// One `LookupEvents` request, before it is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The kind of events.
+    pub category: Category,
+    /// The one attribute that may be asked by.
+    pub attribute: Option<Attribute>,
+    /// The stretch of time. On the wire both ends are inclusive, so the last
+    /// second asked for is `range.to - 1`. Not empty.
+    pub range: TimeRange,
+    /// `NextToken` of the page before; everything else must be as it was.
+    pub token: Option<String>,
+}
+
+/// One page of a `LookupEvents` answer, newest event first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The events: at most [`PAGE_EVENTS`]; may be fewer, or none, with a token.
+    pub events: Vec<LookupEvent>,
+    /// Asks for the next page; `None` is the end.
+    pub next_token: Option<String>,
+}
+
+/// What a [`CloudTrail`] answers with.
+pub type PageFuture<'a> = Pin<Box<dyn Future<Output = Result<Page, Error>> + Send + 'a>>;
+
+/// CloudTrail's Event history, as the gateway sees it: AWS, or a stand-in.
+pub trait CloudTrail: Send + Sync + 'static {
+    /// Sends one request, once: an implementation neither retries nor waits
+    /// for quota.
+    fn lookup_events<'a>(&'a self, scope: &'a Scope, request: &'a PageRequest) -> PageFuture<'a>;
+}
