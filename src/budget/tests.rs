@@ -1,0 +1,197 @@
+use proptest::prelude::*;
+use tokio::time::sleep;
+
+use super::*;
+
+/// AWS's meter, as the simulator has it: a token bucket in whole nanoseconds.
+struct Meter {
+    rate: u128,
+    nanos: u128,
+    at: Instant,
+}
+
+impl Meter {
+    const UNIT: u128 = 1_000_000_000_000;
+
+    fn new(rate_milli: u128) -> Self {
+        let depth = Self::depth(rate_milli);
+        Self {
+            rate: rate_milli,
+            nanos: depth,
+            at: Instant::now(),
+        }
+    }
+
+    fn depth(rate_milli: u128) -> u128 {
+        rate_milli.max(1000) * Self::UNIT / 1000
+    }
+
+    fn allows(&mut self) -> bool {
+        let now = Instant::now();
+        let passed = (now - self.at).as_nanos();
+        self.nanos = (self.nanos + passed * self.rate).min(Self::depth(self.rate));
+        self.at = now;
+        if self.nanos < Self::UNIT {
+            return false;
+        }
+        self.nanos -= Self::UNIT;
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_at_once_then_two_a_second() {
+    let budget = Budget::new(2.0);
+    let start = Instant::now();
+    let mut sent = Vec::new();
+    for _ in 0..6 {
+        drop(budget.buy(None).await.unwrap());
+        sent.push(start.elapsed().as_millis());
+    }
+    assert_eq!(sent[..2], [0, 0]);
+    for (i, at) in sent.iter().enumerate().skip(2) {
+        let exact = 500 * (i as u128 - 1);
+        assert!((exact..exact + 10).contains(at), "{sent:?}");
+    }
+    assert_eq!(budget.stats().bought, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_do_not_hold_the_meter_up() {
+    let budget = Budget::new(2.0);
+    let start = Instant::now();
+    let mut permits = Vec::new();
+    for _ in 0..12 {
+        permits.push(budget.buy(None).await.unwrap());
+    }
+    // the first pair counts one second after it was sent, then two a second
+    assert!(
+        start.elapsed() < Duration::from_millis(6_100),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        start.elapsed() >= Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
+    let budget = Arc::new(Budget::new(2.0));
+    for _ in 0..2 {
+        drop(budget.buy(None).await.unwrap());
+    }
+    let mut queue = Vec::new();
+    for _ in 0..4 {
+        let budget = Arc::clone(&budget);
+        queue.push(tokio::spawn(async move {
+            drop(budget.buy(None).await.unwrap())
+        }));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(budget.stats().waiting, 4);
+    let start = Instant::now();
+    let soon = Some(start + Duration::from_secs(1));
+    let Err(Error::TooLate { wait }) = budget.buy(soon).await else {
+        panic!("bought")
+    };
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(wait, Duration::from_millis(2_500));
+    let late = Some(start + Duration::from_secs(3));
+    assert!(budget.buy(late).await.is_ok());
+    assert!(
+        start.elapsed() <= wait + Duration::from_millis(10),
+        "{:?}",
+        start.elapsed()
+    );
+    for waiter in queue {
+        waiter.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_up_leaves_the_queue_and_buys_nothing() {
+    let budget = Arc::new(Budget::new(1.0));
+    drop(budget.buy(None).await.unwrap());
+    let quitter = tokio::spawn({
+        let budget = Arc::clone(&budget);
+        async move { drop(budget.buy(None).await) }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(budget.stats().waiting, 1);
+    quitter.abort();
+    assert!(quitter.await.is_err());
+    assert_eq!(
+        budget.stats(),
+        Stats {
+            bought: 1,
+            ..Stats::default()
+        }
+    );
+    let start = Instant::now();
+    drop(budget.buy(None).await.unwrap());
+    assert!(start.elapsed() < Duration::from_millis(1_010));
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_empties_the_meter_and_honours_the_hint() {
+    let budget = Budget::new(2.0);
+    budget.throttled(None);
+    assert_eq!(budget.estimated_wait(), Duration::from_millis(500));
+    budget.throttled(Some(Duration::from_secs(3)));
+    let start = Instant::now();
+    drop(budget.buy(None).await.unwrap());
+    assert_eq!(start.elapsed(), Duration::from_secs(3));
+    assert_eq!(budget.stats().throttled, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unmetered_never_waits() {
+    let budget = Budget::new(0.0);
+    let start = Instant::now();
+    for _ in 0..1000 {
+        drop(budget.buy(Some(start)).await.unwrap());
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the pace, the travel times and the moment at which AWS counts
+    /// within them, nothing that was bought is refused.
+    #[test]
+    fn never_ahead_of_the_meter_there(
+        rate_milli in 300_u32..8_000,
+        calls in prop::collection::vec((0_u64..500, 0_u64..1_500, 0_u64..3_000), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let budget = Arc::new(Budget::new(f64::from(rate_milli) / 1000.0));
+            let meter = Arc::new(Mutex::new(Meter::new(rate_milli.into())));
+            let mut tasks = Vec::new();
+            for (there, back, pause) in calls {
+                let (budget, meter) = (Arc::clone(&budget), Arc::clone(&meter));
+                tasks.push(tokio::spawn(async move {
+                    let permit = budget.buy(None).await.unwrap();
+                    sleep(Duration::from_millis(there)).await;
+                    assert!(meter.lock().unwrap().allows(), "refused");
+                    sleep(Duration::from_millis(back)).await;
+                    drop(permit);
+                }));
+                if pause > 2_000 {
+                    sleep(Duration::from_millis(pause - 2_000)).await;
+                }
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    }
+}
