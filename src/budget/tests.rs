@@ -87,7 +87,7 @@ async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
     for _ in 0..4 {
         let budget = Arc::clone(&budget);
         queue.push(tokio::spawn(async move {
-            drop(budget.buy(None).await.unwrap())
+            drop(budget.buy(None).await.unwrap());
         }));
     }
     tokio::task::yield_now().await;

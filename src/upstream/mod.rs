@@ -1,10 +1,14 @@
 //! The port to CloudTrail: a trait, and what can go wrong behind it.
 
+mod aws;
 mod error;
+mod retry;
 
 use std::{future::Future, pin::Pin};
 
+pub use aws::{Aws, Options as AwsOptions, Signing};
 pub use error::{Error, ErrorKind};
+pub use retry::{Allowance, FetchError, Retry, Upstream};
 
 use crate::event::{Attribute, Category, LookupEvent, Scope, TimeRange};
 

@@ -1,0 +1,354 @@
+//! The one place that sends requests: each attempt buys from its scope's
+//! budget, and what may pass is tried again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{CloudTrail, Error, ErrorKind, Page, PageRequest};
+use crate::{
+    budget::{Budget, Budgets},
+    event::Scope,
+};
+
+/// How often, and after what pauses, a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all; at least one is made.
+    pub attempts: u32,
+    /// The pause after the first attempt; it doubles with each further one.
+    pub base: Duration,
+    /// The longest pause, also where AWS asks for a longer one.
+    pub cap: Duration,
+}
+
+impl Default for Retry {
+    /// Five attempts over at most about four seconds of pauses: longer than a
+    /// hiccup, shorter than the patience of a caller.
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            base: Duration::from_millis(250),
+            cap: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Retry {
+    /// The pause after the attempt with this number (from 1): exponential,
+    /// between half and all of it so that callers spread out, and no shorter
+    /// than the server's hint.
+    fn pause(&self, attempt: u32, hint: Option<Duration>) -> Duration {
+        let doubled = self.base.saturating_mul(1_u32 << (attempt - 1).min(16));
+        let jittered = doubled.min(self.cap).mul_f64(rand::random_range(0.5..=1.0));
+        jittered.max(hint.unwrap_or_default().min(self.cap))
+    }
+}
+
+/// What one question may spend, and has spent, on requests.
+#[derive(Debug)]
+pub struct Allowance {
+    limit: u64,
+    spent: AtomicU64,
+}
+
+impl Allowance {
+    /// An allowance of `limit` requests.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            spent: AtomicU64::new(0),
+        }
+    }
+
+    /// Requests bought on it so far, retries included.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.spent.load(Relaxed)
+    }
+
+    /// Whether nothing is left of it.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.spent() >= self.limit
+    }
+
+    fn take(&self) -> bool {
+        self.spent
+            .try_update(Relaxed, Relaxed, |spent| {
+                (spent < self.limit).then(|| spent + 1)
+            })
+            .is_ok()
+    }
+
+    fn give_back(&self) {
+        self.spent.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Why a page was not fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// AWS, or the way there, refused, and went on to.
+    #[error(transparent)]
+    Upstream(#[from] Error),
+    /// Nobody waits for the page any more; nothing further was bought.
+    #[error("nobody waits for the page any more")]
+    Abandoned,
+    /// The allowance of the question is spent.
+    #[error("the request allowance is spent")]
+    AllowanceSpent,
+}
+
+/// CloudTrail behind budgets and retries.
+pub struct Upstream {
+    cloudtrail: Arc<dyn CloudTrail>,
+    budgets: Arc<Budgets>,
+    retry: Retry,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream")
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// Puts budgets and retries in front of `cloudtrail`.
+    #[must_use]
+    pub fn new(cloudtrail: Arc<dyn CloudTrail>, budgets: Arc<Budgets>, retry: Retry) -> Self {
+        Self {
+            cloudtrail,
+            budgets,
+            retry,
+        }
+    }
+
+    /// The budget of a scope.
+    #[must_use]
+    pub fn budget(&self, scope: &Scope) -> Arc<Budget> {
+        self.budgets.of(scope)
+    }
+
+    /// Fetches one page, buying each attempt on `allowance`.
+    ///
+    /// `wanted` counts those who wait for the page. Whenever it is 0 before a
+    /// request is bought, nothing more is; a request that was bought is
+    /// awaited, whoever hangs up.
+    ///
+    /// # Errors
+    /// The last attempt's error, or why no further one was made.
+    pub async fn fetch(
+        &self,
+        scope: &Scope,
+        request: &PageRequest,
+        allowance: &Allowance,
+        mut wanted: watch::Receiver<usize>,
+    ) -> Result<Page, FetchError> {
+        let budget = self.budgets.of(scope);
+        let mut attempt = 1;
+        loop {
+            if !allowance.take() {
+                return Err(FetchError::AllowanceSpent);
+            }
+            let permit = tokio::select! {
+                biased;
+                () = abandoned(&mut wanted) => None,
+                // without a deadline a turn is never refused
+                permit = budget.buy(None) => permit.ok(),
+            };
+            let Some(permit) = permit else {
+                allowance.give_back();
+                return Err(FetchError::Abandoned);
+            };
+            let answer = self.cloudtrail.lookup_events(scope, request).await;
+            drop(permit);
+            let error = match answer {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            if error.kind == ErrorKind::Throttled {
+                budget.throttled(error.retry_after.map(|hint| hint.min(self.retry.cap)));
+            }
+            if !error.is_retryable() || attempt >= self.retry.attempts {
+                tracing::warn!(%scope, attempt, code = error.code, message = error.message, "cloudtrail refused");
+                return Err(error.into());
+            }
+            let pause = self.retry.pause(attempt, error.retry_after);
+            tracing::debug!(%scope, attempt, code = error.code, ?pause, "cloudtrail refused, trying again");
+            tokio::select! {
+                () = abandoned(&mut wanted) => return Err(error.into()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// Resolves when nobody waits any more.
+async fn abandoned(wanted: &mut watch::Receiver<usize>) {
+    // a closed channel is as good as nobody
+    let _ = wanted.wait_for(|waiting| *waiting == 0).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        event::{Category, TimeRange},
+        upstream::PageFuture,
+    };
+
+    /// Answers from a script, then with empty pages.
+    #[derive(Default)]
+    struct Script {
+        answers: Mutex<Vec<Error>>,
+        asked: AtomicU64,
+    }
+
+    impl CloudTrail for Script {
+        fn lookup_events<'a>(&'a self, _: &'a Scope, _: &'a PageRequest) -> PageFuture<'a> {
+            self.asked.fetch_add(1, Relaxed);
+            let answer = self
+                .answers
+                .lock()
+                .unwrap()
+                .pop()
+                .map_or_else(|| Ok(Page::default()), Err);
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                answer
+            })
+        }
+    }
+
+    fn request() -> PageRequest {
+        PageRequest {
+            category: Category::Management,
+            attribute: None,
+            range: TimeRange::new(0, 1),
+            token: None,
+        }
+    }
+
+    fn upstream(answers: Vec<Error>, rate: f64) -> (Arc<Script>, Upstream) {
+        let script = Arc::new(Script {
+            answers: Mutex::new(answers),
+            ..Script::default()
+        });
+        (
+            script.clone(),
+            Upstream::new(script, Arc::new(Budgets::new(rate)), Retry::default()),
+        )
+    }
+
+    fn scope() -> Scope {
+        Scope::new("111122223333", "us-east-1")
+    }
+
+    fn error(kind: ErrorKind) -> Error {
+        Error::new(kind, "Code", "why")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_attempt_is_bought_and_hints_are_honoured() {
+        let hinted = Error {
+            retry_after: Some(Duration::from_secs(4)),
+            ..error(ErrorKind::Throttled)
+        };
+        let (script, upstream) = upstream(vec![error(ErrorKind::Transient), hinted], 2.0);
+        let allowance = Allowance::new(10);
+        let (_waiter, wanted) = watch::channel(1);
+        let start = Instant::now();
+        assert!(
+            upstream
+                .fetch(&scope(), &request(), &allowance, wanted)
+                .await
+                .is_ok()
+        );
+        assert!(
+            start.elapsed() >= Duration::from_secs(4),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(script.asked.load(Relaxed), 3);
+        assert_eq!(allowance.spent(), 3);
+        let stats = upstream.budget(&scope()).stats();
+        assert_eq!((stats.bought, stats.throttled), (3, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_not_tried_again() {
+        for kind in [
+            ErrorKind::Denied,
+            ErrorKind::Credentials,
+            ErrorKind::InvalidToken,
+            ErrorKind::Invalid,
+        ] {
+            let (script, upstream) = upstream(vec![error(kind)], 2.0);
+            let (_waiter, wanted) = watch::channel(1);
+            let answer = upstream
+                .fetch(&scope(), &request(), &Allowance::new(9), wanted)
+                .await;
+            assert_eq!(answer, Err(error(kind).into()));
+            assert_eq!(script.asked.load(Relaxed), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_and_the_allowance_are_limits() {
+        let gone = || vec![error(ErrorKind::Gone); 20];
+        let (script, upstream1) = upstream(gone(), 0.0);
+        let (_waiter, wanted) = watch::channel(1);
+        let answer = upstream1
+            .fetch(&scope(), &request(), &Allowance::new(9), wanted.clone())
+            .await;
+        assert_eq!(answer, Err(error(ErrorKind::Gone).into()));
+        assert_eq!(script.asked.load(Relaxed), 5);
+        let (script, upstream2) = upstream(gone(), 0.0);
+        let allowance = Allowance::new(2);
+        let answer = upstream2
+            .fetch(&scope(), &request(), &allowance, wanted)
+            .await;
+        assert_eq!(answer, Err(FetchError::AllowanceSpent));
+        assert_eq!((script.asked.load(Relaxed), allowance.spent()), (2, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_bought_for_nobody_and_what_is_bought_is_awaited() {
+        let (script, upstream) = upstream(vec![], 1.0);
+        let upstream = Arc::new(upstream);
+        let fetch = |wanted| {
+            let upstream = Arc::clone(&upstream);
+            tokio::spawn(async move {
+                let allowance = Allowance::new(5);
+                let answer = upstream
+                    .fetch(&scope(), &request(), &allowance, wanted)
+                    .await;
+                (answer, allowance.spent())
+            })
+        };
+        let (waiter, wanted) = watch::channel(1);
+        let bought = fetch(wanted.clone());
+        tokio::task::yield_now().await;
+        let queued = fetch(wanted);
+        tokio::task::yield_now().await;
+        waiter.send_replace(0);
+        assert_eq!(bought.await.unwrap(), (Ok(Page::default()), 1));
+        assert_eq!(queued.await.unwrap(), (Err(FetchError::Abandoned), 0));
+        assert_eq!(script.asked.load(Relaxed), 1);
+    }
+}
