@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod coverage;
 pub mod event;
 pub mod proto;
 pub mod upstream;

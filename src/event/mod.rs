@@ -6,15 +6,20 @@
 //! index never replaces the record, and a record that does not parse is an
 //! event all the same.
 
+mod fields;
 mod identity;
 mod parse;
 mod scope;
 
 use std::{cmp::Ordering, sync::Arc};
 
+pub use fields::{RECORD_FIELDS, is_documented_field};
 pub use identity::{Identity, is_uuid};
 pub use parse::{LookupEvent, Places, parse_time};
 pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRange};
+
+/// The most unusual field names that one event tells: real records have a few.
+pub const MAX_UNUSUAL_FIELDS: usize = 32;
 
 /// Where an event came from. Only what `LookupEvents` returned can answer
 /// `Username`, `ResourceName` and `ResourceType`: AWS derives them, and log
@@ -117,6 +122,9 @@ pub struct Event {
     pub lossy: bool,
     /// No readable time was given; `time` is where it was found.
     pub time_inferred: bool,
+    /// Names of the record's top-level fields that no documentation knows;
+    /// a filter may name them. At most [`MAX_UNUSUAL_FIELDS`].
+    pub unusual_fields: Vec<Box<str>>,
 }
 
 impl Event {

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Event, Origin, Principal, Resource, Scope};
+use super::{
+    Event, MAX_UNUSUAL_FIELDS, Origin, Principal, Resource, Scope, fields::is_documented_field,
+};
 
 /// The `Event` object of a `LookupEvents` answer, as AWS gives it. Every part
 /// can be absent.
@@ -143,8 +145,18 @@ impl Event {
             malformed,
             lossy: false,
             time_inferred: time.is_none(),
+            unusual_fields: unusual(&fields),
         }
     }
+}
+
+fn unusual(fields: &Map<String, Value>) -> Vec<Box<str>> {
+    fields
+        .keys()
+        .filter(|name| !is_documented_field(name))
+        .take(MAX_UNUSUAL_FIELDS)
+        .map(|name| name.as_str().into())
+        .collect()
 }
 
 /// Whole seconds since the Unix epoch of a time as records write it

@@ -1,0 +1,96 @@
+//! Chunks: the events of a stretch, as moka holds them.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use super::Key;
+use crate::event::{Event, TimeRange};
+
+/// The most that a chunk weighs, in bytes, unless a single second is heavier:
+/// evicting one loses little, and a cache of 256 MB has a few hundred.
+pub(super) const MAX_WEIGHT: usize = 1_000_000;
+
+/// What an empty chunk weighs with its place in the map and in moka, so that
+/// stretches without events are bounded too.
+pub(super) const BASE_WEIGHT: usize = 512;
+
+/// The events of one stretch.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) id: u64,
+    pub(super) key: Arc<Key>,
+    /// Where its stretch starts, to find it in the map.
+    pub(super) from: i64,
+    /// Ascending.
+    pub(super) events: Arc<[Arc<Event>]>,
+    pub(super) weight: usize,
+}
+
+impl Chunk {
+    pub(super) fn new(id: u64, key: &Arc<Key>, from: i64, events: Vec<Arc<Event>>) -> Self {
+        let weight = weigh(&events);
+        Self {
+            id,
+            key: Arc::clone(key),
+            from,
+            events: events.into(),
+            weight,
+        }
+    }
+
+    pub(super) fn within(&self, range: TimeRange) -> &[Arc<Event>] {
+        within(&self.events, range)
+    }
+}
+
+pub(super) fn weigh(events: &[Arc<Event>]) -> usize {
+    BASE_WEIGHT + events.iter().map(|event| weigh_event(event)).sum::<usize>()
+}
+
+pub(super) fn weigh_event(event: &Event) -> usize {
+    // the pointer, and the counts behind it
+    event.weight() + 3 * size_of::<usize>()
+}
+
+/// The events whose second is in `range`, of a list that ascends.
+pub(super) fn within(events: &[Arc<Event>], range: TimeRange) -> &[Arc<Event>] {
+    let from = events.partition_point(|event| event.time < range.from);
+    let to = events.partition_point(|event| event.time < range.to);
+    events.get(from..to).unwrap_or_default()
+}
+
+/// The union of two lists by identity, ascending, and how many of `new` were
+/// not in `old` although `settled` says that their second was.
+///
+/// A differing record with an addendum replaces the older one; any other
+/// record that reuses a UUID is passed over.
+pub(super) fn merge(
+    old: &[Arc<Event>],
+    new: &[Arc<Event>],
+    settled: impl Fn(&Event) -> bool,
+) -> (Vec<Arc<Event>>, u64) {
+    let mut found: HashMap<_, Arc<Event>> = HashMap::with_capacity(old.len() + new.len());
+    let mut late = 0;
+    for (event, is_new) in old
+        .iter()
+        .map(|e| (e, false))
+        .chain(new.iter().map(|e| (e, true)))
+    {
+        match found.entry(event.identity()) {
+            Entry::Vacant(place) => {
+                late += u64::from(is_new && settled(event));
+                place.insert(Arc::clone(event));
+            }
+            Entry::Occupied(mut place) => {
+                if event.addendum && event.hash != place.get().hash {
+                    place.insert(Arc::clone(event));
+                }
+            }
+        }
+    }
+    let mut events: Vec<_> = found.into_values().collect();
+    events.sort_by(|a, b| a.cmp_position(b));
+    (events, late)
+}
