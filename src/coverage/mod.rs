@@ -165,23 +165,34 @@ impl Coverage {
         self.horizon
     }
 
-    /// The held stretch that answers for `second`, by the first of `keys` that
-    /// has one recent enough. A stretch that was asked for up to its present,
-    /// recently enough, also answers for every second since.
+    /// The held stretch that has `second`, by the first of `keys` that has one
+    /// recent enough.
     #[must_use]
     pub fn held(&self, keys: &[Key], second: i64, need: Freshness) -> Option<Held> {
         let map = lock(&self.map);
         keys.iter().find_map(|key| {
             let (from, stretch) = map.get(key)?.range(..=second).next_back()?;
             let range = stretch.usable(*from, need, self.horizon);
-            (range.contains(second) || (second >= range.to && stretch.reaches_present(need)))
-                .then(|| self.chunks.get(&stretch.chunk))?
-                .map(|chunk| Held {
-                    range,
-                    began: stretch.began,
-                    events: Arc::clone(&chunk.events),
-                })
+            if !range.contains(second) {
+                return None;
+            }
+            let chunk = self.chunks.get(&stretch.chunk)?;
+            Some(Held { range, began: stretch.began, events: Arc::clone(&chunk.events) })
         })
+    }
+
+    /// The end of the latest stretch that was asked for up to its walk's
+    /// present, recently enough: it counts up to now.
+    #[must_use]
+    pub fn present(&self, keys: &[Key], need: Freshness) -> Option<i64> {
+        let map = lock(&self.map);
+        keys.iter()
+            .filter_map(|key| {
+                let (_, last) = map.get(key)?.last_key_value()?;
+                (last.reaches_present(need) && self.chunks.contains_key(&last.chunk))
+                    .then_some(last.to)
+            })
+            .max()
     }
 
     /// The end of the nearest usable stretch below `second`, which is not held

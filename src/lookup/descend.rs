@@ -1,0 +1,246 @@
+//! Searching one scope downward in time: from what is held, and by walks
+//! where nothing is.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Error, Stats,
+    walk::{Walk, Walks},
+};
+use crate::{
+    budget::Budget,
+    coverage::{Coverage, Freshness, Key, settled_before},
+    event::{Event, Position, TimeRange},
+    filter::Filter,
+    upstream::{self, Allowance, ErrorKind, FetchError},
+};
+
+/// What every part of one question about one scope goes by.
+pub(super) struct Terms<'a> {
+    pub(super) coverage: &'a Coverage,
+    pub(super) walks: &'a Arc<Walks>,
+    pub(super) budget: &'a Budget,
+    pub(super) filter: &'a Filter,
+    /// Whose coverage can answer, the one to walk by first.
+    pub(super) keys: Vec<Key>,
+    pub(super) need: Freshness,
+    /// What AWS has forgotten: nothing before this is asked for.
+    pub(super) forgotten_before: i64,
+    /// When the question came: walks it begins say so.
+    pub(super) now: Timestamp,
+    pub(super) deadline: Instant,
+    pub(super) allowance: &'a Arc<Allowance>,
+    /// The size of an event in an answer, in bytes.
+    pub(super) size: fn(&Event) -> usize,
+}
+
+/// How much is wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) events: usize,
+    /// Reached by at least one event.
+    pub(super) bytes: usize,
+}
+
+/// Why a descent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// At the end of the range.
+    Floor,
+    /// Below, nothing is held and AWS has forgotten.
+    Forgotten,
+    /// There is enough, counting what was read of an unfinished second.
+    Full,
+    /// The deadline came, or would come before quota.
+    Deadline,
+    /// The allowance is spent.
+    Calls,
+    /// AWS went on throttling: others use the quota up.
+    Quota,
+    /// AWS, or the way there, failed.
+    Failed(Error),
+}
+
+/// Where events were when the question came to them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Cache,
+    Upstream,
+}
+
+/// A search downward, and what it has found.
+pub(super) struct Descent<'a, 'b> {
+    terms: &'b Terms<'a>,
+    /// Everything from here up was searched.
+    pub(super) at: i64,
+    /// The end of what was searched, exclusive.
+    pub(super) to: i64,
+    /// Matching events, descending.
+    pub(super) found: Vec<Arc<Event>>,
+    found_bytes: usize,
+    pub(super) stats: Stats,
+    /// The earliest beginning of a walk whose reading is not settled yet.
+    pub(super) as_of: Option<Timestamp>,
+}
+
+impl<'a, 'b> Descent<'a, 'b> {
+    pub(super) fn new(terms: &'b Terms<'a>, to: i64) -> Self {
+        Self {
+            terms,
+            at: to,
+            to,
+            found: Vec::new(),
+            found_bytes: 0,
+            stats: Stats::default(),
+            as_of: None,
+        }
+    }
+
+    /// Searches down to `from` for events before `before`, until `limit` is
+    /// reached.
+    pub(super) async fn run(&mut self, from: i64, before: Option<&Position>, limit: Limit) -> Stop {
+        let terms = self.terms;
+        while self.at > from {
+            if let Some(held) = terms.coverage.held(&terms.keys, self.at - 1, terms.need) {
+                let range = TimeRange::new(held.range.from.max(from), self.at);
+                if self.take(&held.events, range, held.began, before, limit, Source::Cache) {
+                    return Stop::Full;
+                }
+                // a long descent through the cache leaves room for others
+                tokio::task::yield_now().await;
+                if Instant::now() >= terms.deadline {
+                    return Stop::Deadline;
+                }
+                continue;
+            }
+            if self.at <= terms.forgotten_before {
+                return Stop::Forgotten;
+            }
+            let Some(walked_by) = terms.keys.first() else { return Stop::Floor };
+            if self.at == self.to
+                && let Some(present) = self.present(walked_by)
+                && present < self.at
+            {
+                self.at = present;
+                self.to = present;
+                continue;
+            }
+            let walk = terms.walks.find(walked_by, self.at, terms.need);
+            let pending = walk.as_ref().map_or(0, |walk| walk.pending_matches(terms.filter));
+            // no request merely to finish a second, unless the page would be empty
+            if !self.found.is_empty() && self.found.len() + pending >= limit.events {
+                return Stop::Full;
+            }
+            let walk = walk.unwrap_or_else(|| {
+                let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);
+                let floor = from.max(terms.forgotten_before).max(below.unwrap_or(i64::MIN));
+                // another's page may have come in between: the last second at least is asked
+                let range = TimeRange::new(floor.min(self.at - 1), self.at);
+                terms.walks.begin(walked_by, range, terms.now)
+            });
+            if let Some(stop) = self.advance(&walk, from, before, limit).await {
+                return stop;
+            }
+        }
+        Stop::Floor
+    }
+
+    /// Waits for the walk's next page and takes what it added.
+    async fn advance(
+        &mut self,
+        walk: &Arc<Walk>,
+        from: i64,
+        before: Option<&Position>,
+        limit: Limit,
+    ) -> Option<Stop> {
+        let terms = self.terms;
+        if !walk.is_fetching() {
+            if terms.allowance.is_spent() {
+                return Some(Stop::Calls);
+            }
+            // asked too late is not asked at all
+            if Instant::now() + terms.budget.estimated_wait() > terms.deadline {
+                return Some(Stop::Deadline);
+            }
+        }
+        let page = timeout_at(terms.deadline, walk.advance(terms.walks, terms.allowance)).await;
+        match page {
+            Err(_) => Some(Stop::Deadline),
+            Ok(Ok(commit)) => {
+                // else it is in coverage, or another second is due
+                if commit.range.to == self.at && !commit.range.is_empty() {
+                    let range = TimeRange::new(commit.range.from.max(from), self.at);
+                    return self
+                        .take(&commit.events, range, commit.began, before, limit, Source::Upstream)
+                        .then_some(Stop::Full);
+                }
+                None
+            }
+            Ok(Err(FetchError::Upstream(error))) => Some(stop_for(error)),
+            // those were another's; with an allowance of one's own it goes on
+            Ok(Err(FetchError::AllowanceSpent | FetchError::Abandoned)) => None,
+        }
+    }
+
+    /// Up to where an answer, held or on its way, counts up to now.
+    fn present(&self, walked_by: &Key) -> Option<i64> {
+        let terms = self.terms;
+        let held = terms.coverage.present(&terms.keys, terms.need);
+        held.max(terms.walks.present(walked_by, terms.need))
+    }
+
+    /// Takes the matching events of `range`, which ends at `self.at`, and goes
+    /// down to its start. Says whether the limit is reached; then the last
+    /// event found is as far as the search got.
+    fn take(
+        &mut self,
+        events: &[Arc<Event>],
+        range: TimeRange,
+        began: Timestamp,
+        before: Option<&Position>,
+        limit: Limit,
+        source: Source,
+    ) -> bool {
+        if range.to > settled_before(began, self.terms.coverage.horizon()) {
+            self.as_of = Some(self.as_of.map_or(began, |as_of| as_of.min(began)));
+        }
+        for event in candidates(events, range, before).iter().rev() {
+            self.stats.events_scanned += 1;
+            self.stats.events_from_cache += u64::from(source == Source::Cache);
+            if self.terms.filter.matches(event) {
+                self.stats.events_matched += 1;
+                self.found_bytes += (self.terms.size)(event);
+                self.found.push(Arc::clone(event));
+                if self.found.len() >= limit.events || self.found_bytes >= limit.bytes {
+                    self.at = event.time;
+                    return true;
+                }
+            }
+        }
+        self.at = range.from;
+        false
+    }
+}
+
+/// The events of `range` that come before a position, of an ascending list.
+fn candidates<'e>(
+    events: &'e [Arc<Event>],
+    range: TimeRange,
+    before: Option<&Position>,
+) -> &'e [Arc<Event>] {
+    let from = events.partition_point(|event| event.time < range.from);
+    let to = events.partition_point(|event| {
+        event.time < range.to && before.is_none_or(|before| event.cmp_to(before).is_lt())
+    });
+    events.get(from..to).unwrap_or_default()
+}
+
+fn stop_for(error: upstream::Error) -> Stop {
+    match error.kind {
+        ErrorKind::Throttled => Stop::Quota,
+        _ => Stop::Failed(error.into()),
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a question got no answer.
+
+use std::time::Duration;
+
+use crate::upstream::{self, ErrorKind};
+
+/// Why a question got no answer at all. Nothing in here names a principal, a
+/// key or a token of AWS: it may be shown to clients.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The page token is not one of ours, or belongs to another request.
+    #[error("{0}")]
+    Token(&'static str),
+    /// Nothing could be searched in time: the quota is used up.
+    #[error("the CloudTrail quota is used up; try again in {:.1} s, or allow a longer deadline", wait.as_secs_f64())]
+    Exhausted {
+        /// How long the next request would wait.
+        wait: Duration,
+    },
+    /// AWS refuses the gateway.
+    #[error("CloudTrail refuses the gateway's identity ({code}): allow cloudtrail:LookupEvents")]
+    Denied {
+        /// AWS's error code.
+        code: String,
+    },
+    /// The gateway has no credentials that AWS accepts.
+    #[error("the gateway's AWS credentials are missing, expired or not accepted ({code})")]
+    Credentials {
+        /// AWS's error code.
+        code: String,
+    },
+    /// AWS does not accept what the gateway asked.
+    #[error("CloudTrail does not accept the request ({code})")]
+    Rejected {
+        /// AWS's error code.
+        code: String,
+    },
+    /// AWS does not answer.
+    #[error("CloudTrail does not answer ({code}); try again later")]
+    Unavailable {
+        /// AWS's error code, or a word for how the way there failed.
+        code: String,
+    },
+}
+
+impl Error {
+    /// A stable word for it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "INVALID_PAGE_TOKEN",
+            Self::Exhausted { .. } => "QUOTA_EXHAUSTED",
+            Self::Denied { .. } => "UPSTREAM_ACCESS_DENIED",
+            Self::Credentials { .. } => "UPSTREAM_CREDENTIALS",
+            Self::Rejected { .. } => "UPSTREAM_REJECTED",
+            Self::Unavailable { .. } => "UPSTREAM_UNAVAILABLE",
+        }
+    }
+}
+
+impl From<upstream::Error> for Error {
+    fn from(error: upstream::Error) -> Self {
+        let code = error.code;
+        match error.kind {
+            ErrorKind::Throttled => Self::Exhausted { wait: error.retry_after.unwrap_or(Duration::from_secs(1)) },
+            ErrorKind::Denied => Self::Denied { code },
+            ErrorKind::Credentials => Self::Credentials { code },
+            ErrorKind::Invalid | ErrorKind::InvalidToken => Self::Rejected { code },
+            ErrorKind::Transient | ErrorKind::Gone => Self::Unavailable { code },
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! One page out of what was found in many scopes.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use super::{
+    Order,
+    descend::Limit,
+    search::{End, Found},
+};
+use crate::event::{Event, Position};
+
+/// A page, and where the next one starts.
+pub(super) struct Merged {
+    pub(super) events: Vec<Arc<Event>>,
+    /// The next page has what comes after this; `None`: there is no more.
+    pub(super) next: Option<Position>,
+}
+
+/// Merges what the scopes found. A page is only as deep as every scope that is
+/// still open was searched: beyond, one of them might yet have an event.
+pub(super) fn merge<'f>(
+    found: impl Iterator<Item = &'f Found> + Clone,
+    order: Order,
+    limit: Limit,
+    size: fn(&Event) -> usize,
+) -> Merged {
+    let before = |a: &Position, b: &Position| in_order(order, a.cmp(b)).is_lt();
+    let mut depth: Option<Position> = None;
+    for scope in found.clone() {
+        if let End::Open { at, .. } = &scope.end
+            && depth.as_ref().is_none_or(|depth| before(at, depth))
+        {
+            depth = Some(at.clone());
+        }
+    }
+    let mut all: Vec<&Arc<Event>> = found.flat_map(|scope| &scope.events).collect();
+    all.sort_by(|a, b| in_order(order, a.cmp_position(b)));
+    if let Some(depth) = &depth {
+        let known = all.partition_point(|event| in_order(order, event.cmp_to(depth)).is_le());
+        all.truncate(known);
+    }
+    let mut bytes = 0;
+    let mut events: Vec<Arc<Event>> = Vec::with_capacity(all.len().min(limit.events));
+    for event in all {
+        let more = size(event);
+        let is_full = events.len() >= limit.events || bytes + more > limit.bytes;
+        if is_full && !events.is_empty() {
+            depth = events.last().map(|last| last.position());
+            break;
+        }
+        bytes += more;
+        events.push(Arc::clone(event));
+    }
+    Merged { events, next: depth }
+}
+
+/// An ascending comparison, seen in the order asked for.
+fn in_order(order: Order, ascending: Ordering) -> Ordering {
+    match order {
+        Order::NewestFirst => ascending.reverse(),
+        Order::OldestFirst => ascending,
+    }
+}

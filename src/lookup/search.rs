@@ -1,0 +1,165 @@
+//! Searching one scope in either order.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Order, Reason, Stats,
+    descend::{Descent, Limit, Stop, Terms},
+};
+use crate::event::{Event, Position, TimeRange};
+
+/// The first slice of a search from the old end. AWS walks newest first, so a
+/// slice must be walked whole before its oldest event is known.
+const FIRST_SLICE: i64 = 86_400;
+/// Slices with fewer events than this are too short: a page of AWS has 50.
+const FEW: u64 = 100;
+/// Slices with more events than this are too long: 20 pages of AWS.
+const MANY: u64 = 1_000;
+/// Slices grow and shrink by this factor.
+const STEP: i64 = 4;
+
+/// What was found in one scope.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Matching events in the order asked for.
+    pub(super) events: Vec<Arc<Event>>,
+    pub(super) end: End,
+    /// The seconds that were searched.
+    pub(super) searched: TimeRange,
+    pub(super) as_of: Option<jiff::Timestamp>,
+    pub(super) stats: Stats,
+}
+
+/// How a search of one scope ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// All that can be searched was.
+    Complete,
+    /// Everything up to and including this position, in the order asked for,
+    /// is known; beyond it nothing is.
+    Open { at: Position, reason: Reason, is_stuck: bool },
+    /// The scope cannot be searched; what was found before stands.
+    Failed(Error),
+}
+
+impl Terms<'_> {
+    pub(super) async fn search(
+        &self,
+        window: TimeRange,
+        order: Order,
+        after: Option<&Position>,
+        limit: Limit,
+    ) -> Found {
+        match order {
+            Order::NewestFirst => self.search_down(window, after, limit).await,
+            Order::OldestFirst => self.search_up(window, after, limit).await,
+        }
+    }
+
+    async fn search_down(
+        &self,
+        window: TimeRange,
+        after: Option<&Position>,
+        limit: Limit,
+    ) -> Found {
+        let top = after.map_or(window.to, |after| window.to.min(after.time.saturating_add(1)));
+        let mut descent = Descent::new(self, top);
+        let stop = descent.run(window.from, after, limit).await;
+        let progressed = descent.at < top;
+        let end = match (&stop, descent.found.last()) {
+            (Stop::Floor | Stop::Forgotten, _) => End::Complete,
+            // cut inside of a second: what is known ends with the event
+            (Stop::Full, Some(last)) if descent.at == last.time => {
+                End::Open { at: last.position(), reason: Reason::PageFull, is_stuck: false }
+            }
+            _ => end(stop, Position::start_of(descent.at), progressed),
+        };
+        Found {
+            events: descent.found,
+            end,
+            searched: TimeRange::new(descent.at, descent.to),
+            as_of: descent.as_of,
+            stats: descent.stats,
+        }
+    }
+
+    /// By slices of time from the old end, each walked whole.
+    async fn search_up(&self, window: TimeRange, after: Option<&Position>, limit: Limit) -> Found {
+        let start = after.map_or(window.from, |after| window.from.max(after.time));
+        // what AWS has forgotten may still be held, down from where it begins
+        let mut known = self.forgotten_before.clamp(start, window.to.max(start));
+        while known > start {
+            match self.coverage.held(&self.keys, known - 1, self.need) {
+                Some(held) => known = held.range.from.max(start),
+                None => break,
+            }
+        }
+        let first = known;
+        let mut found = Found {
+            events: Vec::new(),
+            end: End::Complete,
+            searched: TimeRange::new(first, first),
+            as_of: None,
+            stats: Stats::default(),
+        };
+        let mut bytes = 0;
+        let mut slice = FIRST_SLICE;
+        let mut at = first;
+        while at < window.to {
+            let to = self.slice_end(at, window.to, slice);
+            let mut descent = Descent::new(self, to);
+            let stop = descent.run(at, None, Limit { events: usize::MAX, bytes: usize::MAX }).await;
+            found.stats.add(&descent.stats);
+            found.as_of = found.as_of.into_iter().chain(descent.as_of).min();
+            if !matches!(stop, Stop::Floor | Stop::Forgotten) {
+                found.end = end(stop, Position::start_of(at), at > first);
+                return found;
+            }
+            let scanned = descent.stats.events_scanned;
+            let fresh = descent.found.into_iter().rev();
+            for event in fresh.filter(|e| after.is_none_or(|after| e.cmp_to(after).is_gt())) {
+                bytes += (self.size)(&event);
+                found.searched.to = event.time + 1;
+                let position = event.position();
+                found.events.push(event);
+                if found.events.len() >= limit.events || bytes >= limit.bytes {
+                    found.end =
+                        End::Open { at: position, reason: Reason::PageFull, is_stuck: false };
+                    return found;
+                }
+            }
+            found.searched.to = descent.to;
+            at = to;
+            if scanned < FEW {
+                slice = slice.saturating_mul(STEP);
+            } else if scanned > MANY {
+                slice = (slice / STEP).max(1);
+            }
+        }
+        found
+    }
+
+    /// The end of the slice that starts at `at`: what is held from there on, or
+    /// up to where something is held again, but no more than `slice` to walk.
+    fn slice_end(&self, at: i64, to: i64, slice: i64) -> i64 {
+        if let Some(held) = self.coverage.held(&self.keys, at, self.need) {
+            return held.range.to.min(to);
+        }
+        let above = self.coverage.above(&self.keys, at, self.need).unwrap_or(i64::MAX);
+        at.saturating_add(slice).min(above).min(to)
+    }
+}
+
+fn end(stop: Stop, at: Position, progressed: bool) -> End {
+    let open = |reason| End::Open { at: at.clone(), reason, is_stuck: !progressed };
+    match stop {
+        Stop::Floor | Stop::Forgotten => End::Complete,
+        Stop::Full => End::Open { at, reason: Reason::PageFull, is_stuck: false },
+        Stop::Deadline => open(Reason::Deadline),
+        Stop::Calls => open(Reason::UpstreamCallLimit),
+        Stop::Quota => open(Reason::Quota),
+        // what passes may be gone when the next page is asked for
+        Stop::Failed(Error::Unavailable { .. }) if progressed => open(Reason::UpstreamUnavailable),
+        Stop::Failed(error) => End::Failed(error),
+    }
+}

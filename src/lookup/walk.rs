@@ -1,0 +1,300 @@
+//! Walks: paginated passes over a stretch of time, newest first, that
+//! questions join.
+//!
+//! A walk goes on only while someone waits for its next page; then it is
+//! parked, with its `NextToken` and with what it has read of the second that
+//! it stands in, which is no coverage yet.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::{
+    coverage::{Coverage, Freshness, Key, settled_before},
+    event::{Event, TimeRange},
+    filter::Filter,
+    upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Upstream},
+};
+
+/// The most walks that are kept, parked ones included. One in use is never
+/// forgotten; a parked one that is costs whoever comes back for it its open
+/// second, at most a page in most histories.
+const MAX_OPEN: usize = 512;
+
+/// What one page added to coverage.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// The seconds that are now walked to their end; may be empty.
+    pub(super) range: TimeRange,
+    /// When the walk began.
+    pub(super) began: Timestamp,
+    /// Their events, ascending.
+    pub(super) events: Vec<Arc<Event>>,
+}
+
+type Outcome = Result<Arc<Commit>, FetchError>;
+
+/// One walk. Its state changes under its lock alone, and every page's outcome
+/// is told to all who wait.
+#[derive(Debug)]
+pub(super) struct Walk {
+    key: Key,
+    range: TimeRange,
+    began: Timestamp,
+    state: Mutex<State>,
+    /// How many wait for the next page.
+    wanted: watch::Sender<usize>,
+    /// The outcome of the last page.
+    outcome: watch::Sender<Option<Outcome>>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Everything from here up to the end of the range is coverage.
+    floor: i64,
+    /// What was read of the second below `floor` so far.
+    pending: Vec<Arc<Event>>,
+    /// Where AWS goes on.
+    token: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Parked,
+    Fetching,
+    Ended,
+}
+
+impl Walk {
+    /// Whether a page is being fetched: joining it costs nothing.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.state().phase == Phase::Fetching
+    }
+
+    /// How many events of the second that the walk stands in, as far as it was
+    /// read, pass `filter`.
+    pub(super) fn pending_matches(&self, filter: &Filter) -> usize {
+        self.state().pending.iter().filter(|event| filter.matches(event)).count()
+    }
+
+    /// Waits for the next page, and has it bought on `allowance` unless it is
+    /// under way already.
+    ///
+    /// Dropping the future gives up waiting: the page is not bought if nobody
+    /// else waits, and kept if it is bought already.
+    pub(super) async fn advance(
+        self: &Arc<Self>,
+        walks: &Arc<Walks>,
+        allowance: &Arc<Allowance>,
+    ) -> Outcome {
+        let (mut outcome, _wanted) = {
+            let mut state = self.state();
+            let wanted = Wanted::new(&self.wanted);
+            // under the lock: the next outcome is the one of this page
+            let outcome = self.outcome.subscribe();
+            match state.phase {
+                Phase::Fetching => {}
+                Phase::Ended => return Ok(self.nothing(state.floor)),
+                Phase::Parked if allowance.is_spent() => return Err(FetchError::AllowanceSpent),
+                Phase::Parked => {
+                    state.phase = Phase::Fetching;
+                    // its own task: a page that was bought is kept, whoever hangs up
+                    let fetch = Arc::clone(walks).fetch(Arc::clone(self), Arc::clone(allowance));
+                    tokio::spawn(fetch);
+                }
+            }
+            (outcome, wanted)
+        };
+        // the sender lives as long as `self`, and tells outcomes alone
+        let told = outcome.changed().await.ok().and_then(|()| outcome.borrow().clone());
+        told.unwrap_or(Err(FetchError::Abandoned))
+    }
+
+    fn nothing(&self, at: i64) -> Arc<Commit> {
+        Arc::new(Commit { range: TimeRange::new(at, at), began: self.began, events: Vec::new() })
+    }
+
+    /// Takes in a page: seconds that are walked to their end become coverage.
+    fn take_in(&self, page: Page, coverage: &Coverage) -> Arc<Commit> {
+        let mut state = self.state();
+        let floor = state.floor;
+        let mut events = std::mem::take(&mut state.pending);
+        let mut strays = Vec::new();
+        let mut time = events.last().map_or(floor - 1, |event| event.time);
+        for event in page.events {
+            let event = Arc::new(Event::from_lookup(&self.key.scope, event, time));
+            time = event.time;
+            if (self.range.from..floor).contains(&time) {
+                events.push(event);
+            } else {
+                strays.push(event);
+            }
+        }
+        // newest first: all but the oldest second seen is walked to its end
+        let done_from = match (&page.next_token, events.iter().map(|event| event.time).min()) {
+            (None, _) => self.range.from,
+            (Some(_), Some(oldest)) => oldest + 1,
+            (Some(_), None) => floor,
+        };
+        let (mut done, pending): (Vec<_>, _) =
+            events.into_iter().partition(|event| event.time >= done_from);
+        done.sort_by(|a, b| a.cmp_position(b));
+        let range = TimeRange::new(done_from, floor);
+        coverage.insert(&self.key, range, self.began, &done);
+        coverage.fold_in(&self.key, &strays);
+        state.floor = done_from;
+        state.pending = pending;
+        state.token = page.next_token;
+        Arc::new(Commit { range, began: self.began, events: done })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Counts one who waits.
+struct Wanted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Wanted<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|waiting| *waiting += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// The registry of walks: single-flight over intervals.
+#[derive(Debug)]
+pub(super) struct Walks {
+    upstream: Arc<Upstream>,
+    coverage: Arc<Coverage>,
+    /// Least recently used first.
+    open: Mutex<Vec<Arc<Walk>>>,
+}
+
+impl Walks {
+    pub(super) fn new(upstream: Arc<Upstream>, coverage: Arc<Coverage>) -> Self {
+        Self { upstream, coverage, open: Mutex::default() }
+    }
+
+    /// A walk that stands just above the second `at - 1` and whose reading of
+    /// it will be recent enough.
+    pub(super) fn find(&self, key: &Key, at: i64, need: Freshness) -> Option<Arc<Walk>> {
+        let mut open = lock(&self.open);
+        let found = open.iter().position(|walk| {
+            walk.key == *key
+                && (walk.began >= need.0
+                    || settled_before(walk.began, self.coverage.horizon()) >= at)
+                && {
+                    let state = walk.state();
+                    state.floor == at && state.phase != Phase::Ended
+                }
+        })?;
+        let walk = open.remove(found);
+        open.push(Arc::clone(&walk));
+        Some(walk)
+    }
+
+    /// The end of a walk that has just begun, from its present down, recently
+    /// enough that it counts up to now.
+    pub(super) fn present(&self, key: &Key, need: Freshness) -> Option<i64> {
+        lock(&self.open)
+            .iter()
+            .filter(|walk| {
+                walk.key == *key
+                    && walk.began >= need.0
+                    && walk.range.to > walk.began.as_second()
+                    && walk.state().floor == walk.range.to
+            })
+            .map(|walk| walk.range.to)
+            .max()
+    }
+
+    /// Begins a walk over `range`, which must not be empty. Nothing is asked
+    /// before someone waits for its first page.
+    pub(super) fn begin(&self, key: &Key, range: TimeRange, began: Timestamp) -> Arc<Walk> {
+        let walk = Arc::new(Walk {
+            key: key.clone(),
+            range,
+            began,
+            state: Mutex::new(State {
+                phase: Phase::Parked,
+                floor: range.to,
+                pending: Vec::new(),
+                token: None,
+            }),
+            wanted: watch::Sender::new(0),
+            outcome: watch::Sender::new(None),
+        });
+        let mut open = lock(&self.open);
+        if open.len() >= MAX_OPEN
+            && let Some(parked) = open.iter().position(|walk| *walk.wanted.borrow() == 0)
+        {
+            open.remove(parked);
+        }
+        open.push(Arc::clone(&walk));
+        walk
+    }
+
+    /// Walks that are kept, and of those the ones that are being fetched.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let open = lock(&self.open);
+        (open.len(), open.iter().filter(|walk| walk.is_fetching()).count())
+    }
+
+    /// Fetches one page of `walk` and tells the outcome.
+    async fn fetch(self: Arc<Self>, walk: Arc<Walk>, allowance: Arc<Allowance>) {
+        loop {
+            let token = walk.state().token.clone();
+            let request = PageRequest {
+                category: walk.key.category,
+                attribute: walk.key.pushdown.clone(),
+                range: walk.range,
+                token,
+            };
+            let wanted = walk.wanted.subscribe();
+            let fetched = self.upstream.fetch(&walk.key.scope, &request, &allowance, wanted).await;
+            let (phase, outcome) = match fetched {
+                Ok(page) => {
+                    let ended = page.next_token.is_none();
+                    let commit = walk.take_in(page, &self.coverage);
+                    (if ended { Phase::Ended } else { Phase::Parked }, Ok(commit))
+                }
+                // expired: another walk starts the second that it stood in again
+                Err(FetchError::Upstream(error))
+                    if error.kind == ErrorKind::InvalidToken && request.token.is_some() =>
+                {
+                    let floor = walk.state().floor;
+                    (Phase::Ended, Ok(walk.nothing(floor)))
+                }
+                Err(error) => (Phase::Parked, Err(error)),
+            };
+            if phase == Phase::Ended {
+                lock(&self.open).retain(|open| !Arc::ptr_eq(open, &walk));
+            }
+            // both under the lock: whoever finds it parked waits for the next outcome
+            let mut state = walk.state();
+            let is_abandoned = matches!(outcome, Err(FetchError::Abandoned));
+            if is_abandoned && *walk.wanted.borrow() > 0 {
+                // someone came just as the last one left
+                continue;
+            }
+            state.phase = phase;
+            walk.outcome.send_replace(Some(outcome));
+            return;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // every change is made whole, so what is guarded is right after a panic elsewhere
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
