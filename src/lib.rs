@@ -6,5 +6,6 @@
 pub mod cli;
 pub mod clock;
 pub mod event;
+pub mod filter;
 pub mod proto;
 pub mod upstream;
