@@ -8,5 +8,6 @@ pub mod cli;
 pub mod clock;
 pub mod coverage;
 pub mod event;
+pub mod filter;
 pub mod proto;
 pub mod upstream;

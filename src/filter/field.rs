@@ -1,0 +1,210 @@
+//! What a match looks at: an attribute, or a path into the record.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::Error;
+use crate::event::AttributeKey;
+
+/// The most bytes of a field. The longest path in the records we have seen is
+/// 113; keys that users chose, such as tags, may be longer.
+const MAX_FIELD_LEN: usize = 1024;
+/// The most segments of a path. The deepest record we have seen has 10.
+const MAX_SEGMENTS: usize = 32;
+
+/// The prefix that insists on a path whose first segment nobody knows.
+const INSIST: &str = "record";
+
+/// The top-level fields of records, as documented.
+///
+/// Source: CloudTrail user guide, "CloudTrail record contents for management,
+/// data, and network activity events" (event version 1.11) and "CloudTrail
+/// record contents for Insights events for trails".
+pub(super) const DOCUMENTED: [&str; 32] = [
+    "additionalEventData",
+    "addendum",
+    "apiVersion",
+    "awsRegion",
+    "edgeDeviceDetails",
+    "errorCode",
+    "errorMessage",
+    "eventCategory",
+    "eventContext",
+    "eventID",
+    "eventName",
+    "eventSource",
+    "eventTime",
+    "eventType",
+    "eventVersion",
+    "insightDetails",
+    "managementEvent",
+    "readOnly",
+    "recipientAccountId",
+    "requestID",
+    "requestParameters",
+    "resources",
+    "responseElements",
+    "serviceEventDetails",
+    "sessionCredentialFromConsole",
+    "sharedEventID",
+    "sourceIPAddress",
+    "tlsDetails",
+    "userAgent",
+    "userIdentity",
+    "vpcEndpointAccountId",
+    "vpcEndpointId",
+];
+
+/// The top-level fields that records held are known to have, beside the
+/// documented ones. `()` knows none.
+pub trait KnownFields {
+    /// Whether some record held has this field.
+    fn knows(&self, name: &str) -> bool;
+
+    /// Calls `each` with every name known, for suggestions.
+    fn for_each(&self, each: &mut dyn FnMut(&str));
+}
+
+impl KnownFields for () {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+
+    fn for_each(&self, _: &mut dyn FnMut(&str)) {}
+}
+
+impl KnownFields for BTreeSet<String> {
+    fn knows(&self, name: &str) -> bool {
+        self.contains(name)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(&str)) {
+        self.iter().for_each(|name| each(name));
+    }
+}
+
+impl KnownFields for HashSet<String> {
+    fn knows(&self, name: &str) -> bool {
+        self.contains(name)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(&str)) {
+        self.iter().for_each(|name| each(name));
+    }
+}
+
+/// What a match looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    /// The event's attribute.
+    Attribute(AttributeKey),
+    /// A path into the record: its first segment, and the rest.
+    Path(String, Vec<String>),
+}
+
+impl Field {
+    /// Reads a field as users write it; `path` says where it stands.
+    pub(super) fn parse(field: &str, path: &str, known: &dyn KnownFields) -> Result<Self, Error> {
+        let error = |message: String| Error::new(path, message);
+        if let Ok(key) = field.parse() {
+            return Ok(Self::Attribute(key));
+        }
+        if field.is_empty() {
+            return Err(error(
+                "empty; name an attribute such as EventName or a path such as errorCode".into(),
+            ));
+        }
+        if field.len() > MAX_FIELD_LEN {
+            let len = field.len();
+            return Err(error(format!(
+                "{len} bytes long; at most {MAX_FIELD_LEN} are allowed"
+            )));
+        }
+        // `record.` insists; an escaped dot is part of a key
+        let insisted = field
+            .strip_prefix(INSIST)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let mut segments = split(insisted.unwrap_or(field))
+            .map_err(|what| error(format!("{field:?} {what}")))?
+            .into_iter();
+        let first = segments.next().unwrap_or_default();
+        let rest = segments.collect();
+        if insisted.is_none() && !DOCUMENTED.contains(&first.as_str()) && !known.knows(&first) {
+            return Err(error(unknown(field, &first, known)));
+        }
+        Ok(Self::Path(first, rest))
+    }
+}
+
+fn split(path: &str) -> Result<Vec<String>, String> {
+    let mut segments = vec![];
+    let mut segment = String::new();
+    let mut chars = path.chars();
+    loop {
+        let next = chars.next();
+        match next {
+            None | Some('.') => {
+                if segment.is_empty() {
+                    return Err(
+                        "has an empty segment; write one dot between two keys, \\. for a dot inside a key"
+                            .into(),
+                    );
+                }
+                segments.push(std::mem::take(&mut segment));
+                if segments.len() > MAX_SEGMENTS {
+                    return Err(format!(
+                        "has more than {MAX_SEGMENTS} segments, deeper than records are"
+                    ));
+                }
+                if next.is_none() {
+                    return Ok(segments);
+                }
+            }
+            Some('\\') => match chars.next() {
+                Some(escaped @ ('.' | '\\')) => segment.push(escaped),
+                _ => {
+                    return Err(
+                        "has a stray backslash; write \\. for a dot inside a key, \\\\ for a backslash"
+                            .into(),
+                    );
+                }
+            },
+            Some(other) => segment.push(other),
+        }
+    }
+}
+
+fn unknown(field: &str, first: &str, known: &dyn KnownFields) -> String {
+    let hint = nearest(first, known).map_or_else(
+        || "nested fields are named from the top, such as requestParameters.bucketName".to_owned(),
+        |name| format!("did you mean {name:?}?"),
+    );
+    format!(
+        "unknown field {first:?}: no record is known to have it at its top; {hint} (\"{INSIST}.{field}\" insists)"
+    )
+}
+
+/// The name that is spelled most like `name`, letter case aside, if any is
+/// near enough to be meant.
+fn nearest(name: &str, known: &dyn KnownFields) -> Option<String> {
+    let lower = name.to_lowercase();
+    // a third of the letters may be wrong, two of them always
+    let bound = (lower.chars().count() / 3).max(2);
+    let mut best: Option<(usize, usize, String)> = None;
+    let mut consider = |candidate: &str| {
+        let distance = strsim::osa_distance(&lower, &candidate.to_lowercase());
+        if distance > bound {
+            return;
+        }
+        let exact = strsim::osa_distance(name, candidate);
+        let found = (distance, exact, candidate.to_owned());
+        if best.as_ref().is_none_or(|best| found < *best) {
+            best = Some(found);
+        }
+    };
+    AttributeKey::ALL
+        .iter()
+        .for_each(|key| consider(key.as_str()));
+    DOCUMENTED.iter().for_each(|name| consider(name));
+    known.for_each(&mut consider);
+    best.map(|(_, _, name)| name)
+}

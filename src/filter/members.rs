@@ -1,0 +1,147 @@
+//! The members of a record that a filter looks into, read when first needed.
+//!
+//! They stay slices of the record: nothing is copied, and a number keeps the
+//! text it stands in, which `serde_json::Value` would not give (`1e3`).
+
+use std::{borrow::Cow, cell::OnceCell, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event::Event;
+
+/// The wanted top-level members of one event's record.
+pub(super) struct Members<'a> {
+    wanted: &'a [String],
+    event: &'a Event,
+    /// One value for each name of `wanted`.
+    values: OnceCell<Vec<Option<&'a RawValue>>>,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn new(wanted: &'a [String], event: &'a Event) -> Self {
+        Self {
+            wanted,
+            event,
+            values: OnceCell::new(),
+        }
+    }
+
+    /// The member whose name is `wanted[index]`; a malformed record has none.
+    pub(super) fn get(&self, index: usize) -> Option<&'a RawValue> {
+        let values = self.values.get_or_init(|| {
+            if self.event.malformed {
+                Vec::new()
+            } else {
+                pick(self.wanted, &self.event.record)
+            }
+        });
+        values.get(index).copied().flatten()
+    }
+}
+
+/// What stands at the end of a path.
+pub(super) enum Leaf<'a> {
+    /// A string's content, or the text of a number or a boolean.
+    Text(Cow<'a, str>),
+    Object,
+}
+
+/// Whether `holds` for any value at the end of `path` from `value`. Arrays are
+/// looked into wherever they stand; null is nothing.
+///
+/// Goes no deeper than 128, since a record that is nested deeper is malformed
+/// to `serde_json`.
+pub(super) fn any_leaf(
+    value: &RawValue,
+    path: &[String],
+    holds: &dyn Fn(Leaf<'_>) -> bool,
+) -> bool {
+    let text = value.get();
+    match (text.as_bytes().first(), path.split_first()) {
+        (Some(b'['), _) => serde_json::from_str::<Vec<&RawValue>>(text)
+            .is_ok_and(|items| items.iter().any(|item| any_leaf(item, path, holds))),
+        (Some(b'{'), None) => holds(Leaf::Object),
+        (Some(b'{'), Some((key, path))) => pick(std::slice::from_ref(key), text)
+            .into_iter()
+            .flatten()
+            .any(|value| any_leaf(value, path, holds)),
+        (Some(b'n') | None, _) | (_, Some(_)) => false,
+        (Some(b'"'), None) => holds(Leaf::Text(content(text))),
+        (Some(_), None) => holds(Leaf::Text(text.into())),
+    }
+}
+
+/// What a JSON string says.
+fn content(text: &str) -> Cow<'_, str> {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    match inner {
+        Some(inner) if !inner.contains('\\') => inner.into(),
+        _ => serde_json::from_str::<String>(text)
+            .unwrap_or_default()
+            .into(),
+    }
+}
+
+/// The members of `object` with these names, one entry a name.
+fn pick<'a>(names: &[String], object: &'a str) -> Vec<Option<&'a RawValue>> {
+    let mut json = serde_json::Deserializer::from_str(object);
+    // only what was parsed whole when it was indexed gets here
+    Wanted(names).deserialize(&mut json).unwrap_or_default()
+}
+
+/// Keeps the members with these names and skips all others unread.
+struct Wanted<'n>(&'n [String]);
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, object: D) -> Result<Self::Value, D::Error> {
+        object.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = vec![None; self.0.len()];
+        while let Some(index) = map.next_key_seed(Name(self.0))? {
+            // of members with one name the last counts, as in any JSON object
+            match index.and_then(|index| values.get_mut(index)) {
+                Some(value) => *value = Some(map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Finds a key among the wanted names.
+struct Name<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| name == key))
+    }
+}
