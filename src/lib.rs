@@ -9,5 +9,6 @@ pub mod clock;
 pub mod coverage;
 pub mod event;
 pub mod filter;
+pub mod lookup;
 pub mod proto;
 pub mod upstream;

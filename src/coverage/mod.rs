@@ -25,7 +25,10 @@ use self::{
     chunk::{Chunk, merge},
     stretch::{Piece, Stretch},
 };
-use crate::event::{Attribute, Category, Event, Origin, Scope, TimeRange};
+use crate::{
+    event::{Attribute, Category, Event, Origin, Scope, TimeRange},
+    filter::KnownFields,
+};
 
 pub use stretch::settled_before;
 
@@ -177,7 +180,11 @@ impl Coverage {
                 return None;
             }
             let chunk = self.chunks.get(&stretch.chunk)?;
-            Some(Held { range, began: stretch.began, events: Arc::clone(&chunk.events) })
+            Some(Held {
+                range,
+                began: stretch.began,
+                events: Arc::clone(&chunk.events),
+            })
         })
     }
 
@@ -290,12 +297,6 @@ impl Coverage {
                     .find(|event| event.id.eq_ignore_ascii_case(id))
                     .cloned()
             })
-    }
-
-    /// Whether a record that was held has a top-level field of this name.
-    #[must_use]
-    pub fn knows_field(&self, name: &str) -> bool {
-        lock(&self.fields).contains(name)
     }
 
     /// What it holds and has done.
@@ -452,6 +453,17 @@ impl Coverage {
                 fields.insert(name.clone());
             }
         }
+    }
+}
+
+/// Which fields records have that no documentation knows.
+impl KnownFields for Coverage {
+    fn knows(&self, name: &str) -> bool {
+        lock(&self.fields).contains(name)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(&str)) {
+        lock(&self.fields).iter().for_each(|name| each(name));
     }
 }
 

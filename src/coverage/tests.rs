@@ -90,7 +90,10 @@ fn a_tail_asked_recently_covers_up_to_now() {
     coverage.insert(&keys[0], TimeRange::new(0, 1_001), at(1_000), &[]);
     assert_eq!(coverage.present(&keys, Freshness(at(990))), Some(1_001));
     assert_eq!(coverage.present(&keys, Freshness(at(1_001))), None);
-    assert!(coverage.held(&keys, 1_001, Freshness(at(990))).is_none(), "counts, but is not held");
+    assert!(
+        coverage.held(&keys, 1_001, Freshness(at(990))).is_none(),
+        "counts, but is not held"
+    );
     // a stretch that ended before its walk's present says nothing of later
     coverage.insert(&keys[0], TimeRange::new(2_000, 2_100), at(5_000), &[]);
     assert_eq!(coverage.present(&keys, Freshness(at(0))), None);
@@ -257,9 +260,9 @@ fn unusual_fields_are_remembered() {
     let coverage = coverage();
     let odd = event_with("1", 5, "{\"kinesisPartitionKey\":1,\"eventName\":\"x\"}");
     coverage.insert(&key(None), TimeRange::new(0, 10), at(1_000), &[odd]);
-    assert!(coverage.knows_field("kinesisPartitionKey"));
+    assert!(coverage.knows("kinesisPartitionKey"));
     assert!(
-        !coverage.knows_field("eventName"),
+        !coverage.knows("eventName"),
         "documented ones need no memory"
     );
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::Error;
-use crate::event::AttributeKey;
+use crate::event::{AttributeKey, RECORD_FIELDS, is_documented_field};
 
 /// The most bytes of a field. The longest path in the records we have seen is
 /// 113; keys that users chose, such as tags, may be longer.
@@ -13,46 +13,6 @@ const MAX_SEGMENTS: usize = 32;
 
 /// The prefix that insists on a path whose first segment nobody knows.
 const INSIST: &str = "record";
-
-/// The top-level fields of records, as documented.
-///
-/// Source: CloudTrail user guide, "CloudTrail record contents for management,
-/// data, and network activity events" (event version 1.11) and "CloudTrail
-/// record contents for Insights events for trails".
-pub(super) const DOCUMENTED: [&str; 32] = [
-    "additionalEventData",
-    "addendum",
-    "apiVersion",
-    "awsRegion",
-    "edgeDeviceDetails",
-    "errorCode",
-    "errorMessage",
-    "eventCategory",
-    "eventContext",
-    "eventID",
-    "eventName",
-    "eventSource",
-    "eventTime",
-    "eventType",
-    "eventVersion",
-    "insightDetails",
-    "managementEvent",
-    "readOnly",
-    "recipientAccountId",
-    "requestID",
-    "requestParameters",
-    "resources",
-    "responseElements",
-    "serviceEventDetails",
-    "sessionCredentialFromConsole",
-    "sharedEventID",
-    "sourceIPAddress",
-    "tlsDetails",
-    "userAgent",
-    "userIdentity",
-    "vpcEndpointAccountId",
-    "vpcEndpointId",
-];
 
 /// The top-level fields that records held are known to have, beside the
 /// documented ones. `()` knows none.
@@ -128,7 +88,7 @@ impl Field {
             .into_iter();
         let first = segments.next().unwrap_or_default();
         let rest = segments.collect();
-        if insisted.is_none() && !DOCUMENTED.contains(&first.as_str()) && !known.knows(&first) {
+        if insisted.is_none() && !is_documented_field(&first) && !known.knows(&first) {
             return Err(error(unknown(field, &first, known)));
         }
         Ok(Self::Path(first, rest))
@@ -204,7 +164,7 @@ fn nearest(name: &str, known: &dyn KnownFields) -> Option<String> {
     AttributeKey::ALL
         .iter()
         .for_each(|key| consider(key.as_str()));
-    DOCUMENTED.iter().for_each(|name| consider(name));
+    RECORD_FIELDS.iter().for_each(|name| consider(name));
     known.for_each(&mut consider);
     best.map(|(_, _, name)| name)
 }

@@ -106,7 +106,14 @@ impl<'a, 'b> Descent<'a, 'b> {
         while self.at > from {
             if let Some(held) = terms.coverage.held(&terms.keys, self.at - 1, terms.need) {
                 let range = TimeRange::new(held.range.from.max(from), self.at);
-                if self.take(&held.events, range, held.began, before, limit, Source::Cache) {
+                if self.take(
+                    &held.events,
+                    range,
+                    held.began,
+                    before,
+                    limit,
+                    Source::Cache,
+                ) {
                     return Stop::Full;
                 }
                 // a long descent through the cache leaves room for others
@@ -119,7 +126,9 @@ impl<'a, 'b> Descent<'a, 'b> {
             if self.at <= terms.forgotten_before {
                 return Stop::Forgotten;
             }
-            let Some(walked_by) = terms.keys.first() else { return Stop::Floor };
+            let Some(walked_by) = terms.keys.first() else {
+                return Stop::Floor;
+            };
             if self.at == self.to
                 && let Some(present) = self.present(walked_by)
                 && present < self.at
@@ -129,14 +138,18 @@ impl<'a, 'b> Descent<'a, 'b> {
                 continue;
             }
             let walk = terms.walks.find(walked_by, self.at, terms.need);
-            let pending = walk.as_ref().map_or(0, |walk| walk.pending_matches(terms.filter));
+            let pending = walk
+                .as_ref()
+                .map_or(0, |walk| walk.pending_matches(terms.filter));
             // no request merely to finish a second, unless the page would be empty
             if !self.found.is_empty() && self.found.len() + pending >= limit.events {
                 return Stop::Full;
             }
             let walk = walk.unwrap_or_else(|| {
                 let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);
-                let floor = from.max(terms.forgotten_before).max(below.unwrap_or(i64::MIN));
+                let floor = from
+                    .max(terms.forgotten_before)
+                    .max(below.unwrap_or(i64::MIN));
                 // another's page may have come in between: the last second at least is asked
                 let range = TimeRange::new(floor.min(self.at - 1), self.at);
                 terms.walks.begin(walked_by, range, terms.now)
@@ -174,7 +187,14 @@ impl<'a, 'b> Descent<'a, 'b> {
                 if commit.range.to == self.at && !commit.range.is_empty() {
                     let range = TimeRange::new(commit.range.from.max(from), self.at);
                     return self
-                        .take(&commit.events, range, commit.began, before, limit, Source::Upstream)
+                        .take(
+                            &commit.events,
+                            range,
+                            commit.began,
+                            before,
+                            limit,
+                            Source::Upstream,
+                        )
                         .then_some(Stop::Full);
                 }
                 None

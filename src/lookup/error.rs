@@ -62,7 +62,9 @@ impl From<upstream::Error> for Error {
     fn from(error: upstream::Error) -> Self {
         let code = error.code;
         match error.kind {
-            ErrorKind::Throttled => Self::Exhausted { wait: error.retry_after.unwrap_or(Duration::from_secs(1)) },
+            ErrorKind::Throttled => Self::Exhausted {
+                wait: error.retry_after.unwrap_or(Duration::from_secs(1)),
+            },
             ErrorKind::Denied => Self::Denied { code },
             ErrorKind::Credentials => Self::Credentials { code },
             ErrorKind::Invalid | ErrorKind::InvalidToken => Self::Rejected { code },

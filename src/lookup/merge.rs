@@ -51,7 +51,10 @@ pub(super) fn merge<'f>(
         bytes += more;
         events.push(Arc::clone(event));
     }
-    Merged { events, next: depth }
+    Merged {
+        events,
+        next: depth,
+    }
 }
 
 /// An ascending comparison, seen in the order asked for.

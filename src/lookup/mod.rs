@@ -14,17 +14,17 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use self::{error::Error, token::PageToken};
 use self::{
     descend::{Limit, Terms},
     search::{End, Found},
     walk::Walks,
 };
+pub use self::{error::Error, token::PageToken};
 use crate::{
     clock::Clock,
     coverage::{Coverage, Freshness, Key},
     event::{Category, Event, Origin, Position, Scope, TimeRange, is_uuid},
-    filter::Filter,
+    filter::{Filter, KnownFields},
     upstream::{Allowance, Upstream},
 };
 
@@ -206,7 +206,13 @@ impl Lookup {
         history: Option<Duration>,
     ) -> Self {
         let walks = Arc::new(Walks::new(Arc::clone(&upstream), Arc::clone(&coverage)));
-        Self { clock, coverage, upstream, walks, history }
+        Self {
+            clock,
+            coverage,
+            upstream,
+            walks,
+            history,
+        }
     }
 
     /// The clock that it goes by.
@@ -219,14 +225,16 @@ impl Lookup {
     /// window that names none.
     #[must_use]
     pub fn history_start(&self, now: Timestamp) -> i64 {
-        let age = self.history.and_then(|history| i64::try_from(history.as_secs()).ok());
+        let age = self
+            .history
+            .and_then(|history| i64::try_from(history.as_secs()).ok());
         age.map_or(0, |age| now.as_second().saturating_sub(age))
     }
 
-    /// Whether a record that was held has a top-level field of this name.
+    /// Which fields records are known to have beyond the documented ones.
     #[must_use]
-    pub fn knows_field(&self, name: &str) -> bool {
-        self.coverage.knows_field(name)
+    pub fn known_fields(&self) -> &dyn KnownFields {
+        &*self.coverage
     }
 
     /// Walks that are kept, and of those the ones that are being fetched.
@@ -245,17 +253,31 @@ impl Lookup {
     pub async fn ask(&self, question: &Question) -> Result<Answer, Error> {
         let now = self.clock.now();
         let allowance = Arc::new(Allowance::new(question.max_upstream_calls.max(1)));
-        let limit = Limit { events: question.page_events.max(1), bytes: question.page_bytes };
-        let scopes = question.scopes.iter().filter(|scope| !question.has_failed(scope));
+        let limit = Limit {
+            events: question.page_events.max(1),
+            bytes: question.page_bytes,
+        };
+        let scopes = question
+            .scopes
+            .iter()
+            .filter(|scope| !question.has_failed(scope));
         let searched = join_all(scopes.map(|scope| {
             let allowance = &allowance;
-            async move { (scope, self.search(question, scope, now, allowance, limit).await) }
+            async move {
+                (
+                    scope,
+                    self.search(question, scope, now, allowance, limit).await,
+                )
+            }
         }))
         .await;
         self.check(&searched, allowance.spent())?;
         let found = searched.iter().map(|(_, found)| found);
         let page = merge::merge(found.clone(), question.order, limit, question.size);
-        let mut stats = Stats { upstream_calls: allowance.spent(), ..Stats::default() };
+        let mut stats = Stats {
+            upstream_calls: allowance.spent(),
+            ..Stats::default()
+        };
         found.for_each(|found| stats.add(&found.stats));
         let scopes = answers(question, &searched, page.next.as_ref(), now);
         let mut window = question.window;
@@ -263,7 +285,13 @@ impl Lookup {
             let ends = searched.iter().map(|(_, found)| found.searched.to);
             window.to = ends.min().unwrap_or(window.to);
         }
-        Ok(Answer { events: page.events, next: page.next, window, scopes, stats })
+        Ok(Answer {
+            events: page.events,
+            next: page.next,
+            window,
+            scopes,
+            stats,
+        })
     }
 
     /// An event by its id, where it is held already: nothing is asked of AWS.
@@ -271,7 +299,11 @@ impl Lookup {
     #[must_use]
     pub fn held(&self, scopes: &[Scope], category: Category, id: &str) -> Option<Arc<Event>> {
         is_uuid(id)
-            .then(|| scopes.iter().find_map(|scope| self.coverage.find(scope, category, id)))
+            .then(|| {
+                scopes
+                    .iter()
+                    .find_map(|scope| self.coverage.find(scope, category, id))
+            })
             .flatten()
     }
 
@@ -311,16 +343,20 @@ impl Lookup {
                 End::Failed(error) if found.searched.is_empty() => {
                     first = first.or(Some(error));
                 }
-                End::Open { reason: Reason::Deadline | Reason::Quota, is_stuck: true, .. }
-                    if spent == 0 =>
-                {
+                End::Open {
+                    reason: Reason::Deadline | Reason::Quota,
+                    is_stuck: true,
+                    ..
+                } if spent == 0 => {
                     stuck = stuck.max(Some(self.upstream.budget(scope).estimated_wait()));
                 }
                 _ => return Ok(()),
             }
         }
         match (stuck, first) {
-            (Some(wait), _) => Err(Error::Exhausted { wait: wait.max(Duration::from_millis(100)) }),
+            (Some(wait), _) => Err(Error::Exhausted {
+                wait: wait.max(Duration::from_millis(100)),
+            }),
             (None, Some(error)) => Err(error.clone()),
             (None, None) => Ok(()),
         }
@@ -336,7 +372,11 @@ impl Question {
 /// Whose coverage can answer: that of any attribute which all matching events
 /// have, the most selective first, and the unfiltered.
 fn keys(question: &Question, scope: &Scope) -> Vec<Key> {
-    let pushdowns = question.filter.pushdowns(question.category).into_iter().map(Some);
+    let pushdowns = question
+        .filter
+        .pushdowns(question.category)
+        .into_iter()
+        .map(Some);
     pushdowns
         .chain([None])
         .map(|pushdown| Key {

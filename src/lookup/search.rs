@@ -37,7 +37,11 @@ pub(super) enum End {
     Complete,
     /// Everything up to and including this position, in the order asked for,
     /// is known; beyond it nothing is.
-    Open { at: Position, reason: Reason, is_stuck: bool },
+    Open {
+        at: Position,
+        reason: Reason,
+        is_stuck: bool,
+    },
     /// The scope cannot be searched; what was found before stands.
     Failed(Error),
 }
@@ -62,16 +66,20 @@ impl Terms<'_> {
         after: Option<&Position>,
         limit: Limit,
     ) -> Found {
-        let top = after.map_or(window.to, |after| window.to.min(after.time.saturating_add(1)));
+        let top = after.map_or(window.to, |after| {
+            window.to.min(after.time.saturating_add(1))
+        });
         let mut descent = Descent::new(self, top);
         let stop = descent.run(window.from, after, limit).await;
         let progressed = descent.at < top;
         let end = match (&stop, descent.found.last()) {
             (Stop::Floor | Stop::Forgotten, _) => End::Complete,
             // cut inside of a second: what is known ends with the event
-            (Stop::Full, Some(last)) if descent.at == last.time => {
-                End::Open { at: last.position(), reason: Reason::PageFull, is_stuck: false }
-            }
+            (Stop::Full, Some(last)) if descent.at == last.time => End::Open {
+                at: last.position(),
+                reason: Reason::PageFull,
+                is_stuck: false,
+            },
             _ => end(stop, Position::start_of(descent.at), progressed),
         };
         Found {
@@ -108,7 +116,16 @@ impl Terms<'_> {
         while at < window.to {
             let to = self.slice_end(at, window.to, slice);
             let mut descent = Descent::new(self, to);
-            let stop = descent.run(at, None, Limit { events: usize::MAX, bytes: usize::MAX }).await;
+            let stop = descent
+                .run(
+                    at,
+                    None,
+                    Limit {
+                        events: usize::MAX,
+                        bytes: usize::MAX,
+                    },
+                )
+                .await;
             found.stats.add(&descent.stats);
             found.as_of = found.as_of.into_iter().chain(descent.as_of).min();
             if !matches!(stop, Stop::Floor | Stop::Forgotten) {
@@ -123,8 +140,11 @@ impl Terms<'_> {
                 let position = event.position();
                 found.events.push(event);
                 if found.events.len() >= limit.events || bytes >= limit.bytes {
-                    found.end =
-                        End::Open { at: position, reason: Reason::PageFull, is_stuck: false };
+                    found.end = End::Open {
+                        at: position,
+                        reason: Reason::PageFull,
+                        is_stuck: false,
+                    };
                     return found;
                 }
             }
@@ -145,16 +165,27 @@ impl Terms<'_> {
         if let Some(held) = self.coverage.held(&self.keys, at, self.need) {
             return held.range.to.min(to);
         }
-        let above = self.coverage.above(&self.keys, at, self.need).unwrap_or(i64::MAX);
+        let above = self
+            .coverage
+            .above(&self.keys, at, self.need)
+            .unwrap_or(i64::MAX);
         at.saturating_add(slice).min(above).min(to)
     }
 }
 
 fn end(stop: Stop, at: Position, progressed: bool) -> End {
-    let open = |reason| End::Open { at: at.clone(), reason, is_stuck: !progressed };
+    let open = |reason| End::Open {
+        at: at.clone(),
+        reason,
+        is_stuck: !progressed,
+    };
     match stop {
         Stop::Floor | Stop::Forgotten => End::Complete,
-        Stop::Full => End::Open { at, reason: Reason::PageFull, is_stuck: false },
+        Stop::Full => End::Open {
+            at,
+            reason: Reason::PageFull,
+            is_stuck: false,
+        },
         Stop::Deadline => open(Reason::Deadline),
         Stop::Calls => open(Reason::UpstreamCallLimit),
         Stop::Quota => open(Reason::Quota),

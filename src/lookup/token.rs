@@ -52,7 +52,11 @@ impl PageToken {
     #[must_use]
     pub fn encode(&self) -> String {
         let failed = self.failed.iter().map(|(scope, reason)| {
-            (scope.account.to_string(), scope.region.to_string(), reason.clone())
+            (
+                scope.account.to_string(),
+                scope.region.to_string(),
+                reason.clone(),
+            )
         });
         let wire = Wire {
             v: VERSION,
@@ -78,7 +82,8 @@ impl PageToken {
     /// # Errors
     /// [`Error::Token`] if it is not one of ours, or another request's.
     pub fn decode(text: &str, digest: &[u8; 16]) -> Result<Self, Error> {
-        const GARBAGE: Error = Error::Token("not a page token of this server; ask for the first page with none");
+        const GARBAGE: Error =
+            Error::Token("not a page token of this server; ask for the first page with none");
         if text.len() > MAX_LEN {
             return Err(GARBAGE);
         }
@@ -98,7 +103,11 @@ impl PageToken {
             ));
         }
         let asked_at = Timestamp::from_microsecond(wire.n).map_err(|_| GARBAGE)?;
-        let failed = wire.f.into_iter().map(|(a, r, why)| (Scope::new(&a, &r), why)).collect();
+        let failed = wire
+            .f
+            .into_iter()
+            .map(|(a, r, why)| (Scope::new(&a, &r), why))
+            .collect();
         Ok(Self {
             digest: wire.d,
             window: TimeRange::new(wire.w.0, wire.w.1),
@@ -150,7 +159,9 @@ mod tests {
     fn reads_what_it_wrote_for_the_same_request_alone() {
         let text = token().encode();
         assert_eq!(PageToken::decode(&text, &[7; 16]), Ok(token()));
-        let Err(Error::Token(why)) = PageToken::decode(&text, &[8; 16]) else { panic!("read") };
+        let Err(Error::Token(why)) = PageToken::decode(&text, &[8; 16]) else {
+            panic!("read")
+        };
         assert!(why.contains("another request"), "{why}");
     }
 

@@ -76,7 +76,11 @@ impl Walk {
     /// How many events of the second that the walk stands in, as far as it was
     /// read, pass `filter`.
     pub(super) fn pending_matches(&self, filter: &Filter) -> usize {
-        self.state().pending.iter().filter(|event| filter.matches(event)).count()
+        self.state()
+            .pending
+            .iter()
+            .filter(|event| filter.matches(event))
+            .count()
     }
 
     /// Waits for the next page, and has it bought on `allowance` unless it is
@@ -108,12 +112,20 @@ impl Walk {
             (outcome, wanted)
         };
         // the sender lives as long as `self`, and tells outcomes alone
-        let told = outcome.changed().await.ok().and_then(|()| outcome.borrow().clone());
+        let told = outcome
+            .changed()
+            .await
+            .ok()
+            .and_then(|()| outcome.borrow().clone());
         told.unwrap_or(Err(FetchError::Abandoned))
     }
 
     fn nothing(&self, at: i64) -> Arc<Commit> {
-        Arc::new(Commit { range: TimeRange::new(at, at), began: self.began, events: Vec::new() })
+        Arc::new(Commit {
+            range: TimeRange::new(at, at),
+            began: self.began,
+            events: Vec::new(),
+        })
     }
 
     /// Takes in a page: seconds that are walked to their end become coverage.
@@ -133,13 +145,17 @@ impl Walk {
             }
         }
         // newest first: all but the oldest second seen is walked to its end
-        let done_from = match (&page.next_token, events.iter().map(|event| event.time).min()) {
+        let done_from = match (
+            &page.next_token,
+            events.iter().map(|event| event.time).min(),
+        ) {
             (None, _) => self.range.from,
             (Some(_), Some(oldest)) => oldest + 1,
             (Some(_), None) => floor,
         };
-        let (mut done, pending): (Vec<_>, _) =
-            events.into_iter().partition(|event| event.time >= done_from);
+        let (mut done, pending): (Vec<_>, _) = events
+            .into_iter()
+            .partition(|event| event.time >= done_from);
         done.sort_by(|a, b| a.cmp_position(b));
         let range = TimeRange::new(done_from, floor);
         coverage.insert(&self.key, range, self.began, &done);
@@ -147,7 +163,11 @@ impl Walk {
         state.floor = done_from;
         state.pending = pending;
         state.token = page.next_token;
-        Arc::new(Commit { range, began: self.began, events: done })
+        Arc::new(Commit {
+            range,
+            began: self.began,
+            events: done,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -182,7 +202,11 @@ pub(super) struct Walks {
 
 impl Walks {
     pub(super) fn new(upstream: Arc<Upstream>, coverage: Arc<Coverage>) -> Self {
-        Self { upstream, coverage, open: Mutex::default() }
+        Self {
+            upstream,
+            coverage,
+            open: Mutex::default(),
+        }
     }
 
     /// A walk that stands just above the second `at - 1` and whose reading of
@@ -247,7 +271,10 @@ impl Walks {
     /// Walks that are kept, and of those the ones that are being fetched.
     pub(super) fn count(&self) -> (usize, usize) {
         let open = lock(&self.open);
-        (open.len(), open.iter().filter(|walk| walk.is_fetching()).count())
+        (
+            open.len(),
+            open.iter().filter(|walk| walk.is_fetching()).count(),
+        )
     }
 
     /// Fetches one page of `walk` and tells the outcome.
@@ -261,7 +288,10 @@ impl Walks {
                 token,
             };
             let wanted = walk.wanted.subscribe();
-            let fetched = self.upstream.fetch(&walk.key.scope, &request, &allowance, wanted).await;
+            let fetched = self
+                .upstream
+                .fetch(&walk.key.scope, &request, &allowance, wanted)
+                .await;
             let (phase, outcome) = match fetched {
                 Ok(page) => {
                     let ended = page.next_token.is_none();
