@@ -9,6 +9,7 @@ pub mod clock;
 pub mod coverage;
 pub mod event;
 pub mod filter;
+pub mod grpc;
 pub mod lookup;
 pub mod proto;
 pub mod upstream;

@@ -178,7 +178,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    fn add(&mut self, other: &Self) {
+    /// Adds another page's.
+    pub fn add(&mut self, other: &Self) {
         self.upstream_calls += other.upstream_calls;
         self.events_scanned += other.events_scanned;
         self.events_matched += other.events_matched;

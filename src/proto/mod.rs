@@ -1,8 +1,11 @@
-//! Generated types, and the one place that turns an event into them.
+//! Generated types, and the one place that turns events into them.
 
-#![allow(clippy::all, clippy::doc_markdown, missing_docs)]
+mod convert;
+
+pub use convert::{basic_size, event, full_size};
 
 /// `trailgate.v1`, generated from `proto/trailgate/v1`.
+#[allow(clippy::all, missing_docs, unreachable_pub, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("trailgate.v1");
 }

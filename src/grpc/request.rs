@@ -1,0 +1,402 @@
+//! From requests to questions: what is asked for must make sense before
+//! anything is looked at.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tonic::{Status, metadata::MetadataMap};
+
+use super::status::{Invalid, not_implemented};
+use crate::{
+    event::{Category, Scope, TimeRange},
+    filter::{self, EventFilter, Filter, Match, Operator},
+    lookup::{Lookup, Order, PageToken, Question},
+    proto::{self, v1},
+};
+
+/// What requests are held to.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest that a page may take, unless the caller's deadline is sooner.
+    pub timeout: Duration,
+    /// Requests that a page may buy, unless the caller says so.
+    pub max_upstream_calls: u64,
+}
+
+/// Events on a page where the request does not say.
+const DEFAULT_PAGE: i32 = 50;
+/// The most events on a page.
+const MAX_PAGE: i32 = 1000;
+/// The most bytes of events on a page. Clients refuse messages of 4 MiB; what
+/// stands beside the events is small.
+const PAGE_BYTES: usize = 3 * 1024 * 1024;
+/// How old an answer for the unsettled window may be where the request does
+/// not say.
+const DEFAULT_STALENESS: Duration = Duration::from_secs(30);
+
+/// A checked request for a page.
+pub(super) struct Page {
+    pub(super) question: Question,
+    pub(super) digest: [u8; 16],
+    pub(super) with_record: bool,
+}
+
+/// What is asked of, and what it goes by.
+pub(super) struct Context<'a> {
+    pub(super) lookup: &'a Lookup,
+    pub(super) scopes: &'a [Scope],
+    pub(super) limits: &'a Limits,
+}
+
+impl Context<'_> {
+    /// Checks a `LookupEvents` request.
+    pub(super) fn page(
+        &self,
+        request: v1::LookupEventsRequest,
+        metadata: &MetadataMap,
+    ) -> Result<Page, Status> {
+        if request.estimate_only {
+            return Err(not_implemented("estimate_only"));
+        }
+        let filter = compile(request.filters, self.lookup)?;
+        let scopes = self.select(&request.account_ids, &request.regions)?;
+        let category = category(request.event_category)?;
+        let order = match enumerated::<v1::Order>("order", request.order)? {
+            v1::Order::Unspecified | v1::Order::NewestFirst => Order::NewestFirst,
+            v1::Order::OldestFirst => Order::OldestFirst,
+        };
+        let with_record = with_record(request.view)?;
+        let page_events = page_size(request.page_size)?;
+        let calls = request.max_upstream_calls;
+        let max_upstream_calls = match u64::try_from(calls) {
+            Ok(0) => self.limits.max_upstream_calls,
+            Ok(calls) => calls,
+            Err(_) => return Err(negative("max_upstream_calls", calls).into()),
+        };
+        let max_staleness = staleness(request.max_staleness.as_ref())?;
+        let start = second("start_time", request.start_time.as_ref())?;
+        let end = second("end_time", request.end_time.as_ref())?;
+        if let (Some(start), Some(end)) = (start, end)
+            && start > end
+        {
+            let message = format!("{} is after end_time {}; swap them", show(start), show(end));
+            return Err(Invalid::new("INVALID_TIME_RANGE", "start_time", message).into());
+        }
+        let digest = digest(&filter, &scopes, category, order, with_record, start, end);
+        let now = self.lookup.clock().now();
+        let mut question = Question {
+            filter: Arc::new(filter),
+            scopes,
+            category,
+            window: self.window(start, end, now),
+            asked_at: now,
+            order,
+            after: None,
+            failed: Vec::new(),
+            page_events,
+            page_bytes: PAGE_BYTES,
+            size: if with_record {
+                proto::full_size
+            } else {
+                proto::basic_size
+            },
+            max_staleness,
+            max_upstream_calls,
+            deadline: deadline(metadata, self.limits.timeout),
+        };
+        if !request.page_token.is_empty() {
+            let token = PageToken::decode(&request.page_token, &digest)?;
+            question.window = token.window;
+            question.asked_at = token.asked_at;
+            question.after = Some(token.after);
+            question.failed = token.failed;
+        }
+        Ok(Page {
+            question,
+            digest,
+            with_record,
+        })
+    }
+
+    /// Checks a `GetEvent` request.
+    pub(super) fn event(
+        &self,
+        request: &v1::GetEventRequest,
+        metadata: &MetadataMap,
+    ) -> Result<Page, Status> {
+        if request.event_id.is_empty() {
+            let message = "empty; give an event's id";
+            return Err(Invalid::new("INVALID_EVENT_ID", "event_id", message).into());
+        }
+        let matches = vec![Match {
+            field: "EventId".to_owned(),
+            values: vec![request.event_id.clone()],
+            ..Match::default()
+        }];
+        let filter = Filter::compile(&[EventFilter { matches }], self.lookup.known_fields())
+            .map_err(|error| Invalid::new("INVALID_EVENT_ID", "event_id", error.message))?;
+        let now = self.lookup.clock().now();
+        let with_record = with_record(request.view)?;
+        let question = Question {
+            filter: Arc::new(filter),
+            scopes: self.select(&request.account_ids, &request.regions)?,
+            category: category(request.event_category)?,
+            window: self.window(None, None, now),
+            asked_at: now,
+            order: Order::NewestFirst,
+            after: None,
+            failed: Vec::new(),
+            page_events: 1,
+            page_bytes: PAGE_BYTES,
+            size: proto::full_size,
+            max_staleness: DEFAULT_STALENESS,
+            max_upstream_calls: self.limits.max_upstream_calls,
+            deadline: deadline(metadata, self.limits.timeout),
+        };
+        Ok(Page {
+            question,
+            digest: [0; 16],
+            with_record,
+        })
+    }
+
+    /// Both ends of a request are inclusive, and nothing has happened after now.
+    fn window(&self, start: Option<i64>, end: Option<i64>, now: Timestamp) -> TimeRange {
+        let latest = now.as_second();
+        let end = end.map_or(latest, |end| end.min(latest));
+        let start = start.unwrap_or_else(|| self.lookup.history_start(now));
+        TimeRange::new(start, end.saturating_add(1).max(start))
+    }
+
+    /// The configured scopes of these accounts and Regions; none named: all.
+    fn select(&self, accounts: &[String], regions: &[String]) -> Result<Vec<Scope>, Invalid> {
+        let known =
+            |part: fn(&Scope) -> &str| -> BTreeSet<&str> { self.scopes.iter().map(part).collect() };
+        named("account_ids", accounts, &known(|scope| &scope.account))?;
+        named("regions", regions, &known(|scope| &scope.region))?;
+        let is_asked =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
+        let selected: Vec<Scope> = self
+            .scopes
+            .iter()
+            .filter(|scope| is_asked(accounts, &scope.account) && is_asked(regions, &scope.region))
+            .cloned()
+            .collect();
+        Ok(selected)
+    }
+}
+
+fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), Invalid> {
+    let unknown = names
+        .iter()
+        .enumerate()
+        .find(|(_, name)| !known.contains(name.as_str()));
+    let Some((i, name)) = unknown else {
+        return Ok(());
+    };
+    let known = Vec::from_iter(known.iter().copied()).join(", ");
+    let message = format!("{name:?} is not configured here; configured: {known}");
+    Err(Invalid::new(
+        "UNKNOWN_SCOPE",
+        format!("{field}[{i}]"),
+        message,
+    ))
+}
+
+fn compile(filters: Vec<v1::EventFilter>, lookup: &Lookup) -> Result<Filter, Invalid> {
+    let mut source = Vec::with_capacity(filters.len().min(filter::MAX_FILTERS));
+    for (i, filter) in filters.into_iter().enumerate() {
+        let mut matches = Vec::with_capacity(filter.matches.len().min(filter::MAX_MATCHES));
+        for (j, m) in filter.matches.into_iter().enumerate() {
+            let path = format!("filters[{i}].matches[{j}].operator");
+            matches.push(Match {
+                operator: operator(enumerated(&path, m.operator)?),
+                field: m.field,
+                values: m.values,
+                negate: m.negate,
+                ignore_case: m.ignore_case,
+            });
+        }
+        source.push(EventFilter { matches });
+    }
+    Ok(Filter::compile(&source, lookup.known_fields())?)
+}
+
+const fn operator(operator: v1::Operator) -> Operator {
+    match operator {
+        v1::Operator::Unspecified | v1::Operator::Equals => Operator::Equals,
+        v1::Operator::Prefix => Operator::Prefix,
+        v1::Operator::Suffix => Operator::Suffix,
+        v1::Operator::Contains => Operator::Contains,
+        v1::Operator::Glob => Operator::Glob,
+        v1::Operator::Regex => Operator::Regex,
+        v1::Operator::Cidr => Operator::Cidr,
+        v1::Operator::Exists => Operator::Exists,
+    }
+}
+
+fn category(value: i32) -> Result<Category, Invalid> {
+    Ok(
+        match enumerated::<v1::EventCategory>("event_category", value)? {
+            v1::EventCategory::Unspecified | v1::EventCategory::Management => Category::Management,
+            v1::EventCategory::Insight => Category::Insight,
+        },
+    )
+}
+
+fn with_record(view: i32) -> Result<bool, Invalid> {
+    Ok(enumerated::<v1::EventView>("view", view)? != v1::EventView::Basic)
+}
+
+/// An enum's value that a newer client may know and this server does not.
+fn enumerated<E: TryFrom<i32>>(field: &str, value: i32) -> Result<E, Invalid> {
+    E::try_from(value).map_err(|_| {
+        let message = format!("{value} is not a value of this enum that the server knows");
+        Invalid::new("UNKNOWN_ENUM_VALUE", field, message)
+    })
+}
+
+fn page_size(size: i32) -> Result<usize, Invalid> {
+    let size = if size == 0 { DEFAULT_PAGE } else { size };
+    match usize::try_from(size) {
+        Ok(events) if size <= MAX_PAGE => Ok(events),
+        _ => {
+            let message = format!("{size} is not within 1 to {MAX_PAGE}; 0 is {DEFAULT_PAGE}");
+            Err(Invalid::new("INVALID_PAGE_SIZE", "page_size", message))
+        }
+    }
+}
+
+fn negative(field: &str, value: impl std::fmt::Display) -> Invalid {
+    Invalid::new(
+        "NEGATIVE_VALUE",
+        field,
+        format!("{value} is negative; give 0 or more"),
+    )
+}
+
+fn staleness(span: Option<&prost_types::Duration>) -> Result<Duration, Invalid> {
+    let Some(span) = span else {
+        return Ok(DEFAULT_STALENESS);
+    };
+    Duration::try_from(*span).map_err(|_| {
+        negative(
+            "max_staleness",
+            format_args!("{} s {} ns", span.seconds, span.nanos),
+        )
+    })
+}
+
+/// A time of the request in whole seconds, rounded down as AWS does.
+fn second(
+    field: &'static str,
+    time: Option<&prost_types::Timestamp>,
+) -> Result<Option<i64>, Invalid> {
+    let Some(time) = time else { return Ok(None) };
+    match Timestamp::new(time.seconds, time.nanos) {
+        Ok(_) if (0..1_000_000_000).contains(&time.nanos) => Ok(Some(time.seconds)),
+        _ => {
+            let message = format!(
+                "{} s {} ns is no time; seconds since 1970 within the years 1 to 9999, and 0 to \
+                 999999999 nanoseconds",
+                time.seconds, time.nanos
+            );
+            Err(Invalid::new("INVALID_TIME", field, message))
+        }
+    }
+}
+
+fn show(second: i64) -> String {
+    Timestamp::from_second(second).map_or_else(|_| second.to_string(), |time| time.to_string())
+}
+
+/// What must stay the same for a page token to be used.
+fn digest(
+    filter: &Filter,
+    scopes: &[Scope],
+    category: Category,
+    order: Order,
+    with_record: bool,
+    start: Option<i64>,
+    end: Option<i64>,
+) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    };
+    add(filter.canonical());
+    for scope in scopes {
+        add(scope.account.as_bytes());
+        add(scope.region.as_bytes());
+    }
+    add(&[
+        u8::from(category == Category::Insight),
+        u8::from(order == Order::OldestFirst),
+        u8::from(with_record),
+    ]);
+    for time in [start, end] {
+        match time {
+            Some(time) => add(&time.to_be_bytes()),
+            None => add(&[]),
+        }
+    }
+    let mut digest = [0; 16];
+    for (to, from) in digest.iter_mut().zip(hash.finalize()) {
+        *to = from;
+    }
+    digest
+}
+
+/// When the answer must be on its way: a tenth of the time that the caller
+/// allows, at most a quarter of a second, is left for the way back.
+fn deadline(metadata: &MetadataMap, timeout: Duration) -> tokio::time::Instant {
+    let allowed = metadata
+        .get("grpc-timeout")
+        .and_then(|text| text.to_str().ok())
+        .and_then(parse_timeout)
+        .map_or(timeout, |allowed| allowed.min(timeout));
+    let way_back = (allowed / 10).min(Duration::from_millis(250));
+    crate::clock::Clock::deadline(allowed - way_back)
+}
+
+/// `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2).
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_grpc_writes_them() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("999999999S", None),
+            ("S", None),
+            ("", None),
+            ("-1S", None),
+            ("1x", None),
+            ("1é", None),
+        ] {
+            assert_eq!(parse_timeout(text), expected, "{text}");
+        }
+    }
+}
