@@ -3,6 +3,7 @@
 //!
 //! `ARCHITECTURE.md` has the map of the modules and who may know whom.
 
+pub mod awsjson;
 pub mod cli;
 pub mod clock;
 pub mod event;
