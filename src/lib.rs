@@ -8,4 +8,5 @@ pub mod cli;
 pub mod clock;
 pub mod event;
 pub mod proto;
+pub mod simulator;
 pub mod upstream;

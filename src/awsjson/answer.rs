@@ -173,7 +173,10 @@ mod tests {
     fn what_an_event_lacks_is_left_out() {
         let bare = LookupEvent {
             event_time: Some(7),
-            resources: vec![Resource { kind: None, name: Some("n".into()) }],
+            resources: vec![Resource {
+                kind: None,
+                name: Some("n".into()),
+            }],
             ..LookupEvent::default()
         };
         assert_eq!(
@@ -196,7 +199,10 @@ mod tests {
             read_only: Some("true".into()),
             access_key_id: Some("k".into()),
             username: Some("u".into()),
-            resources: vec![Resource { kind: Some("t".into()), name: Some("n".into()) }],
+            resources: vec![Resource {
+                kind: Some("t".into()),
+                name: Some("n".into()),
+            }],
             record: Some("{\"a\": \"\\u00e9\"}".into()),
         };
         let text = serde_json::to_string(&WireEvent::from(&event)).unwrap();

@@ -9,7 +9,7 @@ mod request;
 
 pub use answer::{EventError, answer, event_from_json};
 pub use error::{Code, Error};
-pub use request::{Several, LookupRequest};
+pub use request::{LookupRequest, Several};
 
 /// The content type of requests and answers.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -49,7 +49,12 @@ mod tests {
         ] {
             assert_eq!(operation(target), Some("LookupEvents"));
         }
-        for target in ["", "LookupEvents", "DynamoDB_20120810.Query", "CloudTrail_20131101."] {
+        for target in [
+            "",
+            "LookupEvents",
+            "DynamoDB_20120810.Query",
+            "CloudTrail_20131101.",
+        ] {
             assert_eq!(operation(target), None, "{target}");
         }
     }

@@ -65,9 +65,16 @@ impl LookupRequest {
     ///
     /// AWS's own, by its codes.
     pub fn parse(body: &[u8], several: Several) -> Result<Self, Error> {
-        let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+        let body = if body.trim_ascii().is_empty() {
+            b"{}"
+        } else {
+            body
+        };
         let wire: Wire = serde_json::from_slice(body).map_err(|e| {
-            Error::new(Code::Serialization, format!("The request body cannot be read: {e}"))
+            Error::new(
+                Code::Serialization,
+                format!("The request body cannot be read: {e}"),
+            )
         })?;
         let request = Self {
             category: category(wire.event_category.as_deref())?,
@@ -120,7 +127,8 @@ impl LookupRequest {
     /// The first whole second asked for.
     #[must_use]
     pub fn start_secs(&self) -> Option<i64> {
-        self.start_ms.map(|ms| ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0))
+        self.start_ms
+            .map(|ms| ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0))
     }
 
     /// The last whole second asked for, inclusive.
@@ -133,7 +141,10 @@ impl LookupRequest {
 fn bad_max_results(given: &str) -> Error {
     Error::new(
         Code::InvalidMaxResults,
-        format!("MaxResults is {given}; it must be between 1 and {}.", LookupRequest::MAX_RESULTS),
+        format!(
+            "MaxResults is {given}; it must be between 1 and {}.",
+            LookupRequest::MAX_RESULTS
+        ),
     )
 }
 
@@ -158,7 +169,10 @@ fn attribute(given: Vec<WireAttribute>, several: Several) -> Result<Option<Attri
     if given.len() > 1 && several == Several::Refuse {
         return Err(Error::new(
             Code::InvalidLookupAttributes,
-            format!("{} lookup attributes were given; only one is allowed.", given.len()),
+            format!(
+                "{} lookup attributes were given; only one is allowed.",
+                given.len()
+            ),
         ));
     }
     let Some(first) = given.into_iter().next() else {
@@ -186,14 +200,23 @@ fn millis(value: &Value) -> Result<i64, Error> {
         Value::Number(number) => match number.as_i64() {
             Some(secs) => Some(secs.saturating_mul(1000)),
             // every f64 fits or saturates
-            #[expect(clippy::cast_possible_truncation, reason = "saturates far beyond any time")]
-            None => number.as_f64().filter(|n| n.is_finite()).map(|n| (n * 1000.0).round() as i64),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "saturates far beyond any time"
+            )]
+            None => number
+                .as_f64()
+                .filter(|n| n.is_finite())
+                .map(|n| (n * 1000.0).round() as i64),
         },
         Value::String(text) => text.parse().ok().map(Timestamp::as_millisecond),
         _ => None,
     };
     read.ok_or_else(|| {
-        Error::new(Code::Serialization, format!("{value} is not a time; send epoch seconds."))
+        Error::new(
+            Code::Serialization,
+            format!("{value} is not a time; send epoch seconds."),
+        )
     })
 }
 
@@ -210,7 +233,10 @@ mod tests {
         let plain = parse("").unwrap();
         assert_eq!(plain.max_results, 50);
         assert_eq!(plain.category, Category::Management);
-        for same in ["{}", r#"{"LookupAttributes":[],"NextToken":null,"StartTime":null,"X":1}"#] {
+        for same in [
+            "{}",
+            r#"{"LookupAttributes":[],"NextToken":null,"StartTime":null,"X":1}"#,
+        ] {
             assert_eq!(parse(same).unwrap(), plain);
         }
     }
@@ -218,7 +244,10 @@ mod tests {
     #[test]
     fn times_are_epoch_seconds_and_round_inwards() {
         let r = parse(r#"{"StartTime":1688989356,"EndTime":1.6889893575E9}"#).unwrap();
-        assert_eq!((r.start_secs(), r.end_secs()), (Some(1_688_989_356), Some(1_688_989_357)));
+        assert_eq!(
+            (r.start_secs(), r.end_secs()),
+            (Some(1_688_989_356), Some(1_688_989_357))
+        );
         let r = parse(r#"{"StartTime":10.2,"EndTime":"1970-01-01T00:00:12Z"}"#).unwrap();
         assert_eq!((r.start_secs(), r.end_secs()), (Some(11), Some(12)));
         let r = parse(r#"{"StartTime":-1.5,"EndTime":-1.5}"#).unwrap();
@@ -241,8 +270,14 @@ mod tests {
             (r#"{"MaxResults":51}"#, Code::InvalidMaxResults),
             (r#"{"MaxResults":-1}"#, Code::InvalidMaxResults),
             (r#"{"StartTime":2,"EndTime":1}"#, Code::InvalidTimeRange),
-            (r#"{"EventCategory":"management"}"#, Code::InvalidEventCategory),
-            (&format!(r#"{{"LookupAttributes":[{two},{two}]}}"#), Code::InvalidLookupAttributes),
+            (
+                r#"{"EventCategory":"management"}"#,
+                Code::InvalidEventCategory,
+            ),
+            (
+                &format!(r#"{{"LookupAttributes":[{two},{two}]}}"#),
+                Code::InvalidLookupAttributes,
+            ),
             (
                 r#"{"LookupAttributes":[{"AttributeKey":"eventName","AttributeValue":"a"}]}"#,
                 Code::InvalidLookupAttributes,
@@ -251,7 +286,10 @@ mod tests {
                 r#"{"LookupAttributes":[{"AttributeKey":"EventName","AttributeValue":""}]}"#,
                 Code::InvalidLookupAttributes,
             ),
-            (r#"{"LookupAttributes":[{"AttributeKey":"EventName"}]}"#, Code::InvalidLookupAttributes),
+            (
+                r#"{"LookupAttributes":[{"AttributeKey":"EventName"}]}"#,
+                Code::InvalidLookupAttributes,
+            ),
             (
                 &format!(
                     r#"{{"LookupAttributes":[{{"AttributeKey":"EventName","AttributeValue":"{long}"}}]}}"#
@@ -277,6 +315,9 @@ mod tests {
     fn the_first_of_several_attributes_can_be_honoured() {
         let body = r#"{"LookupAttributes":[{"AttributeKey":"EventName","AttributeValue":"a"},{"AttributeKey":"Username","AttributeValue":"b"}]}"#;
         let request = LookupRequest::parse(body.as_bytes(), Several::FirstOnly).unwrap();
-        assert_eq!(request.attribute, Some(Attribute::new(AttributeKey::EventName, "a")));
+        assert_eq!(
+            request.attribute,
+            Some(Attribute::new(AttributeKey::EventName, "a"))
+        );
     }
 }
