@@ -3,6 +3,7 @@
 //!
 //! `ARCHITECTURE.md` has the map of the modules and who may know whom.
 
+pub mod awsjson;
 pub mod budget;
 pub mod cli;
 pub mod clock;
@@ -12,4 +13,5 @@ pub mod filter;
 pub mod grpc;
 pub mod lookup;
 pub mod proto;
+pub mod simulator;
 pub mod upstream;

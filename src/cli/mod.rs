@@ -1,5 +1,7 @@
 //! The command line: one file a command.
 
+mod simulate;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -22,7 +24,10 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// A CloudTrail that behaves like AWS's, for tests and trials
+    Simulate(Box<simulate::Simulate>),
+}
 
 /// Runs the command line and says how it went.
 #[must_use]
@@ -39,5 +44,7 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    match cli.command {}
+    match cli.command {
+        Command::Simulate(simulate) => simulate.run(),
+    }
 }

@@ -1,0 +1,374 @@
+//! `trailgate simulate`: a CloudTrail that behaves like AWS's.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+
+use super::EXIT_USAGE;
+use crate::{
+    awsjson::Several,
+    clock::Clock,
+    event::Scope,
+    simulator::{self, Fault, Loaded, Options, Rate, Simulator},
+};
+
+/// Exit status where no record of the given files can be used (`EX_DATAERR`
+/// of sysexits).
+const EXIT_DATA: u8 = 65;
+
+/// Exit status where the port cannot be bound (`EX_UNAVAILABLE`).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// The most events that can be made up: about 2 GB of memory.
+const MAX_SYNTHETIC: u64 = 10_000_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  # a million made-up events in two Regions, new ones all the time
+  trailgate simulate --region us-east-1 --region eu-west-1 --synthetic 1000000 --live 5
+
+  # your own log files, as if they had been written just now
+  trailgate simulate --records ./AWSLogs --shift-to-now
+
+  # ask it with the AWS CLI, or any SDK: the access key is the account
+  AWS_ENDPOINT_URL_CLOUDTRAIL=http://127.0.0.1:4599 \\
+  AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=x \\
+  aws cloudtrail lookup-events --region us-east-1
+
+  # one request in ten fails, the same ones on every run
+  trailgate simulate --synthetic 1000 --fault 5xx=0.1 --seed 7
+
+  # what was asked of it
+  curl http://127.0.0.1:4599/_simulator/stats";
+
+/// A CloudTrail that behaves like AWS's, for tests and trials.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Simulate {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4599")]
+    listen: SocketAddr,
+
+    /// Listen beyond loopback, though everyone who gets there may ask
+    #[arg(long)]
+    insecure: bool,
+
+    /// Events to serve: S3 log files (.json.gz) or LookupEvents Event objects,
+    /// one a line (.jsonl[.gz]); directories are searched
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    records: Vec<PathBuf>,
+
+    /// Serve this account (repeatable) [default: those of the records]
+    #[arg(long = "account", value_name = "ID")]
+    accounts: Vec<String>,
+
+    /// Serve this Region and no other (repeatable) [default: all]
+    #[arg(long = "region", value_name = "REGION")]
+    regions: Vec<String>,
+
+    /// Requests a second in each scope; 0: no limit
+    #[arg(long, value_name = "N", default_value = "2")]
+    rate: Rate,
+
+    /// Move the records in time, so that the newest happens now
+    #[arg(long, conflicts_with = "unlimited_history")]
+    shift_to_now: bool,
+
+    /// Keep events for ever instead of 90 days
+    #[arg(long)]
+    unlimited_history: bool,
+
+    /// How long after its time an event appears, on average (such as 5m)
+    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = span)]
+    delay: Duration,
+
+    /// Make up so many events in all
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(..=MAX_SYNTHETIC))]
+    synthetic: u64,
+
+    /// Spread made-up events over so many days up to now
+    #[arg(long, value_name = "N", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
+
+    /// Go on making events, so many a second over all scopes
+    #[arg(long, value_name = "EVENTS_PER_SECOND", default_value = "0")]
+    live: Rate,
+
+    /// Let something go wrong (repeatable). KIND: throttle, 5xx, slow,
+    /// disconnect, denied-region (or denied-region=REGION), duplicate, late,
+    /// expired-token, expired-credentials, short-page
+    #[arg(long = "fault", value_name = "KIND=PROBABILITY")]
+    faults: Vec<Fault>,
+
+    /// How long a request takes that the fault slow strikes (at most 60s)
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    slow_by: Duration,
+
+    /// How long a NextToken lasts [default: for ever]
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    token_ttl: Option<Duration>,
+
+    /// Honour the first of several lookup attributes instead of refusing
+    #[arg(long)]
+    first_attribute_only: bool,
+
+    /// What all chance is drawn from: the same seed, the same events and faults
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// A span of time: `90s`, `5m`, `1h30m`; a bare number is seconds.
+fn span(text: &str) -> Result<Duration, String> {
+    let span = match text.parse::<u32>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds.into())),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|span| Duration::try_from(span).ok()),
+    };
+    span.ok_or_else(|| "not a span of time: write it as 90s, 5m or 1h30m".to_owned())
+}
+
+/// Writes a line. A closed pipe is no reason to fail.
+fn say(mut to: impl Write, line: impl std::fmt::Display) {
+    let _ = writeln!(to, "{line}");
+    let _ = to.flush();
+}
+
+fn complain(line: impl std::fmt::Display) {
+    say(
+        io::stderr().lock(),
+        format_args!("trailgate simulate: {line}"),
+    );
+}
+
+impl Simulate {
+    pub(super) fn run(self) -> ExitCode {
+        if let Err(what) = self.check() {
+            complain(what);
+            return ExitCode::from(EXIT_USAGE);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.serve()),
+            Err(error) => {
+                complain(format_args!("no runtime: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !self.listen.ip().is_loopback() && !self.insecure {
+            return Err(format!(
+                "--listen {} is reachable from elsewhere and the simulator knows no secrets; say \
+                 --insecure if that is meant",
+                self.listen
+            ));
+        }
+        let is_account = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+        if let Some(id) = self.accounts.iter().find(|id| !is_account(id)) {
+            return Err(format!(
+                "--account {id:?} is no account: it needs 12 digits"
+            ));
+        }
+        if let Some(region) = self.regions.iter().find(|region| !is_region(region)) {
+            return Err(format!(
+                "--region {region:?} is no Region: write it as eu-central-1"
+            ));
+        }
+        if self.slow_by > Duration::from_secs(60) {
+            return Err(format!("--slow-by {:?} is more than 60s", self.slow_by));
+        }
+        if let Some(path) = self.records.iter().find(|path| !path.exists()) {
+            return Err(format!(
+                "--records {}: no such file or directory",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    async fn serve(self) -> ExitCode {
+        let clock = Clock::system();
+        let loaded = self.load(clock);
+        if !self.records.is_empty()
+            && loaded.records.is_empty()
+            && self.synthetic == 0
+            && self.live.is_zero()
+        {
+            complain("no record of the given files can be used");
+            return ExitCode::from(EXIT_DATA);
+        }
+        let (given, files) = (loaded.records.len(), loaded.files);
+        let simulator = Arc::new(Simulator::new(self.options(), clock, loaded.records));
+        // bound only now: who can connect is answered from the whole history
+        let bound = match TcpListener::bind(self.listen).await {
+            Ok(listener) => listener.local_addr().map(|address| (listener, address)),
+            Err(error) => Err(error),
+        };
+        let (listener, address) = match bound {
+            Ok(bound) => bound,
+            Err(error) => {
+                complain(format_args!("cannot listen on {}: {error}", self.listen));
+                return ExitCode::from(EXIT_UNAVAILABLE);
+            }
+        };
+        if !self.records.is_empty() {
+            complain(format_args!("{given} records from {files} files"));
+        }
+        self.summarize(&simulator);
+        say(
+            io::stdout().lock(),
+            format_args!("listening on http://{address}"),
+        );
+        match simulator::serve(listener, simulator, ended()).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(format_args!("cannot go on serving: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn load(&self, clock: Clock) -> Loaded {
+        let fallback = match (self.accounts.as_slice(), self.regions.as_slice()) {
+            ([account], [region]) => Some(Scope::new(account, region)),
+            ([account], _) => Some(Scope::new(account, "")),
+            (_, [region]) => Some(Scope::new("", region)),
+            _ => None,
+        };
+        let mut loaded = simulator::load(&self.records, fallback.as_ref());
+        for problem in &loaded.problems {
+            complain(problem);
+        }
+        if self.shift_to_now {
+            simulator::shift_to(clock.now_secs(), &mut loaded.records);
+        }
+        loaded
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            accounts: self.accounts.clone(),
+            regions: self.regions.clone(),
+            rate: self.rate,
+            delay: self.delay,
+            unlimited_history: self.unlimited_history,
+            several: if self.first_attribute_only {
+                Several::FirstOnly
+            } else {
+                Several::Refuse
+            },
+            token_ttl: self.token_ttl,
+            faults: self.faults.iter().cloned().collect(),
+            slow_by: self.slow_by,
+            seed: self.seed,
+            synthetic: self.synthetic,
+            days: self.days,
+            live: self.live,
+        }
+    }
+
+    fn summarize(&self, simulator: &Simulator) {
+        let stats = simulator.stats();
+        let limit = if self.rate.is_zero() {
+            "no limit".to_owned()
+        } else {
+            format!("{} requests a second in each scope", self.rate)
+        };
+        complain(format_args!(
+            "{} events; accounts: {}; Regions: {}; {limit}",
+            stats.records,
+            list(&simulator.accounts()),
+            list(&simulator.regions()),
+        ));
+    }
+}
+
+/// As many names as fit a line.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) if names.is_empty() => "any".to_owned(),
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}
+
+fn is_region(text: &str) -> bool {
+    text.contains('-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn ended() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                () = interrupted => {}
+                _ = term.recv() => {}
+            }
+            return;
+        }
+    }
+    interrupted.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        for (text, secs) in [
+            ("0", 0),
+            ("90", 90),
+            ("90s", 90),
+            ("5m", 300),
+            ("1h30m", 5400),
+        ] {
+            assert_eq!(span(text), Ok(Duration::from_secs(secs)), "{text}");
+        }
+        assert_eq!(span("1500ms"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "-5m", "soon", "5 parsecs"] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_stay_short() {
+        let names = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
+        assert_eq!(list(&names(0)), "any");
+        assert_eq!(list(&names(8)), "0, 1, 2, 3, 4, 5, 6, 7");
+        assert_eq!(list(&names(10)), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
+    }
+}
