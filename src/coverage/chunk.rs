@@ -61,6 +61,12 @@ pub(super) fn within(events: &[Arc<Event>], range: TimeRange) -> &[Arc<Event>] {
     events.get(from..to).unwrap_or_default()
 }
 
+/// Each event once, by identity, ascending; see [`merge`].
+#[must_use]
+pub fn unique(events: &[Arc<Event>]) -> Vec<Arc<Event>> {
+    merge(&[], events, |_| false).0
+}
+
 /// The union of two lists by identity, ascending, and how many of `new` were
 /// not in `old` although `settled` says that their second was.
 ///

@@ -30,6 +30,7 @@ use crate::{
     filter::KnownFields,
 };
 
+pub use chunk::unique;
 pub use stretch::settled_before;
 
 /// What a stretch of time is held for. An unfiltered stretch (no pushdown)
@@ -357,7 +358,7 @@ impl Coverage {
         pieces.retain(|piece| !piece.range.is_empty());
         // an event may have come twice within one page
         for piece in &mut pieces {
-            piece.events = merge(&[], &piece.events, |_| false).0;
+            piece.events = unique(&piece.events);
         }
         pieces.sort_by_key(|piece| piece.range.from);
         pieces

@@ -249,6 +249,13 @@ impl Position {
         }
     }
 
+    /// The end (exclusive) of the seconds that have a place before this one.
+    #[must_use]
+    pub fn seconds_before(&self) -> i64 {
+        let is_start = *self == Self::start_of(self.time);
+        self.time.saturating_add(i64::from(!is_start))
+    }
+
     fn as_parts(&self) -> (i64, &str, &str, &str, &[u8; 16]) {
         (
             self.time,

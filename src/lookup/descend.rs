@@ -118,7 +118,7 @@ impl<'a, 'b> Descent<'a, 'b> {
                 }
                 // a long descent through the cache leaves room for others
                 tokio::task::yield_now().await;
-                if Instant::now() >= terms.deadline {
+                if self.at > from && Instant::now() >= terms.deadline {
                     return Stop::Deadline;
                 }
                 continue;

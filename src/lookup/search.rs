@@ -66,9 +66,7 @@ impl Terms<'_> {
         after: Option<&Position>,
         limit: Limit,
     ) -> Found {
-        let top = after.map_or(window.to, |after| {
-            window.to.min(after.time.saturating_add(1))
-        });
+        let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
         let mut descent = Descent::new(self, top);
         let stop = descent.run(window.from, after, limit).await;
         let progressed = descent.at < top;

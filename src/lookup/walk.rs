@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
-    coverage::{Coverage, Freshness, Key, settled_before},
+    coverage::{Coverage, Freshness, Key, settled_before, unique},
     event::{Event, TimeRange},
     filter::Filter,
     upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Upstream},
@@ -153,10 +153,11 @@ impl Walk {
             (Some(_), Some(oldest)) => oldest + 1,
             (Some(_), None) => floor,
         };
-        let (mut done, pending): (Vec<_>, _) = events
+        let (done, pending): (Vec<_>, _) = events
             .into_iter()
             .partition(|event| event.time >= done_from);
-        done.sort_by(|a, b| a.cmp_position(b));
+        // the same event can come twice, also on two pages
+        let done = unique(&done);
         let range = TimeRange::new(done_from, floor);
         coverage.insert(&self.key, range, self.began, &done);
         coverage.fold_in(&self.key, &strays);
