@@ -3,15 +3,19 @@
 //!
 //! `ARCHITECTURE.md` has the map of the modules and who may know whom.
 
+pub mod app;
 pub mod awsjson;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod coverage;
 pub mod event;
 pub mod filter;
 pub mod grpc;
+pub mod http;
 pub mod lookup;
 pub mod proto;
 pub mod simulator;
+pub mod telemetry;
 pub mod upstream;

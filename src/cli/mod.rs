@@ -1,5 +1,7 @@
 //! The command line: one file a command.
 
+mod serve;
+mod signals;
 mod simulate;
 
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve Event history over gRPC
+    Serve(Box<serve::Serve>),
     /// A CloudTrail that behaves like AWS's, for tests and trials
     Simulate(Box<simulate::Simulate>),
 }
@@ -45,6 +49,7 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Serve(serve) => serve.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
 }

@@ -165,7 +165,7 @@ fn named(names: &[&str]) -> Arc<Filter> {
 fn numbers(events: &[Arc<Event>]) -> Vec<usize> {
     events
         .iter()
-        .map(|event| event.id[24..].parse().unwrap())
+        .map(|event| event.id.rsplit_once('-').unwrap().1.parse().unwrap())
         .collect()
 }
 

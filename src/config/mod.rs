@@ -1,0 +1,349 @@
+//! Settings of the server: flags override `TRAILGATE_*` variables, which
+//! override the YAML file, which overrides the defaults.
+
+mod settings;
+mod value;
+
+use std::{net::SocketAddr, time::Duration};
+
+pub use settings::{Credentials, LogFormat, Settings};
+pub use value::{History, Size, Span};
+
+use crate::{coverage, event::Scope, grpc::Limits, upstream::Signing};
+
+/// A setting that cannot be used: which, why, and what would do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+impl Error {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Settings that were checked and completed by the defaults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where gRPC listens.
+    pub listen: SocketAddr,
+    /// Where HTTP listens.
+    pub http_listen: SocketAddr,
+    /// Serve made-up events from a simulator inside.
+    pub demo: bool,
+    /// Replaces AWS's endpoints.
+    pub aws_endpoint_url: Option<String>,
+    /// Whose keys sign.
+    pub signing: Signing,
+    /// Accounts to search; empty: the account of the credentials.
+    pub accounts: Vec<String>,
+    /// Regions to search; empty: the Region of the environment or profile.
+    pub regions: Vec<String>,
+    /// Requests a second that a scope's budget allows; 0: unmetered.
+    pub rate: f64,
+    /// How far back AWS can be asked; `None`: without end.
+    pub history: Option<Duration>,
+    /// The cache's settings.
+    pub coverage: coverage::Options,
+    /// What requests are held to.
+    pub limits: Limits,
+    /// How long calls may take to finish once the server is told to stop.
+    pub shutdown_grace: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines are written, as `tracing` directives.
+    pub log_level: String,
+}
+
+impl Config {
+    /// The scopes of these accounts: each in every Region.
+    #[must_use]
+    pub fn scopes(accounts: &[String], regions: &[String]) -> Vec<Scope> {
+        accounts
+            .iter()
+            .flat_map(|account| regions.iter().map(|region| Scope::new(account, region)))
+            .collect()
+    }
+}
+
+/// The most scopes of a server: an organisation's hundred accounts in thirty
+/// Regions would be more than one process should walk for.
+const MAX_SCOPES: usize = 1000;
+
+impl TryFrom<Settings> for Config {
+    type Error = Error;
+
+    fn try_from(settings: Settings) -> Result<Self, Error> {
+        let demo = settings.demo.unwrap_or_default();
+        let listen = settings
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 50051)));
+        let http_listen = settings
+            .http_listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        for (name, address) in [("listen", listen), ("http-listen", http_listen)] {
+            if !address.ip().is_loopback() && !settings.insecure.unwrap_or_default() {
+                return Err(Error::new(format!(
+                    "--{name} {address} is reachable from elsewhere, and whoever gets there may \
+                     read every event: listen on 127.0.0.1, or say --insecure if that is meant"
+                )));
+            }
+        }
+        let rate = settings.rate.unwrap_or(2.0);
+        if !rate.is_finite() || rate < 0.0 {
+            let message =
+                format!("--rate {rate} is no rate; give requests a second, or 0 for none");
+            return Err(Error::new(message));
+        }
+        let url = settings.aws_endpoint_url;
+        if let Some(url) = &url
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            let message =
+                format!("--aws-endpoint-url {url:?} is no URL; write http:// or https://");
+            return Err(Error::new(message));
+        }
+        if demo && url.is_some() {
+            return Err(Error::new(
+                "--demo has an endpoint of its own; leave --aws-endpoint-url out",
+            ));
+        }
+        let signing = match settings.credentials {
+            Some(Credentials::Chain) => Signing::Chain,
+            Some(Credentials::Simulator) => Signing::Simulator,
+            // AWS is never there: keys sent to it would be sent in the clear
+            None if !settings.account.is_empty() && url.as_deref().is_some_and(is_local) => {
+                Signing::Simulator
+            }
+            None => Signing::Chain,
+        };
+        let accounts = unique(settings.account);
+        if let Some(account) = accounts.iter().find(|account| !is_account(account)) {
+            return Err(Error::new(format!(
+                "--account {account:?} is no account: it needs 12 digits"
+            )));
+        }
+        if accounts.len() > 1 && signing == Signing::Chain && !demo {
+            return Err(Error::new(format!(
+                "{} accounts, and credentials for one; run a server for each account",
+                accounts.len()
+            )));
+        }
+        let regions = unique(settings.region);
+        if let Some(region) = regions.iter().find(|region| !is_region(region)) {
+            let message = format!("--region {region:?} is no Region; write it as eu-central-1");
+            return Err(Error::new(message));
+        }
+        let scopes = accounts.len().max(1) * regions.len().max(1);
+        if scopes > MAX_SCOPES {
+            let message = format!("{scopes} scopes; at most {MAX_SCOPES} in one server");
+            return Err(Error::new(message));
+        }
+        let defaults = coverage::Options::default();
+        let timeout = settings
+            .request_timeout
+            .map_or(Duration::from_secs(60), Span::get);
+        if timeout.is_zero() {
+            return Err(Error::new(
+                "--request-timeout 0s lets nothing be answered; give 1s or more",
+            ));
+        }
+        let max_upstream_calls = settings.max_upstream_calls.unwrap_or(200);
+        if max_upstream_calls == 0 {
+            return Err(Error::new(
+                "--max-upstream-calls 0 lets nothing be asked; give 1 or more",
+            ));
+        }
+        Ok(Self {
+            listen,
+            http_listen,
+            demo,
+            aws_endpoint_url: url,
+            signing,
+            accounts,
+            regions,
+            rate,
+            history: settings.history.unwrap_or_default().get(),
+            coverage: coverage::Options {
+                max_bytes: settings.cache_size.map_or(defaults.max_bytes, Size::get),
+                horizon: settings.settle_horizon.map_or(defaults.horizon, Span::get),
+            },
+            limits: Limits {
+                timeout,
+                max_upstream_calls,
+            },
+            shutdown_grace: settings
+                .shutdown_grace
+                .map_or(Duration::from_secs(30), Span::get),
+            log_format: settings.log_format.unwrap_or_default(),
+            log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+fn unique(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn is_account(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_region(name: &str) -> bool {
+    name.contains('-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Whether a URL is plain HTTP to this machine.
+fn is_local(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(settings: Settings) -> String {
+        Config::try_from(settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = Config::try_from(Settings::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
+        assert_eq!(config.http_listen.to_string(), "127.0.0.1:8080");
+        assert!((config.rate - 2.0).abs() < f64::EPSILON);
+        assert_eq!(config.history, Some(Duration::from_secs(90 * 86_400)));
+        assert_eq!(config.signing, Signing::Chain);
+    }
+
+    #[test]
+    fn beyond_loopback_needs_to_be_said() {
+        let open = || Settings {
+            listen: "0.0.0.0:1".parse().ok(),
+            ..Settings::default()
+        };
+        assert!(refused(open()).contains("--listen 0.0.0.0:1"));
+        let http = Settings {
+            http_listen: "[::]:1".parse().ok(),
+            ..Settings::default()
+        };
+        assert!(refused(http).contains("--http-listen [::]:1"));
+        assert!(
+            Config::try_from(Settings {
+                insecure: Some(true),
+                ..open()
+            })
+            .is_ok()
+        );
+        let v6 = Settings {
+            listen: "[::1]:1".parse().ok(),
+            ..Settings::default()
+        };
+        assert!(Config::try_from(v6).is_ok());
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_named_with_what_would_do() {
+        let d = Settings::default;
+        for (settings, part) in [
+            (
+                Settings {
+                    rate: Some(-1.0),
+                    ..d()
+                },
+                "--rate -1",
+            ),
+            (
+                Settings {
+                    rate: Some(f64::NAN),
+                    ..d()
+                },
+                "--rate NaN",
+            ),
+            (
+                Settings {
+                    aws_endpoint_url: Some("localhost:4599".into()),
+                    ..d()
+                },
+                "http://",
+            ),
+            (
+                Settings {
+                    account: vec!["12".into()],
+                    ..d()
+                },
+                "12 digits",
+            ),
+            (
+                Settings {
+                    region: vec!["Ireland".into()],
+                    ..d()
+                },
+                "eu-central-1",
+            ),
+            (
+                Settings {
+                    account: vec!["111122223333".into(), "444455556666".into()],
+                    ..d()
+                },
+                "credentials for one",
+            ),
+            (
+                Settings {
+                    max_upstream_calls: Some(0),
+                    ..d()
+                },
+                "--max-upstream-calls 0",
+            ),
+            (
+                Settings {
+                    demo: Some(true),
+                    aws_endpoint_url: Some("http://x".into()),
+                    ..d()
+                },
+                "--demo",
+            ),
+        ] {
+            let message = refused(settings);
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_plain_http_to_this_machine_is_taken_for_a_simulator() {
+        for (url, local) in [
+            ("http://127.0.0.1:4599", true),
+            ("http://localhost:4599/", true),
+            ("http://[::1]:1", true),
+            ("https://127.0.0.1:1", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://10.0.0.1:4599", false),
+        ] {
+            assert_eq!(is_local(url), local, "{url}");
+            let settings = Settings {
+                aws_endpoint_url: Some(url.into()),
+                account: vec!["111122223333".into()],
+                ..Settings::default()
+            };
+            let signing = Config::try_from(settings).unwrap().signing;
+            assert_eq!(signing == Signing::Simulator, local, "{url}");
+        }
+    }
+}

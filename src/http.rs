@@ -1,0 +1,62 @@
+//! The HTTP port: is it alive, is it ready, what does it do.
+
+use std::{future::Future, io, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// OpenMetrics text, as Prometheus asks for it.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Writes the metrics down; `None` if that failed.
+pub type MetricsText = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+#[derive(Clone)]
+struct Port {
+    metrics: MetricsText,
+    ready: watch::Receiver<bool>,
+}
+
+/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves.
+///
+/// Neither probe looks at AWS: restarting this server, or taking it out of
+/// service, would not end a throttling.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: MetricsText,
+    ready: watch::Receiver<bool>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let app = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(text))
+        .with_state(Port { metrics, ready });
+    axum::serve(listener, app)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {
+    if *port.ready.borrow() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
+}
+
+async fn text(State(port): State<Port>) -> Response {
+    match (port.metrics)() {
+        Some(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

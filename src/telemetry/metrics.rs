@@ -1,0 +1,265 @@
+//! Metrics after Prometheus's naming rules. What the modules count themselves
+//! is read from them at each scrape.
+
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+        histogram::Histogram,
+    },
+    registry::Registry,
+};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tonic::Code;
+
+use crate::{
+    budget::Budgets, coverage::Coverage, event::Scope, grpc::CallObserver, lookup::Lookup,
+    proto::DESCRIPTORS,
+};
+
+/// A method and how its call ended.
+type CallLabels = [(&'static str, String); 2];
+/// A method.
+type MethodLabels = [(&'static str, String); 1];
+
+/// The server's metrics. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    calls: Family<CallLabels, Counter>,
+    latency: Family<MethodLabels, Histogram, fn() -> Histogram>,
+    methods: Arc<HashSet<String>>,
+}
+
+/// Seconds: from an answer out of the cache to one that waited for a minute of
+/// quota.
+const BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0,
+];
+
+fn latency() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+impl Metrics {
+    /// Metrics of these parts.
+    #[must_use]
+    pub fn new(budgets: Arc<Budgets>, coverage: Arc<Coverage>, lookup: Arc<Lookup>) -> Self {
+        let mut registry = Registry::with_prefix("trailgate");
+        let calls = Family::default();
+        registry.register(
+            "grpc_calls",
+            "calls answered, by method and code",
+            calls.clone(),
+        );
+        let latency: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(latency);
+        registry.register(
+            "grpc_call_duration_seconds",
+            "time from a call to the head of its answer, by method",
+            latency.clone(),
+        );
+        registry.register_collector(Box::new(Parts {
+            budgets,
+            coverage,
+            lookup,
+        }));
+        Self {
+            registry: Arc::new(registry),
+            calls,
+            latency,
+            methods: Arc::new(methods()),
+        }
+    }
+
+    /// The metrics in OpenMetrics text; `None` if one could not be written.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).ok().map(|()| text)
+    }
+}
+
+impl CallObserver for Metrics {
+    fn answered(&self, method: &str, code: Code, latency: Duration) {
+        // callers choose paths: only those of the contract are names
+        let method = if self.methods.contains(method) {
+            method
+        } else {
+            "other"
+        };
+        let name = method.trim_start_matches('/');
+        let labels = [("method", name.to_owned())];
+        self.latency
+            .get_or_create(&labels)
+            .observe(latency.as_secs_f64());
+        let labels = [("method", name.to_owned()), ("code", format!("{code:?}"))];
+        self.calls.get_or_create(&labels).inc();
+    }
+}
+
+fn methods() -> HashSet<String> {
+    let sets = [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
+    let files = sets
+        .into_iter()
+        .filter_map(|set| FileDescriptorSet::decode(set).ok());
+    let mut methods = HashSet::new();
+    for file in files.flat_map(|set| set.file) {
+        for service in &file.service {
+            for method in &service.method {
+                methods.insert(format!(
+                    "/{}.{}/{}",
+                    file.package(),
+                    service.name(),
+                    method.name()
+                ));
+            }
+        }
+    }
+    methods
+}
+
+/// What the modules count themselves.
+#[derive(Debug)]
+struct Parts {
+    budgets: Arc<Budgets>,
+    coverage: Arc<Coverage>,
+    lookup: Arc<Lookup>,
+}
+
+impl Collector for Parts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let budgets = self.budgets.stats();
+        let by_scope = |value: fn(&crate::budget::Stats) -> f64| {
+            budgets
+                .iter()
+                .map(move |(scope, stats)| (labels(scope), value(stats)))
+        };
+        let mut out = Out(&mut encoder);
+        out.counters(
+            "upstream_requests",
+            "requests bought from AWS, by scope",
+            by_scope(|stats| count(stats.bought)),
+        )?;
+        out.counters(
+            "upstream_throttled",
+            "requests that AWS throttled although they were bought, by scope",
+            by_scope(|stats| count(stats.throttled)),
+        )?;
+        out.counters(
+            "upstream_wait_seconds",
+            "time that callers waited for quota, by scope",
+            by_scope(|stats| stats.waited.as_secs_f64()),
+        )?;
+        out.gauges(
+            "upstream_waiting",
+            "callers that wait for quota, by scope",
+            by_scope(|stats| count(u64::try_from(stats.waiting).unwrap_or(u64::MAX))),
+        )?;
+        let cache = self.coverage.stats();
+        out.gauge("cache_bytes", "memory that events take", count(cache.bytes))?;
+        out.gauge("cache_chunks", "chunks held", count(cache.chunks))?;
+        out.gauge(
+            "cache_stretches",
+            "stretches of time held",
+            count(cache.stretches),
+        )?;
+        out.counter(
+            "cache_evictions",
+            "chunks evicted for room",
+            count(cache.evicted),
+        )?;
+        out.counter(
+            "late_events",
+            "events that AWS told only after their time was settled",
+            count(cache.late),
+        )?;
+        let (walks, fetching) = self.lookup.walks();
+        let number = |walks| count(u64::try_from(walks).unwrap_or(u64::MAX));
+        out.gauge("walks", "walks kept, parked ones included", number(walks))?;
+        out.gauge(
+            "walks_fetching",
+            "walks that a page is being fetched for",
+            number(fetching),
+        )
+    }
+}
+
+fn labels(scope: &Scope) -> [(&'static str, String); 2] {
+    [
+        ("account", scope.account.to_string()),
+        ("region", scope.region.to_string()),
+    ]
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a count past 2^53 does not come up"
+)]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+/// Writes constant metrics.
+struct Out<'a, 'e>(&'a mut DescriptorEncoder<'e>);
+
+impl Out<'_, '_> {
+    fn counters<L: prometheus_client::encoding::EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let values = values.map(|(labels, value)| (labels, ConstCounter::new(value)));
+        self.family(name, help, values)
+    }
+
+    fn gauges<L: prometheus_client::encoding::EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let values = values.map(|(labels, value)| (labels, ConstGauge::new(value)));
+        self.family(name, help, values)
+    }
+
+    fn family<L: prometheus_client::encoding::EncodeLabelSet, M: EncodeMetric>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, M)>,
+    ) -> fmt::Result {
+        let mut values = values.peekable();
+        let Some((_, first)) = values.peek() else {
+            return Ok(());
+        };
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, first.metric_type())?;
+        for (labels, metric) in values {
+            metric.encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.single(name, help, &ConstCounter::new(value))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.single(name, help, &ConstGauge::new(value))
+    }
+
+    fn single(&mut self, name: &str, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
+        metric.encode(
+            self.0
+                .encode_descriptor(name, help, None, metric.metric_type())?,
+        )
+    }
+}
