@@ -6,6 +6,7 @@
 pub mod awsjson;
 pub mod budget;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod coverage;
 pub mod event;
