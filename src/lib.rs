@@ -7,6 +7,7 @@ pub mod app;
 pub mod awsjson;
 pub mod budget;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod coverage;

@@ -1,8 +1,17 @@
 //! The command line: one file a command.
 
+mod connect;
+mod get;
+mod json;
+mod lookup;
+mod output;
+mod report;
 mod serve;
 mod signals;
 mod simulate;
+mod table;
+mod time;
+mod where_clause;
 
 use std::process::ExitCode;
 
@@ -11,6 +20,12 @@ use clap::{Parser, Subcommand};
 /// Exit status for a command line or a configuration that cannot be used
 /// (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
+/// Exit status where the call failed, or what was asked for is not there.
+const EXIT_FAILED: u8 = 1;
+/// Exit status where some scope was not searched as far as was asked for.
+const EXIT_INCOMPLETE: u8 = 2;
+/// Exit status after Ctrl-C, as shells have it (128 + SIGINT).
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// trailgate: a gateway to AWS CloudTrail Event history.
 #[derive(Debug, Parser)]
@@ -29,6 +44,10 @@ pub struct Cli {
 enum Command {
     /// Serve Event history over gRPC
     Serve(Box<serve::Serve>),
+    /// Find events in CloudTrail Event history
+    Lookup(Box<lookup::Lookup>),
+    /// One event by its id
+    Get(Box<get::Get>),
     /// A CloudTrail that behaves like AWS's, for tests and trials
     Simulate(Box<simulate::Simulate>),
 }
@@ -50,6 +69,8 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Lookup(lookup) => lookup.run(),
+        Command::Get(get) => get.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
 }

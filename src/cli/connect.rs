@@ -1,0 +1,84 @@
+//! Options that all commands share which talk to a gateway.
+
+use std::{future::Future, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use super::{report, time};
+use crate::{client::Client, proto::v1};
+
+/// Which gateway, and how long it may take.
+#[derive(Debug, Args)]
+pub(super) struct Connect {
+    /// The gateway
+    #[arg(
+        long,
+        env = "TRAILGATE_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051",
+        help_heading = "Gateway"
+    )]
+    pub(super) endpoint: String,
+    /// How long one answer may take; a search goes on from page to page
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "30s",
+        value_parser = time::some_span,
+        help_heading = "Gateway"
+    )]
+    pub(super) timeout: Duration,
+}
+
+impl Connect {
+    /// A client of the gateway; `None` after saying why there is none.
+    pub(super) fn client(&self) -> Option<Client> {
+        Client::new(&self.endpoint)
+            .map_err(|error| report::note(format_args!("--endpoint: {error}")))
+            .ok()
+    }
+}
+
+/// Which scopes, and which kind of events.
+#[derive(Debug, Args)]
+pub(super) struct Scopes {
+    /// Only this account (repeatable) [default: all that the gateway has]
+    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    pub(super) accounts: Vec<String>,
+    /// Only this Region (repeatable) [default: all that the gateway has]
+    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    pub(super) regions: Vec<String>,
+    /// The kind of events
+    #[arg(long, value_enum, default_value = "management", help_heading = "What")]
+    category: Category,
+}
+
+impl Scopes {
+    /// The kind of events, as the contract has it.
+    pub(super) const fn category(&self) -> v1::EventCategory {
+        match self.category {
+            Category::Management => v1::EventCategory::Management,
+            Category::Insight => v1::EventCategory::Insight,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Category {
+    /// Calls that act on resources, sign-ins, service events
+    Management,
+    /// CloudTrail Insights events
+    Insight,
+}
+
+/// Runs a command on a runtime of one thread; `None` after saying that there
+/// is none to be had.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| report::note(format_args!("cannot start: {error}")))
+        .ok()
+        .map(|runtime| runtime.block_on(work))
+}

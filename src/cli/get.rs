@@ -1,0 +1,173 @@
+//! `trailgate get`: one event by its id.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+use tonic::Code;
+
+use super::{
+    EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
+    connect::{Connect, Scopes, block_on},
+    json,
+    report::{self, Searched},
+    table::{printable, who},
+    time::rfc3339,
+};
+use crate::proto::v1::{Event, EventView, GetEventRequest, GetEventResponse};
+
+const EXAMPLES: &str = "\
+Examples:
+  trailgate get 293ba626-3be5-4a26-ab1b-0f4c54f49959
+  trailgate get -o record 293ba626-3be5-4a26-ab1b-0f4c54f49959 | jq .requestParameters
+  trailgate get --account 111122223333 --region eu-central-1 -o table ID
+
+Exit codes: 0 found; 1 not found, or the call failed; 64 usage; 130 interrupted.";
+
+/// What `trailgate get` is asked.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Get {
+    /// The event's id
+    #[arg(value_name = "EVENT_ID")]
+    id: String,
+    #[command(flatten)]
+    scopes: Scopes,
+    /// The format
+    #[arg(short, long, value_enum, default_value = "json", help_heading = "How")]
+    output: Format,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// One JSON object, with the record in it
+    Json,
+    /// The record alone, as AWS gave it
+    Record,
+    /// A field a line, for people
+    Table,
+}
+
+impl Get {
+    /// Runs the command and says how it went.
+    pub(super) fn run(self) -> ExitCode {
+        let code = block_on(async {
+            tokio::select! {
+                code = self.get() => code,
+                Ok(()) = tokio::signal::ctrl_c() => EXIT_INTERRUPTED,
+            }
+        });
+        ExitCode::from(code.unwrap_or(EXIT_FAILED))
+    }
+
+    async fn get(self) -> u8 {
+        let Some(client) = self.connect.client() else {
+            return EXIT_USAGE;
+        };
+        let request = GetEventRequest {
+            event_id: self.id.clone(),
+            event_category: self.scopes.category().into(),
+            account_ids: self.scopes.accounts,
+            regions: self.scopes.regions,
+            view: EventView::Full.into(),
+        };
+        let found = match client.get(request, self.connect.timeout).await {
+            Ok(found) => found,
+            Err(status) if status.code() == Code::NotFound => {
+                let id = self.id;
+                report::note(format_args!(
+                    "no event has the id {id:?} in the scopes searched"
+                ));
+                return EXIT_FAILED;
+            }
+            Err(status) => {
+                report::refused(&status, &self.connect.endpoint);
+                return EXIT_FAILED;
+            }
+        };
+        show(found, self.output)
+    }
+}
+
+fn show(found: GetEventResponse, format: Format) -> u8 {
+    let mut searched = Searched::default();
+    searched.update(found.scopes);
+    let Some(event) = found.event else {
+        report::note("the gateway found the event and did not send it");
+        return EXIT_FAILED;
+    };
+    let text = match format {
+        Format::Record => Ok(event.record),
+        Format::Table => Ok(fields(&event)),
+        Format::Json => json::line(&event),
+    };
+    let written = text.map_err(io::Error::from).and_then(|text| {
+        let mut to = io::stdout().lock();
+        writeln!(to, "{text}")?;
+        to.flush()
+    });
+    match written {
+        Ok(()) => 0,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            report::note(format_args!("cannot write: {error}"));
+            EXIT_FAILED
+        }
+    }
+}
+
+/// The event, a field a line.
+fn fields(event: &Event) -> String {
+    let time = event.event_time.as_ref().map(|time| rfc3339(time.seconds));
+    let read_only = event.read_only.map(|flag| flag.to_string());
+    let arn = event.identity.as_ref().map(|identity| identity.arn.clone());
+    let mut lines: Vec<(&str, String)> = vec![
+        ("id", event.event_id.clone()),
+        ("time", time.unwrap_or_default()),
+        ("event", event.event_name.clone()),
+        ("source", event.event_source.clone()),
+        ("scope", format!("{}/{}", event.account_id, event.region)),
+        ("who", who(event)),
+        ("arn", arn.unwrap_or_default()),
+        ("access key", event.access_key_id.clone()),
+        ("from", event.source_ip_address.clone()),
+        ("agent", event.user_agent.clone()),
+        ("read only", read_only.unwrap_or_default()),
+        ("error", event.error_code.clone()),
+        ("message", event.error_message.clone()),
+    ];
+    for resource in &event.resources {
+        let text = format!("{} {}", resource.r#type, resource.name);
+        lines.push(("resource", text.trim().to_owned()));
+    }
+    lines
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| format!("{name:<10}  {}", printable(&text)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_fields_that_are_there_are_shown() {
+        let event = Event {
+            event_id: "i".to_owned(),
+            account_id: "1".to_owned(),
+            region: "r".to_owned(),
+            error_message: "a\nb".to_owned(),
+            ..Event::default()
+        };
+        assert_eq!(
+            fields(&event),
+            "id          i\nscope       1/r\nmessage     a\u{fffd}b"
+        );
+    }
+}

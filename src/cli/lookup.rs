@@ -1,0 +1,427 @@
+//! `trailgate lookup`: finds events, from page to page.
+
+use std::{
+    future,
+    io::{self, ErrorKind, IsTerminal},
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE,
+    connect::{Connect, Scopes, block_on},
+    output::{Format, Output},
+    report::{self, Progress, Searched},
+    time::{self, When},
+    where_clause::{self, Conditions, equals},
+};
+use crate::{
+    client::{LookupOptions, Notice, Pages},
+    clock::Clock,
+    proto::v1::{self, EventView, LookupEventsRequest, LookupEventsResponse, Match, Stats},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  trailgate lookup --since 2h
+  trailgate lookup --user alice --since 7d
+  trailgate lookup --where errorCode=AccessDenied --where 'userIdentity.type != AWSService'
+  trailgate lookup --where 'eventName in (RunInstances, StopInstances)' --limit all -o jsonl
+  trailgate lookup --where 'sourceIPAddress not cidr 10.0.0.0/8' --start 2024-05-06 --end 2024-05-06
+  trailgate lookup -i -w 'requestParameters.bucketName ^= prod-' --or 'ResourceName *= prod' -o json";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 searched, as far as --limit; 1 the call failed; 2 some scope was not searched
+as far as was asked for (said on stderr); 64 usage; 130 interrupted.";
+
+fn long_help() -> String {
+    let [conditions, times] = [where_clause::HELP, time::HELP];
+    format!("{EXAMPLES}\n\n{conditions}\n\n{times}\n\n{EXIT_CODES}")
+}
+
+fn short_help() -> String {
+    format!("{EXAMPLES}\n\n--help has the grammar of conditions and times, and the exit codes.")
+}
+
+/// How many events a page is asked to have: enough that a page a round trip is
+/// no matter, few enough that the first come soon.
+const PAGE_SIZE: u64 = 100;
+
+/// What `trailgate lookup` is asked.
+#[derive(Debug, Args)]
+#[command(after_help = short_help(), after_long_help = long_help())]
+pub(super) struct Lookup {
+    #[command(flatten)]
+    conditions: Conditions,
+    /// Letters in --where and --or match in either case
+    #[arg(short, long, help_heading = "What")]
+    ignore_case: bool,
+    /// The user, as LookupEvents names it: for an assumed role the session
+    #[arg(long = "user", value_name = "NAME", help_heading = "What")]
+    users: Vec<String>,
+    /// The API action (these options may be repeated: any of the values)
+    #[arg(long = "event-name", value_name = "NAME", help_heading = "What")]
+    names: Vec<String>,
+    /// The service, such as s3.amazonaws.com
+    #[arg(long = "event-source", value_name = "SERVICE", help_heading = "What")]
+    sources: Vec<String>,
+    /// The resource's type, such as AWS::S3::Bucket
+    #[arg(long = "resource-type", value_name = "TYPE", help_heading = "What")]
+    resource_types: Vec<String>,
+    /// The resource's name or ARN
+    #[arg(long = "resource-name", value_name = "NAME", help_heading = "What")]
+    resource_names: Vec<String>,
+    /// The access key that signed
+    #[arg(long = "access-key-id", value_name = "ID", help_heading = "What")]
+    access_keys: Vec<String>,
+    /// The event's id
+    #[arg(long = "event-id", value_name = "ID", help_heading = "What")]
+    ids: Vec<String>,
+    /// Only calls that read, or with =false only those that did more
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "What"
+    )]
+    read_only: Option<bool>,
+    #[command(flatten)]
+    scopes: Scopes,
+
+    /// From this long ago on, such as 30m, 2h, 7d
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::some_span,
+        conflicts_with = "start",
+        help_heading = "When"
+    )]
+    since: Option<Duration>,
+    /// From this time on [default: as far back as history goes]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time::when,
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
+    start: Option<When>,
+    /// Up to this time, inclusive [default: now]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time::when,
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
+    end: Option<When>,
+
+    /// Which end comes first; oldest costs more requests to AWS
+    #[arg(long, value_enum, default_value = "newest", help_heading = "How")]
+    order: Order,
+    /// Stop after so many events; all or 0: no limit
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit, help_heading = "How")]
+    limit: Limit,
+    /// How many events are asked for at once, up to 1000
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = PAGE_SIZE,
+        value_parser = clap::value_parser!(u64).range(1..=1000),
+        help_heading = "How"
+    )]
+    page_size: u64,
+    /// How old the answer for recent events may be; 0 asks AWS [default: 30s]
+    #[arg(long, value_name = "SPAN", value_parser = time::span, help_heading = "How")]
+    max_staleness: Option<Duration>,
+    /// Stop after buying so many requests from AWS, over all pages
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..),
+        help_heading = "How"
+    )]
+    max_upstream_calls: Option<i32>,
+    /// The format; json and jsonl have the whole record
+    #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
+    output: Format,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    /// Newest event first
+    Newest,
+    /// Oldest event first
+    Oldest,
+}
+
+/// How many events are wanted; `None` is all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limit(Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "all" | "0" => Ok(Limit(None)),
+        number => number
+            .parse()
+            .map(|number| Limit(Some(number)))
+            .map_err(|_| "neither a number of events nor \"all\"".to_owned()),
+    }
+}
+
+/// Why no more pages were asked for.
+enum End {
+    /// There are none.
+    Searched,
+    /// `--limit` is reached, and there may be more events.
+    Limit,
+    /// `--max-upstream-calls` is reached, and there may be more events.
+    UpstreamCalls,
+    Interrupted,
+    Refused(tonic::Status),
+    Unwritable(io::Error),
+}
+
+impl Lookup {
+    /// Runs the command and says how it went.
+    pub(super) fn run(self) -> ExitCode {
+        let code = block_on(self.search()).unwrap_or(EXIT_FAILED);
+        ExitCode::from(code)
+    }
+
+    async fn search(self) -> u8 {
+        let clock = Clock::system();
+        let start = match (self.since, self.start) {
+            (Some(span), _) => Some(When::Ago(span).first(&clock)),
+            (None, start) => start.map(|start| start.first(&clock)),
+        };
+        let end = self.end.map(|end| end.last(&clock));
+        if start.zip(end).is_some_and(|(start, end)| start > end)
+            || start.is_some_and(|start| end.is_none() && start > clock.now_secs())
+        {
+            let [start, end] =
+                [start, end.or(Some(clock.now_secs()))].map(|at| at.map(time::rfc3339));
+            let [start, end] = [start, end].map(Option::unwrap_or_default);
+            report::note(format_args!("--start {start} is after --end {end}"));
+            return EXIT_USAGE;
+        }
+        let Some(client) = self.connect.client() else {
+            return EXIT_USAGE;
+        };
+        let options = LookupOptions {
+            page_timeout: self.connect.timeout,
+        };
+        let mut run = Run {
+            output: Output::stdout(self.output),
+            progress: Progress::start(),
+            searched: Searched::default(),
+            stats: Stats::default(),
+            limit: self.limit.0,
+            page_size: self.page_size,
+            upstream_calls: self.max_upstream_calls,
+        };
+        let endpoint = self.connect.endpoint.clone();
+        let pages = client.lookup(self.request(start, end), options);
+        let end = run.pages(pages).await;
+        run.finish(end, start, &endpoint)
+    }
+
+    fn request(self, start: Option<i64>, end: Option<i64>) -> LookupEventsRequest {
+        let at = |second: Option<i64>| {
+            second.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 })
+        };
+        let common: Vec<Match> = [
+            ("EventId", &self.ids),
+            ("ResourceName", &self.resource_names),
+            ("AccessKeyId", &self.access_keys),
+            ("Username", &self.users),
+            ("EventName", &self.names),
+            ("ResourceType", &self.resource_types),
+            ("EventSource", &self.sources),
+            (
+                "ReadOnly",
+                &Vec::from_iter(self.read_only.map(|flag| flag.to_string())),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(field, values)| equals(field, values))
+        .collect();
+        let order = match self.order {
+            Order::Newest => v1::Order::NewestFirst,
+            Order::Oldest => v1::Order::OldestFirst,
+        };
+        // a table shows nothing of the record
+        let view = match self.output {
+            Format::Table => EventView::Basic,
+            Format::Json | Format::Jsonl => EventView::Full,
+        };
+        LookupEventsRequest {
+            filters: self.conditions.filters(&common, self.ignore_case),
+            start_time: at(start),
+            end_time: at(end),
+            event_category: self.scopes.category().into(),
+            account_ids: self.scopes.accounts,
+            regions: self.scopes.regions,
+            order: order.into(),
+            view: view.into(),
+            max_staleness: self.max_staleness.map(|span| prost_types::Duration {
+                seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+                nanos: 0,
+            }),
+            ..LookupEventsRequest::default()
+        }
+    }
+}
+
+/// A lookup under way.
+struct Run {
+    output: Output<io::StdoutLock<'static>>,
+    progress: Progress,
+    searched: Searched,
+    stats: Stats,
+    /// Events still wanted; `None` is all.
+    limit: Option<u64>,
+    page_size: u64,
+    /// Requests that may still be bought; `None` is the server's to decide.
+    upstream_calls: Option<i32>,
+}
+
+impl Run {
+    async fn pages(&mut self, pages: Pages) -> End {
+        let progress = self.progress.clone();
+        let mut pages = pages.on_wait(move |notice| match notice {
+            Notice::Retry(status, wait) => {
+                let wait = report::seconds(wait);
+                progress.say(format_args!("{}; asking again in {wait}", status.message()));
+            }
+            Notice::Stalled(_) => progress.say("waiting for quota"),
+        });
+        let mut stop = pin!(async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                future::pending::<()>().await;
+            }
+        });
+        loop {
+            let size = self
+                .limit
+                .map_or(self.page_size, |left| left.min(self.page_size));
+            pages.set_page_size(i32::try_from(size).unwrap_or(i32::MAX));
+            pages.set_max_upstream_calls(self.upstream_calls.unwrap_or_default());
+            let page = tokio::select! {
+                biased;
+                () = &mut stop => return End::Interrupted,
+                page = pages.next() => page,
+            };
+            let ended = match page {
+                None => Some(End::Searched),
+                Some(Err(status)) => Some(End::Refused(status)),
+                Some(Ok(page)) => self.take(page),
+            };
+            if let Some(end) = ended {
+                return end;
+            }
+        }
+    }
+
+    /// Writes what a page brought; says why it was the last, if it was.
+    fn take(&mut self, page: LookupEventsResponse) -> Option<End> {
+        let mut events = page.events;
+        let mut more = !page.next_page_token.is_empty();
+        if let Some(left) = &mut self.limit {
+            let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
+            more |= events.len() > wanted;
+            events.truncate(wanted);
+            *left = left.saturating_sub(events.len() as u64);
+        }
+        self.searched.update(page.scopes);
+        let stats = page.stats.unwrap_or_default();
+        self.stats.upstream_calls += stats.upstream_calls;
+        self.stats.events_scanned += stats.events_scanned;
+        if let Some(left) = &mut self.upstream_calls {
+            let bought = i32::try_from(stats.upstream_calls).unwrap_or(i32::MAX);
+            *left = left.saturating_sub(bought).max(0);
+        }
+        let output = &mut self.output;
+        if let Err(error) = self.progress.aside(|| output.write(&events)) {
+            return Some(End::Unwritable(error));
+        }
+        let back_to = self.searched.back_to().map(time::rfc3339);
+        let back_to = back_to.map_or_else(String::new, |time| format!(", searched back to {time}"));
+        self.progress
+            .say(format_args!("{}{back_to}", self.counts()));
+        if !more {
+            return Some(End::Searched);
+        }
+        if self.limit == Some(0) {
+            return Some(End::Limit);
+        }
+        (self.upstream_calls == Some(0)).then_some(End::UpstreamCalls)
+    }
+
+    fn counts(&self) -> String {
+        format!(
+            "{} events of {} looked at, {} requests to AWS",
+            self.output.written(),
+            self.stats.events_scanned,
+            self.stats.upstream_calls
+        )
+    }
+
+    /// Ends the output and says on stderr what was not searched.
+    fn finish(mut self, end: End, start: Option<i64>, endpoint: &str) -> u8 {
+        self.progress.end();
+        let end = match (end, self.output.finish()) {
+            (End::Unwritable(error), _) | (_, Err(error)) => End::Unwritable(error),
+            (end, Ok(())) => end,
+        };
+        // whoever reads has enough, as `head` has: that is no failure
+        if matches!(&end, End::Unwritable(error) if error.kind() == ErrorKind::BrokenPipe) {
+            return 0;
+        }
+        let more_to_come = !matches!(end, End::Searched | End::UpstreamCalls);
+        for line in self.searched.lines(more_to_come, start) {
+            report::note(line);
+        }
+        if io::stderr().is_terminal() {
+            report::note(self.counts());
+        }
+        match end {
+            End::Refused(status) => {
+                report::refused(&status, endpoint);
+                EXIT_FAILED
+            }
+            End::Unwritable(error) => {
+                report::note(format_args!("cannot write: {error}"));
+                EXIT_FAILED
+            }
+            End::Interrupted => {
+                report::note("interrupted; there may be more events");
+                EXIT_INTERRUPTED
+            }
+            End::UpstreamCalls => {
+                report::note("stopped at --max-upstream-calls; there may be more events");
+                EXIT_INCOMPLETE
+            }
+            End::Limit => {
+                report::note("stopped at --limit; there may be more events (--limit all for all)");
+                self.code(more_to_come)
+            }
+            End::Searched => self.code(more_to_come),
+        }
+    }
+
+    fn code(&self, more_to_come: bool) -> u8 {
+        if self.searched.is_incomplete(more_to_come) {
+            EXIT_INCOMPLETE
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Times and spans as one types them.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+
+use crate::clock::Clock;
+
+/// The formats, for help texts.
+pub(super) const HELP: &str = "\
+Times: 2024-05-06T07:08:09Z, 2024-05-06 07:08+02:00, 2024-05-06 07:08, 2024-05-06
+(UTC unless an offset is given), seconds since 1970, now, or back from now: -2h.
+Both ends are included; an --end without seconds is the whole minute, one
+without a time the whole day.
+Spans: 90s, 30m, 2h, 7d, 1w, and together: 1d12h.";
+
+/// The longest span that is taken: ten years, far beyond any history kept.
+const MAX_SPAN: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A point in time, not yet put on the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// This long before now.
+    Ago(Duration),
+    /// From the first to the last second that the text names, both since the
+    /// Unix epoch.
+    At { first: i64, last: i64 },
+}
+
+impl When {
+    /// The first second meant, for a start.
+    pub(super) fn first(self, clock: &Clock) -> i64 {
+        self.seconds(clock).0
+    }
+
+    /// The last second meant, for an end that is included.
+    pub(super) fn last(self, clock: &Clock) -> i64 {
+        self.seconds(clock).1
+    }
+
+    fn seconds(self, clock: &Clock) -> (i64, i64) {
+        match self {
+            Self::Ago(span) => {
+                let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+                let second = clock.now_secs().saturating_sub(span);
+                (second, second)
+            }
+            Self::At { first, last } => (first, last),
+        }
+    }
+}
+
+/// Reads a time.
+pub(super) fn when(text: &str) -> Result<When, String> {
+    let text = text.trim();
+    if text == "now" {
+        return Ok(When::Ago(Duration::ZERO));
+    }
+    let back = text.strip_prefix("now-").or_else(|| text.strip_prefix('-'));
+    if let Some(back) = back {
+        return span(back).map(When::Ago);
+    }
+    // eight digits are a day without its dashes; a second has nine or ten
+    if matches!(text.len(), 9 | 10) && text.bytes().all(|b| b.is_ascii_digit()) {
+        let second = text.parse().map_err(|_| unreadable(text))?;
+        return Ok(When::At {
+            first: second,
+            last: second,
+        });
+    }
+    let at = match text.parse::<Timestamp>() {
+        Ok(at) => at,
+        Err(_) => text
+            .parse::<civil::DateTime>()
+            .and_then(|at| TimeZone::UTC.to_timestamp(at))
+            .map_err(|_| unreadable(text))?,
+    };
+    let first = at.as_second();
+    let seconds = precision(text).ok_or_else(|| unreadable(text))?;
+    Ok(When::At {
+        first,
+        last: first.saturating_add(seconds - 1),
+    })
+}
+
+/// How many seconds a written time names: a day without a time, a minute
+/// without seconds.
+fn precision(text: &str) -> Option<i64> {
+    let Some((_, time)) = text.split_once(['T', 't', ' ']) else {
+        return Some(86_400);
+    };
+    // an offset's colon does not count
+    let time = time.split(['+', '-', 'Z', 'z']).next().unwrap_or_default();
+    match time.matches(':').count() {
+        // an hour alone, or digits without colons: nobody means that
+        0 => None,
+        1 => Some(60),
+        _ => Some(1),
+    }
+}
+
+fn unreadable(text: &str) -> String {
+    format!(
+        "{text:?} is no time; write 2024-05-06T07:08:09Z, 2024-05-06 07:08, 2024-05-06, -2h, now or seconds since 1970"
+    )
+}
+
+/// Reads a span.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let unreadable = || format!("{text:?} is no span; write it like 90s, 30m, 2h, 7d, 1w or 1d12h");
+    let mut rest = text.trim();
+    if rest == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if rest.is_empty() {
+        return Err(unreadable());
+    }
+    let mut total = 0_u64;
+    while !rest.is_empty() {
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(unreadable)?;
+        let (number, tail) = rest.split_at_checked(end).ok_or_else(unreadable)?;
+        let number: u64 = number.parse().map_err(|_| unreadable())?;
+        let mut chars = tail.chars();
+        let unit = match chars.next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            Some('w') => 7 * 86_400,
+            _ => return Err(unreadable()),
+        };
+        total = total.saturating_add(number.saturating_mul(unit));
+        rest = chars.as_str();
+    }
+    let span = Duration::from_secs(total);
+    if span > MAX_SPAN {
+        return Err(format!("{text:?} is longer than ten years"));
+    }
+    Ok(span)
+}
+
+/// Reads a span that is not zero.
+pub(super) fn some_span(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        Duration::ZERO => Err("must be longer than nothing".to_owned()),
+        span => Ok(span),
+    }
+}
+
+/// A second since the Unix epoch as RFC 3339 in UTC; as a number where it is
+/// beyond the years that have one.
+pub(super) fn rfc3339(second: i64) -> String {
+    Timestamp::from_second(second).map_or_else(|_| second.to_string(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_the_usual_formats() {
+        let clock = Clock::at("2024-05-06T07:08:09Z".parse().unwrap());
+        let now = 1_714_979_289;
+        for (text, first, last) in [
+            ("now", now, now),
+            ("-2h", now - 7200, now - 7200),
+            ("now-1d12h", now - 129_600, now - 129_600),
+            ("2024-05-06T07:08:09Z", now, now),
+            ("2024-05-06t07:08:09.75z", now, now),
+            ("2024-05-06 09:08:09+02:00", now, now),
+            ("2024-05-06T05:08:09-02:00", now, now),
+            ("2024-05-06 07:08:09", now, now),
+            ("2024-05-06T07:08", now - 9, now + 50),
+            ("2024-05-06 09:08+02:00", now - 9, now + 50),
+            ("2024-05-06", 1_714_953_600, 1_715_039_999),
+            ("20240506", 1_714_953_600, 1_715_039_999),
+            ("1714979289", now, now),
+        ] {
+            let when = when(text).unwrap();
+            assert_eq!(
+                (when.first(&clock), when.last(&clock)),
+                (first, last),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "yesterday",
+            "2024",
+            "2024-13-01",
+            "1714979289000",
+            "-",
+            "-2",
+            "7:08",
+            "2024-05-06T07",
+        ] {
+            assert!(when(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_add_up() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("0s", 0),
+            ("90s", 90),
+            ("30m", 1800),
+            ("2h", 7200),
+            ("7d", 604_800),
+            ("1w", 604_800),
+            ("1d12h", 129_600),
+        ] {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "2",
+            "h",
+            "2y",
+            "1d 2h",
+            "-1h",
+            "1.5h",
+            "2hé",
+            "99999999999999999999d",
+            "9999w",
+        ] {
+            assert!(span(text).is_err(), "{text}");
+        }
+        assert!(some_span("0s").is_err());
+    }
+
+    #[test]
+    fn seconds_are_written_in_utc() {
+        assert_eq!(rfc3339(1_714_979_289), "2024-05-06T07:08:09Z");
+        assert_eq!(rfc3339(i64::MAX), i64::MAX.to_string());
+    }
+}

@@ -1,0 +1,172 @@
+//! The gateway for Rust programs: one [`Client`] a process, lookups that page
+//! and retry by themselves.
+
+mod pages;
+
+use std::time::Duration;
+
+use tonic::{
+    Code, Request, Status,
+    transport::{Channel, Endpoint},
+};
+
+pub use pages::{LookupOptions, MAX_RETRIES, MAX_RETRY_WAIT, Notice, Pages};
+
+use crate::proto::v1::{
+    GetEventRequest, GetEventResponse, LookupEventsRequest, LookupEventsResponse,
+    event_service_client::EventServiceClient,
+};
+
+/// How long a connection may take to come up: an address that answers does so
+/// within a round trip or two.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be silent before it is asked whether it lives.
+/// Not under 10 s, which servers may take for an attack (gRPC's keepalive
+/// guide).
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long the answer to that may take.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest message taken. The server bounds pages to 3 MiB plus one event,
+/// and an event's record to what AWS gave, at most 256 KB by its documentation.
+const MAX_MESSAGE: usize = 8 << 20;
+
+/// What gRPC is told that we are.
+const USER_AGENT: &str = concat!("trailgate/", env!("CARGO_PKG_VERSION"));
+
+/// An endpoint that cannot be connected to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{endpoint:?} is no endpoint: {reason}; write it like http://127.0.0.1:50051")]
+pub struct EndpointError {
+    endpoint: String,
+    reason: String,
+}
+
+/// A connection to a gateway. Cheap to clone; clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    events: EventServiceClient<Channel>,
+}
+
+impl Client {
+    /// A client of the gateway at `endpoint`, such as `http://127.0.0.1:50051`.
+    /// It connects when it is first used, and again when the connection broke.
+    ///
+    /// # Errors
+    ///
+    /// `endpoint` is not an `http` URL with a host.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime, which the connection lives on.
+    pub fn new(endpoint: &str) -> Result<Self, EndpointError> {
+        let error = |reason: &str| EndpointError {
+            endpoint: endpoint.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let to = Endpoint::from_shared(endpoint.to_owned())
+            .and_then(|to| to.user_agent(USER_AGENT))
+            .map_err(|_| error("not a URL"))?;
+        match (to.uri().scheme_str(), to.uri().host()) {
+            (Some("http"), Some(_)) => {}
+            (Some("https"), _) => return Err(error("TLS is not supported")),
+            (Some("http") | None, _) => return Err(error("a scheme or a host is missing")),
+            (Some(_), _) => return Err(error("only http is supported")),
+        }
+        let channel = to
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .connect_lazy();
+        Ok(Self::from_channel(channel))
+    }
+
+    /// A client on a channel made elsewhere, for other transports and settings.
+    #[must_use]
+    pub fn from_channel(channel: Channel) -> Self {
+        Self {
+            events: EventServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+        }
+    }
+
+    /// Every page of a lookup, from `request.page_token` on.
+    #[must_use]
+    pub fn lookup(&self, request: LookupEventsRequest, options: LookupOptions) -> Pages {
+        Pages::new(self.clone(), request, options)
+    }
+
+    /// One page of a lookup, asked for once; `timeout` is the deadline that
+    /// the server is told.
+    ///
+    /// # Errors
+    ///
+    /// The server's status, or `UNAVAILABLE` or `DEADLINE_EXCEEDED` if it gave
+    /// none.
+    pub async fn lookup_page(
+        &self,
+        request: LookupEventsRequest,
+        timeout: Duration,
+    ) -> Result<LookupEventsResponse, Status> {
+        let mut events = self.events.clone();
+        let answer = events.lookup_events(within(timeout, request)).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| in_time(status, timeout))
+    }
+
+    /// One event by its id, asked for once; `timeout` is the deadline that the
+    /// server is told.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::lookup_page`]; `NOT_FOUND` if every scope was searched
+    /// and none has it.
+    pub async fn get(
+        &self,
+        request: GetEventRequest,
+        timeout: Duration,
+    ) -> Result<GetEventResponse, Status> {
+        let mut events = self.events.clone();
+        let answer = events.get_event(within(timeout, request)).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| in_time(status, timeout))
+    }
+}
+
+fn within<T>(timeout: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(timeout);
+    request
+}
+
+/// tonic says CANCELLED where its own timer ran out.
+fn in_time(status: Status, timeout: Duration) -> Status {
+    if status.code() == Code::Cancelled && status.message() == "Timeout expired" {
+        let seconds = timeout.as_secs_f64();
+        return Status::deadline_exceeded(format!("no answer within {seconds} s"));
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_endpoint_is_an_http_url() {
+        assert!(Client::new("http://127.0.0.1:50051").is_ok());
+        assert!(Client::new("http://[::1]:50051").is_ok());
+        for (endpoint, word) in [
+            ("127.0.0.1:50051", ""),
+            ("localhost", "missing"),
+            ("https://a:1", "TLS"),
+            ("ftp://a:1", "only http"),
+            ("", ""),
+        ] {
+            let error = Client::new(endpoint).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+            assert!(error.contains("http://127.0.0.1:50051"), "{error}");
+        }
+    }
+}
