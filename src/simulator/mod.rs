@@ -18,6 +18,9 @@ mod state;
 mod stats;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;

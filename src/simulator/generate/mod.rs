@@ -366,7 +366,7 @@ mod tests {
             ("\"type\":\"IAMUser\"", 120, 250),
             ("\"type\":\"Root\"", 1, 20),
             ("\"errorMessage\"", 80, 150),
-            ("\"readOnly\":false", 120, 300),
+            ("\"readOnly\":false", 90, 300),
             ("\"awsRegion\":\"us-east-1\"", 400, 650),
             ("ec2.amazonaws.com", 150, 400),
         ] {
