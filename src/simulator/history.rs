@@ -11,6 +11,9 @@ use crate::event::{Attribute, AttributeKey, LookupEvent};
 pub(super) enum Body {
     /// It is held as it was given.
     Held(Arc<LookupEvent>),
+    /// The generator makes the event of this number again whenever it is
+    /// asked for.
+    Made(u64),
 }
 
 /// An event in its place.
@@ -66,7 +69,37 @@ pub(super) struct History {
     order: Vec<u32>,
     /// By attribute, oldest first. A hash can mean two attributes: whoever
     /// reads an answer compares.
-    index: HashMap<u64, Vec<u32>>,
+    index: HashMap<u64, List>,
+}
+
+/// Events by their place in `entries`, oldest first. Most attributes' values
+/// are ids that one event has alone.
+#[derive(Debug)]
+enum List {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl List {
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+
+    fn insert(&mut self, at: usize, id: u32) {
+        match self {
+            Self::One(one) => {
+                *self = Self::Many(if at == 0 {
+                    vec![id, *one]
+                } else {
+                    vec![*one, id]
+                });
+            }
+            Self::Many(ids) => ids.insert(at.min(ids.len()), id),
+        }
+    }
 }
 
 impl History {
@@ -92,7 +125,10 @@ impl History {
             if let Some(id) = self.hold(filed.entry) {
                 self.order.push(id);
                 for hash in filed.found_by {
-                    self.index.entry(hash).or_default().push(id);
+                    self.index
+                        .entry(hash)
+                        .and_modify(|list| list.insert(usize::MAX, id))
+                        .or_insert(List::One(id));
                 }
             }
         }
@@ -105,7 +141,9 @@ impl History {
         let place = |id: &u32| place(entries, *seed, *id);
         order.sort_by_key(place);
         for list in index.values_mut() {
-            list.sort_by_key(place);
+            if let List::Many(ids) = list {
+                ids.sort_by_key(place);
+            }
         }
     }
 
@@ -121,13 +159,13 @@ impl History {
             index,
         } = self;
         let at = place(entries, *seed, id);
-        let file = |list: &mut Vec<u32>| {
-            let i = list.partition_point(|other| place(entries, *seed, *other) < at);
-            list.insert(i, id);
-        };
-        file(order);
+        let find = |ids: &[u32]| ids.partition_point(|other| place(entries, *seed, *other) < at);
+        order.insert(find(order), id);
         for hash in filed.found_by {
-            file(index.entry(hash).or_default());
+            index
+                .entry(hash)
+                .and_modify(|list| list.insert(find(list.as_slice()), id))
+                .or_insert(List::One(id));
         }
     }
 
@@ -139,9 +177,8 @@ impl History {
 
     /// Up to `limit` events, newest first, and whether there are more.
     pub(super) fn page(&self, question: &Question) -> (Vec<(Place, Body)>, bool) {
-        let none = Vec::new();
         let list = match question.attribute {
-            Some(hash) => self.index.get(&hash).unwrap_or(&none),
+            Some(hash) => self.index.get(&hash).map_or(&[][..], List::as_slice),
             None => &self.order,
         };
         let place = |id: u32| place(&self.entries, self.seed, id);

@@ -153,7 +153,7 @@ impl Simulator {
         };
         let events = picked
             .into_iter()
-            .map(|(place, body)| self.event(place, &body))
+            .filter_map(|(place, body)| self.event(place, &body))
             // hashes found it, values decide
             .filter(|event| request.attribute.as_ref().is_none_or(|a| has(event, a)))
             .collect();
@@ -175,9 +175,13 @@ impl Simulator {
         picked.len() < all
     }
 
-    fn event(&self, _place: Place, body: &Body) -> LookupEvent {
+    fn event(&self, place: Place, body: &Body) -> Option<LookupEvent> {
         match body {
-            Body::Held(event) => LookupEvent::clone(event),
+            Body::Held(event) => Some(LookupEvent::clone(event)),
+            Body::Made(number) => {
+                let made = self.generator.event(*number, place.time, true);
+                made.map(|(_, event)| event)
+            }
         }
     }
 

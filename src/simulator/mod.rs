@@ -7,6 +7,7 @@
 
 mod chance;
 mod fault;
+mod generate;
 mod history;
 mod lookup;
 mod options;
@@ -17,7 +18,10 @@ mod state;
 mod stats;
 mod token;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -28,6 +32,7 @@ pub use records::{Loaded, Problem, Record, Unplaced, load, shift_to};
 pub use server::serve;
 pub use stats::{OperationStats, ScopeStats, Stats};
 
+use generate::Generator;
 use state::State;
 use token::Sealer;
 
@@ -51,6 +56,7 @@ pub struct Simulator {
     options: Options,
     clock: Clock,
     sealer: Sealer,
+    generator: Arc<Generator>,
     state: Mutex<State>,
 }
 
@@ -64,12 +70,16 @@ pub(crate) enum Refusal {
 }
 
 impl Simulator {
-    /// A simulator with these events in its histories.
+    /// A simulator with these events in its histories, beside those that
+    /// `options` has it make up. Events whose scope it does not serve are left
+    /// out.
     #[must_use]
     pub fn new(options: Options, clock: Clock, records: Vec<Record>) -> Self {
-        let state = State::new(&options, clock, records);
+        let generator = Arc::new(generator(&options));
+        let state = State::new(&options, clock, records, generator.clone());
         Self {
             sealer: Sealer::new(options.seed),
+            generator,
             options,
             clock,
             state: Mutex::new(state),
@@ -131,10 +141,27 @@ impl Simulator {
         self.lock().regions(&self.options)
     }
 
+    /// What changes, with everything in it that has happened by now.
     fn lock(&self) -> MutexGuard<'_, State> {
         // counters and events stay usable whatever panicked meanwhile
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.catch_up(&self.options, self.clock.now());
+        state
     }
+}
+
+/// The generator for these options.
+fn generator(options: &Options) -> Generator {
+    let or = |given: &[String], default: &[&str]| -> Vec<String> {
+        if given.is_empty() {
+            default.iter().map(ToString::to_string).collect()
+        } else {
+            given.to_vec()
+        }
+    };
+    let accounts = or(&options.accounts, &[DEFAULT_ACCOUNT]);
+    let regions = or(&options.regions, &generate::DEFAULT_REGIONS);
+    Generator::new(options.seed, &accounts, &regions)
 }
 
 impl CloudTrail for Simulator {

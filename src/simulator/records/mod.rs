@@ -3,6 +3,8 @@
 mod file;
 mod read;
 mod shift;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -165,7 +167,7 @@ pub struct Loaded {
 }
 
 #[cfg(test)]
-mod tests {
+mod derived {
     use super::*;
 
     fn record(user: &str, rest: &str) -> String {

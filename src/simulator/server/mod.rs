@@ -57,8 +57,9 @@ pub async fn serve(
         .fallback(any(unknown))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(map_response_with_state(simulator.clone(), name_request))
-        .with_state(simulator)
+        .with_state(simulator.clone())
         .into_make_service_with_connect_info::<Cut>();
+    let ticks = tick(simulator.clone());
     let (ending, ended) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(Doors::new(listener), app).with_graceful_shutdown(async move {
         shutdown.await;
@@ -75,6 +76,20 @@ pub async fn serve(
     tokio::select! {
         served = server => served,
         () = overtime => Ok(()),
+        () = ticks => Ok(()),
+    }
+}
+
+/// Lets live events happen while nobody asks, so that whoever asks next need
+/// not wait for hours of them.
+async fn tick(simulator: Arc<Simulator>) {
+    if simulator.options().live.is_zero() {
+        return std::future::pending().await;
+    }
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        drop(simulator.lock());
     }
 }
 

@@ -1,10 +1,18 @@
 //! What changes while a simulator runs: histories, quotas, counters.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod make;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
 
 use super::{
     DEFAULT_ACCOUNT, FaultKind, Options, Record, Refusal, ScopeStats, Stats,
     chance::{hash, unit},
+    generate::Generator,
     history::{Body, Entry, Filed, History, attribute_hashes},
     quota::Bucket,
     stats::OperationStats,
@@ -56,6 +64,17 @@ impl ScopeState {
     }
 }
 
+/// Live generation: where it stands.
+#[derive(Debug)]
+struct Live {
+    since: Timestamp,
+    /// The number of the next event.
+    next: u64,
+}
+
+/// Events on their way into the histories.
+type Batches = HashMap<(Scope, Category), Vec<Filed>>;
+
 #[derive(Debug)]
 pub(super) struct State {
     accounts: BTreeSet<String>,
@@ -64,6 +83,8 @@ pub(super) struct State {
     strays: BTreeMap<&'static str, OperationStats>,
     /// How many events were added: what their delays are drawn by.
     added: u64,
+    generator: Arc<Generator>,
+    live: Live,
     /// How many tokens were given out.
     pub(super) tokens: u64,
     /// How many request ids were given out.
@@ -71,16 +92,27 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(options: &Options, _clock: Clock, records: Vec<Record>) -> Self {
+    pub(super) fn new(
+        options: &Options,
+        clock: Clock,
+        records: Vec<Record>,
+        generator: Arc<Generator>,
+    ) -> Self {
         let mut state = Self {
             accounts: options.accounts.iter().cloned().collect(),
             scopes: HashMap::new(),
             strays: BTreeMap::new(),
             added: 0,
+            live: Live {
+                since: clock.now(),
+                next: options.synthetic,
+            },
+            generator,
             tokens: 0,
             answers: 0,
         };
-        let mut batches: HashMap<(Scope, Category), Vec<Filed>> = HashMap::new();
+        let makes_up = options.synthetic > 0 || !options.live.is_zero();
+        let mut batches = Batches::new();
         for record in records {
             let Record {
                 scope, category, ..
@@ -92,15 +124,26 @@ impl State {
             let filed = state.file(options, record, None);
             batches.entry(key).or_default().extend(filed);
         }
+        state.put(options, batches);
+        if state.accounts.is_empty() || (options.accounts.is_empty() && makes_up) {
+            state.accounts.insert(DEFAULT_ACCOUNT.to_owned());
+        }
+        state.make_up(options, clock.now_secs());
+        if makes_up {
+            // known from the start, with events or without
+            for scope in state.generator.clone().scopes() {
+                state.scope(options, scope);
+            }
+        }
+        state
+    }
+
+    fn put(&mut self, options: &Options, batches: Batches) {
         for ((scope, category), batch) in batches {
-            if let Some(scope) = state.scope(options, &scope) {
+            if let Some(scope) = self.scope(options, &scope) {
                 scope.history_mut(category).extend(batch);
             }
         }
-        if state.accounts.is_empty() {
-            state.accounts.insert(DEFAULT_ACCOUNT.to_owned());
-        }
-        state
     }
 
     /// Whether events of the scope are kept; the account is served from now on
