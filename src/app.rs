@@ -96,6 +96,7 @@ impl Server {
         let aws = Aws::load(AwsOptions {
             endpoint_url: config.aws_endpoint_url.clone(),
             signing: config.signing.clone(),
+            region: config.regions.first().cloned(),
         })
         .await;
         let scopes = find_scopes(&config, &aws).await?;

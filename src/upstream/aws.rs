@@ -40,6 +40,9 @@ pub struct Options {
     pub endpoint_url: Option<String>,
     /// Whose keys sign.
     pub signing: Signing,
+    /// The Region for requests of no scope; `None`: that of the environment or
+    /// profile, or the instance's, which takes a while to be found missing.
+    pub region: Option<String>,
 }
 
 /// Time to reach a connection; a working path takes a tenth.
@@ -76,6 +79,9 @@ impl Aws {
             );
         if let Some(url) = options.endpoint_url {
             loader = loader.endpoint_url(url);
+        }
+        if let Some(region) = options.region {
+            loader = loader.region(Region::new(region));
         }
         if options.signing == Signing::Simulator {
             loader = loader.credentials_provider(simulator_key("000000000000"));
