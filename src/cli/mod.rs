@@ -5,6 +5,7 @@ mod get;
 mod json;
 mod lookup;
 mod output;
+mod paging;
 mod report;
 mod serve;
 mod signals;
