@@ -15,13 +15,15 @@ use std::{
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 6] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     ("tonic_types", &["grpc", "client", "cli"]),
     ("moka", &["coverage"]),
     ("axum", &["http", "simulator"]),
     ("clap", &["cli", "config"]),
-    ("aws_", &["upstream", "app"]),
+    ("aws_config", &["upstream", "app"]),
+    ("aws_sdk_", &["upstream", "app"]),
+    ("aws_smithy_", &["upstream", "app"]),
 ];
 
 fn root() -> PathBuf {
