@@ -18,7 +18,7 @@ use crate::{
     awsjson::Several,
     clock::Clock,
     event::Scope,
-    simulator::{self, Fault, Loaded, Options, Rate, Simulator},
+    simulator::{self, Fault, Loaded, Options, Rate, Record, Simulator},
 };
 
 /// Exit status where no record of the given files can be used (`EX_DATAERR`
@@ -76,7 +76,12 @@ pub(super) struct Simulate {
     regions: Vec<String>,
 
     /// Requests a second in each scope; 0: no limit
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2",
+        allow_negative_numbers = true
+    )]
     rate: Rate,
 
     /// Move the records in time, so that the newest happens now
@@ -102,7 +107,12 @@ pub(super) struct Simulate {
     days: u32,
 
     /// Go on making events, so many a second over all scopes
-    #[arg(long, value_name = "EVENTS_PER_SECOND", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "EVENTS_PER_SECOND",
+        default_value = "0",
+        allow_negative_numbers = true
+    )]
     live: Rate,
 
     /// Let something go wrong (repeatable). KIND: throttle, 5xx, slow,
@@ -213,7 +223,11 @@ impl Simulate {
             complain("no record of the given files can be used");
             return ExitCode::from(EXIT_DATA);
         }
-        let (given, files) = (loaded.records.len(), loaded.files);
+        if !self.records.is_empty() {
+            let (given, files) = (loaded.records.len(), loaded.files);
+            complain(format_args!("{given} records from {files} files"));
+        }
+        self.warn_of_old(&loaded.records, clock.now_secs());
         let simulator = Arc::new(Simulator::new(self.options(), clock, loaded.records));
         // bound only now: who can connect is answered from the whole history
         let bound = match TcpListener::bind(self.listen).await {
@@ -227,9 +241,6 @@ impl Simulate {
                 return ExitCode::from(EXIT_UNAVAILABLE);
             }
         };
-        if !self.records.is_empty() {
-            complain(format_args!("{given} records from {files} files"));
-        }
         self.summarize(&simulator);
         say(
             io::stdout().lock(),
@@ -261,6 +272,19 @@ impl Simulate {
         loaded
     }
 
+    /// Says how many records no request can reach for their age.
+    fn warn_of_old(&self, records: &[Record], now: i64) {
+        let first = now.saturating_sub(simulator::HISTORY_SECS);
+        let old = |record: &&Record| record.event.event_time.is_some_and(|time| time < first);
+        let count = records.iter().filter(old).count();
+        if count > 0 && !self.unlimited_history {
+            complain(format_args!(
+                "{count} of them are older than 90 days and cannot be looked up; --shift-to-now \
+                 or --unlimited-history brings them back"
+            ));
+        }
+    }
+
     fn options(&self) -> Options {
         Options {
             accounts: self.accounts.clone(),
@@ -285,6 +309,12 @@ impl Simulate {
 
     fn summarize(&self, simulator: &Simulator) {
         let stats = simulator.stats();
+        let left_out = simulator.left_out();
+        if left_out > 0 {
+            complain(format_args!(
+                "{left_out} records are left out: their account or Region is not served"
+            ));
+        }
         let limit = if self.rate.is_zero() {
             "no limit".to_owned()
         } else {

@@ -141,6 +141,12 @@ impl Simulator {
         self.lock().regions(&self.options)
     }
 
+    /// How many events were turned away because their scope is not served.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.lock().left_out
+    }
+
     /// What changes, with everything in it that has happened by now.
     fn lock(&self) -> MutexGuard<'_, State> {
         // counters and events stay usable whatever panicked meanwhile

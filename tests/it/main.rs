@@ -1,1 +1,3 @@
 //! Integration tests: a module a subject, one binary, one link.
+
+mod simulator;

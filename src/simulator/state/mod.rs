@@ -83,6 +83,8 @@ pub(super) struct State {
     strays: BTreeMap<&'static str, OperationStats>,
     /// How many events were added: what their delays are drawn by.
     added: u64,
+    /// How many events were turned away for their scope.
+    pub(super) left_out: u64,
     generator: Arc<Generator>,
     live: Live,
     /// How many tokens were given out.
@@ -103,6 +105,7 @@ impl State {
             scopes: HashMap::new(),
             strays: BTreeMap::new(),
             added: 0,
+            left_out: 0,
             live: Live {
                 since: clock.now(),
                 next: options.synthetic,
@@ -149,6 +152,12 @@ impl State {
     /// Whether events of the scope are kept; the account is served from now on
     /// if no accounts were named.
     fn admit(&mut self, options: &Options, scope: &Scope) -> bool {
+        let admitted = self.serves(options, scope);
+        self.left_out += u64::from(!admitted);
+        admitted
+    }
+
+    fn serves(&mut self, options: &Options, scope: &Scope) -> bool {
         if !serves_region(options, &scope.region) {
             return false;
         }
