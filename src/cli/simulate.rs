@@ -214,7 +214,8 @@ impl Simulate {
 
     async fn serve(self) -> ExitCode {
         let clock = Clock::system();
-        let loaded = self.load(clock);
+        let options = self.options();
+        let loaded = self.load(&options, clock);
         if !self.records.is_empty()
             && loaded.records.is_empty()
             && self.synthetic == 0
@@ -227,8 +228,8 @@ impl Simulate {
             let (given, files) = (loaded.records.len(), loaded.files);
             complain(format_args!("{given} records from {files} files"));
         }
-        self.warn_of_old(&loaded.records, clock.now_secs());
-        let simulator = Arc::new(Simulator::new(self.options(), clock, loaded.records));
+        warn_of_old(&options, &loaded.records, clock.now_secs());
+        let simulator = Arc::new(Simulator::new(options, clock, loaded.records));
         // bound only now: who can connect is answered from the whole history
         let bound = match TcpListener::bind(self.listen).await {
             Ok(listener) => listener.local_addr().map(|address| (listener, address)),
@@ -255,7 +256,7 @@ impl Simulate {
         }
     }
 
-    fn load(&self, clock: Clock) -> Loaded {
+    fn load(&self, options: &Options, clock: Clock) -> Loaded {
         let fallback = match (self.accounts.as_slice(), self.regions.as_slice()) {
             ([account], [region]) => Some(Scope::new(account, region)),
             ([account], _) => Some(Scope::new(account, "")),
@@ -267,22 +268,10 @@ impl Simulate {
             complain(problem);
         }
         if self.shift_to_now {
-            simulator::shift_to(clock.now_secs(), &mut loaded.records);
+            let served = |record: &Record| options.allow(&record.scope);
+            simulator::shift_to(clock.now_secs(), &mut loaded.records, served);
         }
         loaded
-    }
-
-    /// Says how many records no request can reach for their age.
-    fn warn_of_old(&self, records: &[Record], now: i64) {
-        let first = now.saturating_sub(simulator::HISTORY_SECS);
-        let old = |record: &&Record| record.event.event_time.is_some_and(|time| time < first);
-        let count = records.iter().filter(old).count();
-        if count > 0 && !self.unlimited_history {
-            complain(format_args!(
-                "{count} of them are older than 90 days and cannot be looked up; --shift-to-now \
-                 or --unlimited-history brings them back"
-            ));
-        }
     }
 
     fn options(&self) -> Options {
@@ -325,6 +314,21 @@ impl Simulate {
             stats.records,
             list(&simulator.accounts()),
             list(&simulator.regions()),
+        ));
+    }
+}
+
+/// Says how many records that are served no request can reach for their age.
+fn warn_of_old(options: &Options, records: &[Record], now: i64) {
+    let first = now.saturating_sub(simulator::HISTORY_SECS);
+    let old = |record: &&Record| {
+        options.allow(&record.scope) && record.event.event_time.is_some_and(|time| time < first)
+    };
+    let count = records.iter().filter(old).count();
+    if count > 0 && !options.unlimited_history {
+        complain(format_args!(
+            "{count} of them are older than 90 days and cannot be looked up; \
+             --unlimited-history brings them back"
         ));
     }
 }

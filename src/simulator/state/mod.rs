@@ -158,7 +158,7 @@ impl State {
     }
 
     fn serves(&mut self, options: &Options, scope: &Scope) -> bool {
-        if !serves_region(options, &scope.region) {
+        if !options.allow(scope) {
             return false;
         }
         if options.accounts.is_empty() && !self.accounts.contains(&*scope.account) {
@@ -235,7 +235,7 @@ impl State {
     /// A scope's part, made when it is first needed; `None` if it is not
     /// served.
     pub(super) fn scope(&mut self, options: &Options, scope: &Scope) -> Option<&mut ScopeState> {
-        if !self.accounts.contains(&*scope.account) || !serves_region(options, &scope.region) {
+        if !self.accounts.contains(&*scope.account) || !options.allow_region(&scope.region) {
             return None;
         }
         if self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(scope) {
@@ -343,10 +343,6 @@ impl State {
         };
         regions.into_iter().collect()
     }
-}
-
-fn serves_region(options: &Options, region: &str) -> bool {
-    options.regions.is_empty() || options.regions.iter().any(|served| served == region)
 }
 
 /// When an event appears, in milliseconds since the Unix epoch.
