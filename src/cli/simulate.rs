@@ -28,7 +28,7 @@ const EXIT_DATA: u8 = 65;
 /// Exit status where the port cannot be bound (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
-/// The most events that can be made up: about 2 GB of memory.
+/// The most events that can be made up: about 2.5 GB of memory.
 const MAX_SYNTHETIC: u64 = 10_000_000;
 
 const EXAMPLES: &str = "\

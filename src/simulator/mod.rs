@@ -60,7 +60,7 @@ pub struct Simulator {
     state: Mutex<State>,
 }
 
-/// Why a request got no answer.
+/// Why a request got no page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// It got an error.
