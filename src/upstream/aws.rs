@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use aws_credential_types::{Credentials, provider::error::CredentialsError};
 use aws_sdk_cloudtrail::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::lookup_events::LookupEventsOutput,
     types as aws,
 };
@@ -228,8 +228,11 @@ fn classify<E>(error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    // the chain of causes, for the log: the error alone says "dispatch failure"
-    let said = || DisplayErrorContext(error).to_string();
+    // with its causes, for the log: the error alone says "dispatch failure"
+    let said = || {
+        let all = std::iter::once(error.to_string()).chain(causes(error).map(ToString::to_string));
+        all.collect::<Vec<_>>().join(": ")
+    };
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();

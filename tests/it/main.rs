@@ -8,6 +8,8 @@ mod cli;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod upstream;
