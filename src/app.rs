@@ -120,10 +120,15 @@ impl Server {
             config.history,
         ));
         let metrics = Metrics::new(budgets, coverage, Arc::clone(&lookup));
+        let (grpc, http) = (
+            local(&grpc_listener, config.listen)?,
+            local(&http_listener, config.http_listen)?,
+        );
+        tracing::info!(%grpc, %http, scopes = scopes.len(), "serving");
         let service = grpc::Service::new(lookup, scopes, config.limits.clone());
         Ok(Self {
-            grpc: local(&grpc_listener, config.listen)?,
-            http: local(&http_listener, config.http_listen)?,
+            grpc,
+            http,
             grpc_listener,
             http_listener,
             service,
