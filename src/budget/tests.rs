@@ -190,7 +190,7 @@ async fn a_rate_that_never_comes_round_is_no_panic() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+
 
     /// Whatever the pace, the travel times and the moment at which AWS counts
     /// within them, nothing that was bought is refused.
