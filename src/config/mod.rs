@@ -107,6 +107,12 @@ impl TryFrom<Settings> for Config {
                 format!("--aws-endpoint-url {url:?} is no URL; write http:// or https://");
             return Err(Error::new(message));
         }
+        if rate == 0.0 && url.is_none() && !demo {
+            return Err(Error::new(
+                "--rate 0 is for a simulator, and AWS would throttle every tool of the account; \
+                 give a rate, at most 2, or --aws-endpoint-url",
+            ));
+        }
         if demo && url.is_some() {
             return Err(Error::new(
                 "--demo has an endpoint of its own; leave --aws-endpoint-url out",
@@ -307,6 +313,20 @@ mod tests {
                     ..d()
                 },
                 "credentials for one",
+            ),
+            (
+                Settings {
+                    rate: Some(0.0),
+                    ..d()
+                },
+                "--rate 0",
+            ),
+            (
+                Settings {
+                    rate: Some(1e-9),
+                    ..d()
+                },
+                "0.001",
             ),
             (
                 Settings {

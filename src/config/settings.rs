@@ -2,13 +2,16 @@
 //! file.
 
 use std::{
-    fs,
+    fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{Error, History, Size, Span};
 
@@ -78,7 +81,7 @@ pub struct Settings {
         env = "TRAILGATE_ACCOUNT",
         value_delimiter = ','
     )]
-    #[serde(default, alias = "accounts")]
+    #[serde(default, alias = "accounts", deserialize_with = "one_or_many")]
     pub account: Vec<String>,
 
     /// A Region to search (repeatable) [default: that of the environment or profile]
@@ -88,7 +91,7 @@ pub struct Settings {
         env = "TRAILGATE_REGION",
         value_delimiter = ','
     )]
-    #[serde(default, alias = "regions")]
+    #[serde(default, alias = "regions", deserialize_with = "one_or_many")]
     pub region: Vec<String>,
 
     /// Requests a second that each scope may spend; 0: unmetered, for a
@@ -130,6 +133,35 @@ pub struct Settings {
     /// tracing directives such as info,trailgate=debug [default: info]
     #[arg(long, value_name = "LEVEL", env = "TRAILGATE_LOG_LEVEL")]
     pub log_level: Option<String>,
+}
+
+/// A list, or its only element.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    deserializer.deserialize_any(OneOrMany)
+}
+
+struct OneOrMany;
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // a bare number has lost its leading zeros by now
+        f.write_str("a list, such as [012345678901], or one element in quotes")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(vec![name.to_owned()])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
+        // as many as the file has room for
+        let mut all = Vec::new();
+        while let Some(name) = names.next_element()? {
+            all.push(name);
+        }
+        Ok(all)
+    }
 }
 
 /// The largest settings file: a few hundred accounts take a few kilobytes.
@@ -237,6 +269,17 @@ mod tests {
         );
         assert_eq!(both.account, ["111122223333"]);
         assert_eq!(Settings::parse("# nothing\n"), Ok(Settings::default()));
+        for text in [
+            "account: [012345678901]",
+            "account: '012345678901'",
+            "accounts: [012345678901]",
+        ] {
+            assert_eq!(
+                Settings::parse(text).unwrap().account,
+                ["012345678901"],
+                "{text}"
+            );
+        }
     }
 
     #[test]
@@ -244,6 +287,7 @@ mod tests {
         for (text, parts) in [
             ("listn: 127.0.0.1:1\n", &["listn"][..]),
             ("rate: fast\n", &["rate"]),
+            ("account: 012345678901\n", &["[012345678901]", "in quotes"]),
             ("history: soon\n", &["soon", "90d", "unlimited"]),
             ("listen: [1\n", &[]),
             ("- 1\n", &[]),

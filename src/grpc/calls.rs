@@ -102,7 +102,11 @@ where
             let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |s| s.code());
             let latency = start.elapsed();
             observer.answered(&method, name(code), latency);
-            tracing::debug!(method, ?code, ?latency, "call answered");
+            if method.starts_with("trailgate.") {
+                tracing::info!(method, code = name(code), ?latency, "call answered");
+            } else {
+                tracing::debug!(method, code = name(code), ?latency, "call answered");
+            }
             Ok(answer)
         })
     }

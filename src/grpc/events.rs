@@ -159,6 +159,12 @@ fn next_page(page: &Page, answer: &Answer) -> String {
 
 fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
     let (state, reason, message) = match &answer.state {
+        ScopeState::Complete if answer.starts_before_history => (
+            v1::SearchState::Complete,
+            "BEFORE_HISTORY".to_owned(),
+            "the window starts before what AWS keeps; nothing before searched_from was searched"
+                .to_owned(),
+        ),
         ScopeState::Complete => (v1::SearchState::Complete, String::new(), String::new()),
         ScopeState::Partial(reason) => (
             v1::SearchState::Partial,

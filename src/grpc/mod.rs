@@ -81,10 +81,14 @@ pub async fn serve<O: CallObserver>(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection_v1 = reflection().build_v1()?;
+    // what older clients ask, Python's among them
+    let reflection_v1alpha = reflection().build_v1alpha()?;
     let hard_limit = service.limits.timeout + Duration::from_secs(5);
     let drain = async {
         shutdown.await;
@@ -104,7 +108,8 @@ pub async fn serve<O: CallObserver>(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(CallsLayer::new(observer))
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha)
         .add_service(
             EventServiceServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
         )

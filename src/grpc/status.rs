@@ -92,9 +92,10 @@ pub(super) fn unfinished(reason: lookup::Reason) -> Status {
     let code = match reason {
         lookup::Reason::Upstream(error) => return error.into(),
         lookup::Reason::Deadline => Code::DeadlineExceeded,
-        lookup::Reason::PageFull | lookup::Reason::Quota | lookup::Reason::UpstreamCallLimit => {
-            Code::ResourceExhausted
-        }
+        lookup::Reason::PageFull
+        | lookup::Reason::OtherScopes
+        | lookup::Reason::Quota
+        | lookup::Reason::UpstreamCallLimit => Code::ResourceExhausted,
     };
     let mut details = info(reason.as_str());
     // what was searched is kept: trying again goes on from there

@@ -24,7 +24,10 @@ pub enum Error {
         code: String,
     },
     /// The gateway has no credentials that AWS accepts.
-    #[error("the gateway's AWS credentials are missing, expired or not accepted ({code})")]
+    #[error(
+        "the gateway's AWS credentials are missing, expired or not accepted, or the Region is not \
+         enabled for the account ({code})"
+    )]
     Credentials {
         /// AWS's error code.
         code: String,

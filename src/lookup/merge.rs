@@ -14,6 +14,8 @@ pub(super) struct Merged {
     pub(super) events: Vec<Arc<Event>>,
     /// The next page has what comes after this; `None`: there is no more.
     pub(super) next: Option<Position>,
+    /// The page ends because it has all that was asked for.
+    pub(super) is_full: bool,
 }
 
 /// Merges what the scopes found. A page is only as deep as every scope that is
@@ -43,20 +45,24 @@ pub(super) fn merge<'f>(
         all.truncate(known);
     }
     let mut bytes = 0;
+    let mut is_cut = false;
     let mut events: Vec<Arc<Event>> = Vec::with_capacity(all.len().min(limit.events));
     for event in all {
         let more = size(event);
-        let is_full = events.len() >= limit.events || bytes + more > limit.bytes;
-        if is_full && !events.is_empty() {
+        let has_room = events.len() < limit.events && bytes + more <= limit.bytes;
+        if !has_room && !events.is_empty() {
+            is_cut = true;
             depth = events.last().map(|last| last.position());
             break;
         }
         bytes += more;
         events.push(Arc::clone(event));
     }
+    let is_full = is_cut || events.len() >= limit.events;
     Merged {
         events,
         next: depth,
+        is_full,
     }
 }
 

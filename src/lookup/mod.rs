@@ -105,6 +105,9 @@ pub struct ScopeAnswer {
     pub searched: TimeRange,
     /// When AWS was asked for the oldest part that is not settled yet.
     pub as_of: Timestamp,
+    /// The window starts before what AWS keeps: nothing earlier than `searched`
+    /// can be.
+    pub starts_before_history: bool,
 }
 
 /// How the search of a scope stands.
@@ -125,6 +128,8 @@ pub enum ScopeState {
 pub enum Reason {
     /// It has what was asked for.
     PageFull,
+    /// Another scope was not searched as far.
+    OtherScopes,
     /// The deadline came, or would come before quota.
     Deadline,
     /// As many requests were bought as may be.
@@ -141,6 +146,7 @@ impl Reason {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::PageFull => "PAGE_FULL",
+            Self::OtherScopes => "OTHER_SCOPES",
             Self::Deadline => "DEADLINE",
             Self::UpstreamCallLimit => "UPSTREAM_CALL_LIMIT",
             Self::Quota => "QUOTA_EXHAUSTED",
@@ -153,6 +159,11 @@ impl Reason {
     pub fn message(&self) -> Cow<'static, str> {
         match self {
             Self::PageFull => "the page is full; next_page_token goes on".into(),
+            Self::OtherScopes => {
+                "another scope was not searched as far yet, and a page is only as \
+                                  deep as all; next_page_token goes on"
+                    .into()
+            }
             Self::Deadline => "the deadline came before the whole window was searched; \
                                next_page_token goes on"
                 .into(),
@@ -306,9 +317,11 @@ impl Lookup {
         if newest.is_none() {
             self.check(&searched, allowance.spent())?;
         }
+        let events = newest.into_iter().collect();
         let page = merge::Merged {
-            events: newest.into_iter().collect(),
+            events,
             next: None,
+            is_full: false,
         };
         Ok(answer(question, page, &searched, allowance.spent()))
     }
@@ -451,6 +464,13 @@ impl Question {
         TimeRange::new(from, to)
     }
 
+    /// Whether the window starts clearly before what was searched: a minute is
+    /// what passes between asking for "the last 90 days" and searching them.
+    fn starts_before(&self, searched: TimeRange) -> bool {
+        const A_MINUTE: i64 = 60;
+        !self.window.is_empty() && self.window.from.saturating_add(A_MINUTE) < searched.from
+    }
+
     /// By how many seconds `searched` begins short of the window's near end.
     fn shortage(&self, searched: TimeRange) -> i64 {
         let short_by = match self.order {
@@ -512,15 +532,17 @@ fn answer(
             (End::Failed(error), _) => ScopeState::Failed(error.clone()),
             (End::Open { reason, .. }, _) => ScopeState::Partial(reason.clone()),
             // searched whole, but the page ends before
-            (End::Complete, Some(_)) => ScopeState::Partial(Reason::PageFull),
+            (End::Complete, Some(_)) if page.is_full => ScopeState::Partial(Reason::PageFull),
+            (End::Complete, Some(_)) => ScopeState::Partial(Reason::OtherScopes),
             (End::Complete, None) => ScopeState::Complete,
         };
-        let as_of = found.as_of.unwrap_or(question.now);
+        let is_whole = state == ScopeState::Complete;
         scopes.push(ScopeAnswer {
             scope: (*scope).clone(),
             state,
             searched: range,
-            as_of,
+            as_of: found.as_of.unwrap_or(question.now),
+            starts_before_history: is_whole && question.starts_before(range),
         });
     }
     for (place, why) in &question.failed {
@@ -530,6 +552,7 @@ fn answer(
                 state: ScopeState::FailedBefore(why.clone()),
                 searched: TimeRange::new(question.window.to, question.window.to),
                 as_of: question.now,
+                starts_before_history: false,
             });
         }
     }

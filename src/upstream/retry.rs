@@ -20,7 +20,8 @@ use crate::{
 /// How often, and after what pauses, a request is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Attempts in all; at least one is made.
+    /// Attempts in all; at least one is made. Where nothing answers at all,
+    /// half of them.
     pub attempts: u32,
     /// The pause after the first attempt; it doubles with each further one.
     pub base: Duration,
@@ -41,6 +42,14 @@ impl Default for Retry {
 }
 
 impl Retry {
+    fn attempts_for(&self, kind: ErrorKind) -> u32 {
+        match kind {
+            // whoever waits should soon know that nobody is there
+            ErrorKind::Gone => self.attempts.div_ceil(2),
+            _ => self.attempts,
+        }
+    }
+
     /// The pause after the attempt with this number (from 1): exponential,
     /// between half and all of it so that callers spread out, and no shorter
     /// than the server's hint.
@@ -195,7 +204,7 @@ impl Upstream {
             if error.kind == ErrorKind::Throttled {
                 budget.throttled(error.retry_after.map(|hint| hint.min(self.retry.cap)));
             }
-            if !error.is_retryable() || attempt >= self.retry.attempts {
+            if !error.is_retryable() || attempt >= self.retry.attempts_for(error.kind) {
                 tracing::warn!(%scope, attempt, %error, "cloudtrail refused");
                 return Err(error.into());
             }
@@ -322,12 +331,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_and_the_allowance_are_limits() {
-        let gone = || vec![error(ErrorKind::Gone); 20];
-        let (script, upstream1) = upstream(gone(), 0.0);
+        let broken = || vec![error(ErrorKind::Transient); 20];
+        let (script, upstream1) = upstream(broken(), 0.0);
         let answer = fetch(&upstream1, &Arc::new(Allowance::new(9))).await;
-        assert_eq!(answer, Err(error(ErrorKind::Gone).into()));
+        assert_eq!(answer, Err(error(ErrorKind::Transient).into()));
         assert_eq!(script.asked.load(Relaxed), 5);
-        let (script, upstream2) = upstream(gone(), 0.0);
+        let (script, upstream3) = upstream(vec![error(ErrorKind::Gone); 20], 0.0);
+        let answer = fetch(&upstream3, &Arc::new(Allowance::new(9))).await;
+        assert_eq!(answer, Err(error(ErrorKind::Gone).into()));
+        assert_eq!(script.asked.load(Relaxed), 3, "nobody is there");
+        let (script, upstream2) = upstream(broken(), 0.0);
         let allowance = Arc::new(Allowance::new(2));
         let answer = fetch(&upstream2, &allowance).await;
         assert_eq!(answer, Err(FetchError::AllowanceSpent));

@@ -90,7 +90,24 @@ async fn what_aws_has_forgotten_is_answered_if_it_is_held() {
             "{order:?}"
         );
         assert_eq!(answer.scopes[0].state, ScopeState::Complete);
+        assert!(answer.scopes[0].starts_before_history);
+        let never = TimeRange::new(world.now - 200 * DAY, world.now - 100 * DAY);
+        let answer = world
+            .lookup
+            .ask(&Question {
+                window: never,
+                order,
+                ..world.question()
+            })
+            .await;
+        let status = &answer.unwrap().scopes[0];
+        assert!(
+            status.searched.is_empty() && status.starts_before_history,
+            "{order:?}"
+        );
     }
+    let usual = world.lookup.ask(&world.question()).await.unwrap();
+    assert!(!usual.scopes[0].starts_before_history);
 }
 
 #[tokio::test(start_paused = true)]
