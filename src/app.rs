@@ -33,7 +33,10 @@ pub enum Error {
         error: std::io::Error,
     },
     /// AWS does not say whose credentials these are.
-    #[error("cannot tell the account of the credentials ({code}); name it with --account")]
+    #[error(
+        "cannot tell the account of the credentials ({code}); give credentials that AWS accepts, or \
+         name the account with --account"
+    )]
     Account {
         /// AWS's error code, or a word for how the way there failed.
         code: String,
@@ -96,6 +99,7 @@ impl Server {
         let aws = Aws::load(AwsOptions {
             endpoint_url: config.aws_endpoint_url.clone(),
             signing: config.signing.clone(),
+            region: config.regions.first().cloned(),
         })
         .await;
         let scopes = find_scopes(&config, &aws).await?;

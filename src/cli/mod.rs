@@ -5,6 +5,7 @@ mod get;
 mod json;
 mod lookup;
 mod output;
+mod paging;
 mod report;
 mod serve;
 mod signals;
@@ -13,9 +14,12 @@ mod table;
 mod time;
 mod where_clause;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
 /// Exit status for a command line or a configuration that cannot be used
 /// (`EX_USAGE` of sysexits).
@@ -57,15 +61,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // a closed stdout is no reason to fail
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+        Err(error) => return refuse(&error),
     };
     match cli.command {
         Command::Serve(serve) => serve.run(),
@@ -73,4 +69,27 @@ pub fn main() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
+}
+
+/// Help and version as they are; what is wrong in one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // a closed stdout is no reason to fail
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+    } else {
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim);
+        // usage has lines of its own, and is what --help is for
+        let said = lines.take_while(|line| !line.starts_with("Usage:"));
+        let said =
+            said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+        let said = said.collect::<Vec<_>>().join("; ");
+        let said = said.strip_prefix("error: ").unwrap_or(&said);
+        let _ = writeln!(io::stderr().lock(), "trailgate: {said}; see --help");
+    }
+    ExitCode::from(EXIT_USAGE)
 }

@@ -18,7 +18,7 @@ use crate::{
     awsjson::Several,
     clock::Clock,
     event::Scope,
-    simulator::{self, Fault, Loaded, Options, Rate, Simulator},
+    simulator::{self, Fault, Loaded, Options, Rate, Record, Simulator},
 };
 
 /// Exit status where no record of the given files can be used (`EX_DATAERR`
@@ -28,7 +28,7 @@ const EXIT_DATA: u8 = 65;
 /// Exit status where the port cannot be bound (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
-/// The most events that can be made up: about 2 GB of memory.
+/// The most events that can be made up: about 2.5 GB of memory.
 const MAX_SYNTHETIC: u64 = 10_000_000;
 
 const EXAMPLES: &str = "\
@@ -76,7 +76,12 @@ pub(super) struct Simulate {
     regions: Vec<String>,
 
     /// Requests a second in each scope; 0: no limit
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2",
+        allow_negative_numbers = true
+    )]
     rate: Rate,
 
     /// Move the records in time, so that the newest happens now
@@ -102,7 +107,12 @@ pub(super) struct Simulate {
     days: u32,
 
     /// Go on making events, so many a second over all scopes
-    #[arg(long, value_name = "EVENTS_PER_SECOND", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "EVENTS_PER_SECOND",
+        default_value = "0",
+        allow_negative_numbers = true
+    )]
     live: Rate,
 
     /// Let something go wrong (repeatable). KIND: throttle, 5xx, slow,
@@ -204,7 +214,8 @@ impl Simulate {
 
     async fn serve(self) -> ExitCode {
         let clock = Clock::system();
-        let loaded = self.load(clock);
+        let options = self.options();
+        let loaded = self.load(&options, clock);
         if !self.records.is_empty()
             && loaded.records.is_empty()
             && self.synthetic == 0
@@ -213,8 +224,12 @@ impl Simulate {
             complain("no record of the given files can be used");
             return ExitCode::from(EXIT_DATA);
         }
-        let (given, files) = (loaded.records.len(), loaded.files);
-        let simulator = Arc::new(Simulator::new(self.options(), clock, loaded.records));
+        if !self.records.is_empty() {
+            let (given, files) = (loaded.records.len(), loaded.files);
+            complain(format_args!("{given} records from {files} files"));
+        }
+        warn_of_old(&options, &loaded.records, clock.now_secs());
+        let simulator = Arc::new(Simulator::new(options, clock, loaded.records));
         // bound only now: who can connect is answered from the whole history
         let bound = match TcpListener::bind(self.listen).await {
             Ok(listener) => listener.local_addr().map(|address| (listener, address)),
@@ -227,9 +242,6 @@ impl Simulate {
                 return ExitCode::from(EXIT_UNAVAILABLE);
             }
         };
-        if !self.records.is_empty() {
-            complain(format_args!("{given} records from {files} files"));
-        }
         self.summarize(&simulator);
         say(
             io::stdout().lock(),
@@ -244,7 +256,7 @@ impl Simulate {
         }
     }
 
-    fn load(&self, clock: Clock) -> Loaded {
+    fn load(&self, options: &Options, clock: Clock) -> Loaded {
         let fallback = match (self.accounts.as_slice(), self.regions.as_slice()) {
             ([account], [region]) => Some(Scope::new(account, region)),
             ([account], _) => Some(Scope::new(account, "")),
@@ -256,7 +268,8 @@ impl Simulate {
             complain(problem);
         }
         if self.shift_to_now {
-            simulator::shift_to(clock.now_secs(), &mut loaded.records);
+            let served = |record: &Record| options.allow(&record.scope);
+            simulator::shift_to(clock.now_secs(), &mut loaded.records, served);
         }
         loaded
     }
@@ -285,6 +298,12 @@ impl Simulate {
 
     fn summarize(&self, simulator: &Simulator) {
         let stats = simulator.stats();
+        let left_out = simulator.left_out();
+        if left_out > 0 {
+            complain(format_args!(
+                "{left_out} records are left out: their account or Region is not served"
+            ));
+        }
         let limit = if self.rate.is_zero() {
             "no limit".to_owned()
         } else {
@@ -295,6 +314,21 @@ impl Simulate {
             stats.records,
             list(&simulator.accounts()),
             list(&simulator.regions()),
+        ));
+    }
+}
+
+/// Says how many records that are served no request can reach for their age.
+fn warn_of_old(options: &Options, records: &[Record], now: i64) {
+    let first = now.saturating_sub(simulator::HISTORY_SECS);
+    let old = |record: &&Record| {
+        options.allow(&record.scope) && record.event.event_time.is_some_and(|time| time < first)
+    };
+    let count = records.iter().filter(old).count();
+    if count > 0 && !options.unlimited_history {
+        complain(format_args!(
+            "{count} of them are older than 90 days and cannot be looked up; \
+             --unlimited-history brings them back"
         ));
     }
 }

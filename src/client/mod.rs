@@ -2,6 +2,7 @@
 //! and retry by themselves.
 
 mod pages;
+mod retry;
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub use pages::{LookupOptions, MAX_RETRIES, MAX_RETRY_WAIT, Notice, Pages};
+pub use pages::{LookupOptions, Pages};
+pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
 
 use crate::proto::v1::{
     GetEventRequest, GetEventResponse, LookupEventsRequest, LookupEventsResponse,
@@ -114,8 +116,9 @@ impl Client {
             .map_err(|status| in_time(status, timeout))
     }
 
-    /// One event by its id, asked for once; `timeout` is the deadline that the
-    /// server is told.
+    /// One event by its id; `timeout` is the deadline that the server is told
+    /// each time. Where it names a wait it is asked again, as of
+    /// [`MAX_RETRIES`]: what it searched so far it need not search again.
     ///
     /// # Errors
     ///
@@ -126,11 +129,14 @@ impl Client {
         request: GetEventRequest,
         timeout: Duration,
     ) -> Result<GetEventResponse, Status> {
-        let mut events = self.events.clone();
-        let answer = events.get_event(within(timeout, request)).await;
-        answer
-            .map(tonic::Response::into_inner)
-            .map_err(|status| in_time(status, timeout))
+        let ask = async || {
+            let mut events = self.events.clone();
+            let answer = events.get_event(within(timeout, request.clone())).await;
+            answer
+                .map(tonic::Response::into_inner)
+                .map_err(|status| in_time(status, timeout))
+        };
+        retry::retrying(ask, &mut |_| {}).await
     }
 }
 

@@ -3,17 +3,14 @@
 use std::{fmt, time::Duration};
 
 use futures_util::{Stream, stream};
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic::Status;
 
-use super::Client;
+use super::{
+    Client,
+    retry::{Notice, retrying},
+};
 use crate::proto::v1::{LookupEventsRequest, LookupEventsResponse};
 
-/// How often one page is asked for again before its error is returned.
-pub const MAX_RETRIES: u32 = 5;
-/// The longest wait the server may ask for: beyond it the error is returned,
-/// since whoever asks would rather know.
-pub const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 /// The first wait after an answer that got nowhere; it doubles up to
 /// [`MAX_STALL`].
 const STALL: Duration = Duration::from_millis(250);
@@ -35,16 +32,6 @@ impl Default for LookupOptions {
             page_timeout: Duration::from_secs(30),
         }
     }
-}
-
-/// Something that a lookup is waiting for.
-#[derive(Debug)]
-pub enum Notice<'a> {
-    /// The server refused for now, and is asked again after this wait.
-    Retry(&'a Status, Duration),
-    /// The server searched nothing within the deadline, and is asked again
-    /// after this wait.
-    Stalled(Duration),
 }
 
 type Listener = Box<dyn FnMut(Notice<'_>) + Send>;
@@ -109,8 +96,8 @@ impl Pages {
     /// The next page; `None` after the last, and after an error. A page may be
     /// empty: searched so far.
     ///
-    /// Where the server names a wait (`RetryInfo`), the page is asked for
-    /// again, [`MAX_RETRIES`] times at most. Dropping the future loses nothing
+    /// Where the server names a wait, the page is asked for again, as of
+    /// [`MAX_RETRIES`](super::MAX_RETRIES). Dropping the future loses nothing
     /// but the answer to it.
     ///
     /// # Errors
@@ -118,7 +105,14 @@ impl Pages {
     /// The server's status, where asking again did not help or would not.
     pub async fn next(&mut self) -> Option<Result<LookupEventsResponse, Status>> {
         let request = self.next.clone()?;
-        let page = match self.ask(&request).await {
+        let Self {
+            client,
+            options,
+            listener,
+            ..
+        } = self;
+        let ask = || client.lookup_page(request.clone(), options.page_timeout);
+        let page = match retrying(ask, listener).await {
             Ok(page) => page,
             Err(status) => {
                 self.next = None;
@@ -149,54 +143,5 @@ impl Pages {
         stream::unfold(self, |mut pages| async {
             pages.next().await.map(|page| (page, pages))
         })
-    }
-
-    async fn ask(&mut self, request: &LookupEventsRequest) -> Result<LookupEventsResponse, Status> {
-        let timeout = self.options.page_timeout;
-        let mut tries = 0;
-        loop {
-            let status = match self.client.lookup_page(request.clone(), timeout).await {
-                Ok(page) => return Ok(page),
-                Err(status) => status,
-            };
-            let Some(wait) = wait_for(&status).filter(|_| tries < MAX_RETRIES) else {
-                return Err(status);
-            };
-            tries += 1;
-            (self.listener)(Notice::Retry(&status, wait));
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-/// How long to wait before asking again, if that may help.
-fn wait_for(status: &Status) -> Option<Duration> {
-    if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
-        return None;
-    }
-    status
-        .get_details_retry_info()?
-        .retry_delay
-        .filter(|wait| *wait <= MAX_RETRY_WAIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic_types::ErrorDetails;
-
-    use super::*;
-
-    #[test]
-    fn only_a_refusal_with_a_bearable_wait_is_asked_again() {
-        let refused = |code, secs| {
-            let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(secs)));
-            Status::with_error_details(code, "no", details)
-        };
-        let wait = Some(Duration::from_secs(2));
-        assert_eq!(wait_for(&refused(Code::Unavailable, 2)), wait);
-        assert_eq!(wait_for(&refused(Code::ResourceExhausted, 2)), wait);
-        assert_eq!(wait_for(&refused(Code::ResourceExhausted, 61)), None);
-        assert_eq!(wait_for(&refused(Code::InvalidArgument, 2)), None);
-        assert_eq!(wait_for(&Status::unavailable("nothing listens")), None);
     }
 }

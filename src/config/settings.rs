@@ -169,7 +169,17 @@ impl Settings {
         if is_empty {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(text).map_err(|error| one_line(&error.to_string()))
+        serde_saphyr::from_str(text).map_err(|error| {
+            // the parser knows the place, and not the name of the setting there
+            let at = error
+                .location()
+                .and_then(|at| usize::try_from(at.line()).ok());
+            let line = at.and_then(|at| text.lines().nth(at.checked_sub(1)?));
+            let place = line
+                .map(|line| format!(" ({:?})", line.trim()))
+                .unwrap_or_default();
+            format!("{}{place}", one_line(&error.without_snippet().to_string()))
+        })
     }
 
     fn or(self, file: Self) -> Self {
@@ -197,16 +207,8 @@ impl Settings {
     }
 }
 
-/// A message of several lines as one, up to the picture of the place.
 fn one_line(message: &str) -> String {
-    let lines = message
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with(['|', '-']));
-    lines
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -247,6 +249,7 @@ mod tests {
             ("- 1\n", &[]),
         ] {
             let message = Settings::parse(text).unwrap_err();
+            assert!(message.contains("line"), "{message}");
             assert!(!message.contains('\n') && !message.is_empty(), "{message}");
             for part in parts {
                 assert!(message.contains(part), "{message}");

@@ -15,6 +15,8 @@ mod oracle;
 mod property;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole;
 
 use std::{collections::BTreeSet, fmt};
 

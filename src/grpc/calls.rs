@@ -2,34 +2,44 @@
 //! request that is too large gets the answer of any other that cannot be used.
 
 use std::{
+    collections::HashSet,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::{MAX_REQUEST, status::Invalid};
+use crate::proto::DESCRIPTORS;
 
 /// Told of every call that was answered.
 pub trait CallObserver: Clone + Send + Sync + 'static {
-    /// A call of `method` (`/package.Service/Method`) was answered with `code`
-    /// after `latency`; of a stream, when its headers went out.
-    fn answered(&self, method: &str, code: Code, latency: Duration);
+    /// A call of `method` (`package.Service/Method`, or `other` where there is
+    /// no such method) was answered with `code`, by its name, after `latency`;
+    /// of a stream, when its headers went out.
+    fn answered(&self, method: &str, code: &str, latency: Duration);
 }
 
 /// Wraps every service of the port.
 #[derive(Clone, Debug)]
 pub struct CallsLayer<O> {
     observer: O,
+    methods: Arc<HashSet<String>>,
 }
 
 impl<O: CallObserver> CallsLayer<O> {
     pub(super) fn new(observer: O) -> Self {
-        Self { observer }
+        Self {
+            observer,
+            methods: Arc::new(methods()),
+        }
     }
 }
 
@@ -40,6 +50,7 @@ impl<S, O: CallObserver> Layer<S> for CallsLayer<O> {
         Calls {
             inner,
             observer: self.observer.clone(),
+            methods: Arc::clone(&self.methods),
         }
     }
 }
@@ -49,6 +60,7 @@ impl<S, O: CallObserver> Layer<S> for CallsLayer<O> {
 pub struct Calls<S, O> {
     inner: S,
     observer: O,
+    methods: Arc<HashSet<String>>,
 }
 
 type Answer<B, E> = Pin<Box<dyn Future<Output = Result<http::Response<B>, E>> + Send>>;
@@ -69,7 +81,13 @@ where
     }
 
     fn call(&mut self, request: http::Request<A>) -> Self::Future {
-        let method = request.uri().path().to_owned();
+        // callers choose paths: only those of the contract are names
+        let path = request.uri().path().trim_start_matches('/');
+        let method = self
+            .methods
+            .get(path)
+            .map_or("other", String::as_str)
+            .to_owned();
         let observer = self.observer.clone();
         let start = Instant::now();
         let answer = self.inner.call(request);
@@ -83,7 +101,7 @@ where
             }
             let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |s| s.code());
             let latency = start.elapsed();
-            observer.answered(&method, code, latency);
+            observer.answered(&method, name(code), latency);
             tracing::debug!(method, ?code, ?latency, "call answered");
             Ok(answer)
         })
@@ -103,4 +121,58 @@ fn too_large(status: &Status) -> Option<Status> {
         );
         Invalid::new("REQUEST_TOO_LARGE", "filters", message).into()
     })
+}
+
+/// Every method of the port, as `package.Service/Method`.
+fn methods() -> HashSet<String> {
+    let sets = [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
+    let files = sets
+        .into_iter()
+        .filter_map(|set| FileDescriptorSet::decode(set).ok());
+    let mut methods = HashSet::new();
+    for file in files.flat_map(|set| set.file) {
+        for service in &file.service {
+            for method in &service.method {
+                let (package, service) = (file.package(), service.name());
+                methods.insert(format!("{package}.{service}/{}", method.name()));
+            }
+        }
+    }
+    methods
+}
+
+/// A code by its name in the gRPC specification.
+const fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_those_of_the_contract() {
+        let methods = methods();
+        assert!(methods.contains("trailgate.v1.EventService/LookupEvents"));
+        assert!(methods.contains("trailgate.v1.ScopeService/ListScopes"));
+        assert!(methods.contains("grpc.health.v1.Health/Check"));
+    }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Error, Stats,
-    walk::{Walk, Walks},
+    walk::{Walk, Walks, Wanting, Way},
 };
 use crate::{
     budget::Budget,
@@ -126,34 +126,32 @@ impl<'a, 'b> Descent<'a, 'b> {
             if self.at <= terms.forgotten_before {
                 return Stop::Forgotten;
             }
-            let Some(walked_by) = terms.keys.first() else {
-                return Stop::Floor;
+            let wanting = Wanting {
+                keys: &terms.keys,
+                at: self.at,
+                need: terms.need,
+                now: terms.now,
+                is_top: self.at == self.to,
             };
-            if self.at == self.to
-                && let Some(present) = self.present(walked_by)
-                && present < self.at
-            {
-                self.at = present;
-                self.to = present;
-                continue;
-            }
-            let walk = terms.walks.find(walked_by, self.at, terms.need);
-            let pending = walk
-                .as_ref()
-                .map_or(0, |walk| walk.pending_matches(terms.filter));
+            let floor = || {
+                let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);
+                from.max(terms.forgotten_before)
+                    .max(below.unwrap_or(i64::MIN))
+            };
+            let walk = match terms.walks.join(&wanting, floor) {
+                Way::Walk(walk) => walk,
+                Way::Held => continue,
+                Way::Present(present) => {
+                    self.at = present;
+                    self.to = present;
+                    continue;
+                }
+            };
+            let pending = walk.pending_matches(terms.filter);
             // no request merely to finish a second, unless the page would be empty
             if !self.found.is_empty() && self.found.len() + pending >= limit.events {
                 return Stop::Full;
             }
-            let walk = walk.unwrap_or_else(|| {
-                let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);
-                let floor = from
-                    .max(terms.forgotten_before)
-                    .max(below.unwrap_or(i64::MIN));
-                // another's page may have come in between: the last second at least is asked
-                let range = TimeRange::new(floor.min(self.at - 1), self.at);
-                terms.walks.begin(walked_by, range, terms.now)
-            });
             if let Some(stop) = self.advance(&walk, from, before, limit).await {
                 return stop;
             }
@@ -203,13 +201,6 @@ impl<'a, 'b> Descent<'a, 'b> {
             // those were another's; with an allowance of one's own it goes on
             Ok(Err(FetchError::AllowanceSpent | FetchError::Abandoned)) => None,
         }
-    }
-
-    /// Up to where an answer, held or on its way, counts up to now.
-    fn present(&self, walked_by: &Key) -> Option<i64> {
-        let terms = self.terms;
-        let held = terms.coverage.present(&terms.keys, terms.need);
-        held.max(terms.walks.present(walked_by, terms.need))
     }
 
     /// Takes the matching events of `range`, which ends at `self.at`, and goes

@@ -261,6 +261,33 @@ async fn twenty_identical_cold_questions_cost_as_much_as_one() {
     assert_eq!(together.asked(), alone.asked());
 }
 
+/// In real time, on several threads, with answers at once: whatever interleaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_questions_cost_as_much_as_one() {
+    for round in 0..40 {
+        let world = Arc::new(Setup::unmetered().build());
+        for i in 0..300 {
+            world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+        }
+        let asked = (0..20).map(|_| {
+            let world = Arc::clone(&world);
+            let question = Question {
+                page_events: 300,
+                ..world.question()
+            };
+            tokio::spawn(async move { world.lookup.ask(&question).await.unwrap() })
+        });
+        let answers = join_all(asked).await;
+        let answers: Vec<Answer> = answers.into_iter().map(Result::unwrap).collect();
+        assert!(answers.iter().all(|answer| answer.events.len() == 300));
+        let calls: u64 = answers
+            .iter()
+            .map(|answer| answer.stats.upstream_calls)
+            .sum();
+        assert_eq!((calls, world.asked()), (6, 6), "round {round}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unfinished_second_counts_when_deciding_whether_to_buy() {
     let world = World::new();

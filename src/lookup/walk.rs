@@ -22,6 +22,30 @@ use crate::{
 /// second, at most a page in most histories.
 const MAX_OPEN: usize = 512;
 
+/// What a question wants that is not held.
+#[derive(Clone, Copy)]
+pub(super) struct Wanting<'a> {
+    /// Whose coverage can answer, the one to walk by first.
+    pub(super) keys: &'a [Key],
+    /// The second before this one.
+    pub(super) at: i64,
+    pub(super) need: Freshness,
+    /// When the question came: a walk that begins says so.
+    pub(super) now: Timestamp,
+    /// Nothing later was found: an answer that counts up to now will do.
+    pub(super) is_top: bool,
+}
+
+/// How to get what a question wants.
+pub(super) enum Way {
+    /// By this walk's next page.
+    Walk(Arc<Walk>),
+    /// What ends here counts up to now.
+    Present(i64),
+    /// It is held by now.
+    Held,
+}
+
 /// What one page added to coverage.
 #[derive(Debug)]
 pub(super) struct Commit {
@@ -68,6 +92,38 @@ enum Phase {
 }
 
 impl Walk {
+    /// A walk that nothing was asked for yet.
+    fn new(key: Key, range: TimeRange, began: Timestamp) -> Self {
+        let state = State {
+            phase: Phase::Parked,
+            floor: range.to,
+            pending: Vec::new(),
+            token: None,
+        };
+        Self {
+            key,
+            range,
+            began,
+            state: Mutex::new(state),
+            wanted: watch::Sender::new(0),
+            outcome: watch::Sender::new(None),
+        }
+    }
+
+    /// Whether the second `at - 1` is the next that it reads.
+    fn stands_at(&self, at: i64) -> bool {
+        let state = self.state();
+        state.floor == at && state.phase != Phase::Ended
+    }
+
+    /// Whether it has just begun, from its present down, recently enough that
+    /// it counts up to now.
+    fn is_present(&self, need: Freshness) -> bool {
+        self.began >= need.0
+            && self.range.to > self.began.as_second()
+            && self.stands_at(self.range.to)
+    }
+
     /// Whether a page is being fetched: joining it costs nothing.
     pub(super) fn is_fetching(&self) -> bool {
         self.state().phase == Phase::Fetching
@@ -210,63 +266,61 @@ impl Walks {
         }
     }
 
-    /// A walk that stands just above the second `at - 1` and whose reading of
-    /// it will be recent enough.
-    pub(super) fn find(&self, key: &Key, at: i64, need: Freshness) -> Option<Arc<Walk>> {
+    /// How to get the second `at - 1`, which was not held a moment ago: by a
+    /// walk that stands just above it and will read it recently enough, or by
+    /// one that begins now, down to what `floor` says.
+    ///
+    /// Whoever asks at the same time joins the same walk: looking, looking
+    /// once more at what is held, and beginning are one step.
+    pub(super) fn join(&self, wanted: &Wanting<'_>, floor: impl FnOnce() -> i64) -> Way {
+        let Wanting {
+            keys,
+            at,
+            need,
+            now,
+            is_top,
+        } = *wanted;
+        let Some(key) = keys.first() else {
+            return Way::Held;
+        };
+        let horizon = self.coverage.horizon();
         let mut open = lock(&self.open);
-        let found = open.iter().position(|walk| {
+        let standing = open.iter().position(|walk| {
             walk.key == *key
-                && (walk.began >= need.0
-                    || settled_before(walk.began, self.coverage.horizon()) >= at)
-                && {
-                    let state = walk.state();
-                    state.floor == at && state.phase != Phase::Ended
-                }
-        })?;
-        let walk = open.remove(found);
-        open.push(Arc::clone(&walk));
-        Some(walk)
-    }
-
-    /// The end of a walk that has just begun, from its present down, recently
-    /// enough that it counts up to now.
-    pub(super) fn present(&self, key: &Key, need: Freshness) -> Option<i64> {
-        lock(&self.open)
-            .iter()
-            .filter(|walk| {
-                walk.key == *key
-                    && walk.began >= need.0
-                    && walk.range.to > walk.began.as_second()
-                    && walk.state().floor == walk.range.to
-            })
-            .map(|walk| walk.range.to)
-            .max()
-    }
-
-    /// Begins a walk over `range`, which must not be empty. Nothing is asked
-    /// before someone waits for its first page.
-    pub(super) fn begin(&self, key: &Key, range: TimeRange, began: Timestamp) -> Arc<Walk> {
-        let walk = Arc::new(Walk {
-            key: key.clone(),
-            range,
-            began,
-            state: Mutex::new(State {
-                phase: Phase::Parked,
-                floor: range.to,
-                pending: Vec::new(),
-                token: None,
-            }),
-            wanted: watch::Sender::new(0),
-            outcome: watch::Sender::new(None),
+                && (walk.began >= need.0 || settled_before(walk.began, horizon) >= at)
+                && walk.stands_at(at)
         });
-        let mut open = lock(&self.open);
+        if let Some(standing) = standing {
+            // least recently used first
+            let walk = open.remove(standing);
+            open.push(Arc::clone(&walk));
+            return Way::Walk(walk);
+        }
+        // an answer that is on its way, or came, counts up to now
+        if is_top {
+            let begun = open
+                .iter()
+                .filter(|walk| walk.key == *key && walk.is_present(need));
+            let begun = begun.map(|walk| walk.range.to).max();
+            let present = begun.max(self.coverage.present(keys, need));
+            if let Some(present) = present.filter(|present| *present < at) {
+                return Way::Present(present);
+            }
+        }
+        // a walk's page becomes coverage before the walk moves on
+        if self.coverage.held(keys, at - 1, need).is_some() {
+            return Way::Held;
+        }
         if open.len() >= MAX_OPEN
             && let Some(parked) = open.iter().position(|walk| *walk.wanted.borrow() == 0)
         {
             open.remove(parked);
         }
+        // the last second at least is asked for
+        let range = TimeRange::new(floor().min(at - 1), at);
+        let walk = Arc::new(Walk::new(key.clone(), range, now));
         open.push(Arc::clone(&walk));
-        walk
+        Way::Walk(walk)
     }
 
     /// Walks that are kept, and of those the ones that are being fetched.

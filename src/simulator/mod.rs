@@ -60,7 +60,7 @@ pub struct Simulator {
     state: Mutex<State>,
 }
 
-/// Why a request got no answer.
+/// Why a request got no page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// It got an error.
@@ -139,6 +139,12 @@ impl Simulator {
     #[must_use]
     pub fn regions(&self) -> Vec<String> {
         self.lock().regions(&self.options)
+    }
+
+    /// How many events were turned away because their scope is not served.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.lock().left_out
     }
 
     /// What changes, with everything in it that has happened by now.

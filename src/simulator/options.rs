@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Faults, Rate};
-use crate::awsjson::Several;
+use crate::{awsjson::Several, event::Scope};
 
 /// What a simulator is made to be like. The default behaves as AWS does, with
 /// no delay and no faults.
@@ -39,6 +39,21 @@ pub struct Options {
     pub days: u32,
     /// Events to go on making, a second, all scopes together; zero is none.
     pub live: Rate,
+}
+
+impl Options {
+    /// Whether these options let the scope be served: an empty list lets every
+    /// account, or Region, be.
+    #[must_use]
+    pub fn allow(&self, scope: &Scope) -> bool {
+        let account =
+            self.accounts.is_empty() || self.accounts.iter().any(|a| **a == *scope.account);
+        account && self.allow_region(&scope.region)
+    }
+
+    pub(super) fn allow_region(&self, region: &str) -> bool {
+        self.regions.is_empty() || self.regions.iter().any(|served| served == region)
+    }
 }
 
 impl Default for Options {

@@ -1,7 +1,7 @@
 //! Metrics after Prometheus's naming rules. What the modules count themselves
 //! is read from them at each scrape.
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -14,13 +14,9 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use prost::Message;
-use prost_types::FileDescriptorSet;
-use tonic::Code;
 
 use crate::{
     budget::Budgets, coverage::Coverage, event::Scope, grpc::CallObserver, lookup::Lookup,
-    proto::DESCRIPTORS,
 };
 
 /// A method and how its call ended.
@@ -34,7 +30,6 @@ pub struct Metrics {
     registry: Arc<Registry>,
     calls: Family<CallLabels, Counter>,
     latency: Family<MethodLabels, Histogram, fn() -> Histogram>,
-    methods: Arc<HashSet<String>>,
 }
 
 /// Seconds: from an answer out of the cache to one that waited for a minute of
@@ -73,7 +68,6 @@ impl Metrics {
             registry: Arc::new(registry),
             calls,
             latency,
-            methods: Arc::new(methods()),
         }
     }
 
@@ -86,42 +80,14 @@ impl Metrics {
 }
 
 impl CallObserver for Metrics {
-    fn answered(&self, method: &str, code: Code, latency: Duration) {
-        // callers choose paths: only those of the contract are names
-        let method = if self.methods.contains(method) {
-            method
-        } else {
-            "other"
-        };
-        let name = method.trim_start_matches('/');
-        let labels = [("method", name.to_owned())];
+    fn answered(&self, method: &str, code: &str, latency: Duration) {
+        let labels = [("method", method.to_owned())];
         self.latency
             .get_or_create(&labels)
             .observe(latency.as_secs_f64());
-        let labels = [("method", name.to_owned()), ("code", format!("{code:?}"))];
+        let labels = [("method", method.to_owned()), ("code", code.to_owned())];
         self.calls.get_or_create(&labels).inc();
     }
-}
-
-fn methods() -> HashSet<String> {
-    let sets = [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
-    let files = sets
-        .into_iter()
-        .filter_map(|set| FileDescriptorSet::decode(set).ok());
-    let mut methods = HashSet::new();
-    for file in files.flat_map(|set| set.file) {
-        for service in &file.service {
-            for method in &service.method {
-                methods.insert(format!(
-                    "/{}.{}/{}",
-                    file.package(),
-                    service.name(),
-                    method.name()
-                ));
-            }
-        }
-    }
-    methods
 }
 
 /// What the modules count themselves.

@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use aws_credential_types::{Credentials, provider::error::CredentialsError};
 use aws_sdk_cloudtrail::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::lookup_events::LookupEventsOutput,
     types as aws,
 };
@@ -40,6 +40,9 @@ pub struct Options {
     pub endpoint_url: Option<String>,
     /// Whose keys sign.
     pub signing: Signing,
+    /// The Region for requests of no scope; `None`: that of the environment or
+    /// profile, or the instance's, which takes a while to be found missing.
+    pub region: Option<String>,
 }
 
 /// Time to reach a connection; a working path takes a tenth.
@@ -76,6 +79,9 @@ impl Aws {
             );
         if let Some(url) = options.endpoint_url {
             loader = loader.endpoint_url(url);
+        }
+        if let Some(region) = options.region {
+            loader = loader.region(Region::new(region));
         }
         if options.signing == Signing::Simulator {
             loader = loader.credentials_provider(simulator_key("000000000000"));
@@ -222,8 +228,11 @@ fn classify<E>(error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    // the chain of causes, for the log: the error alone says "dispatch failure"
-    let said = || DisplayErrorContext(error).to_string();
+    // with its causes, for the log: the error alone says "dispatch failure"
+    let said = || {
+        let all = std::iter::once(error.to_string()).chain(causes(error).map(ToString::to_string));
+        all.collect::<Vec<_>>().join(": ")
+    };
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();

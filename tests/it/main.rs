@@ -1,4 +1,15 @@
 //! Integration tests: a module a subject, one binary, one link.
 
+// `#[cfg(test)]` tells clippy that helpers are tests too
+#[cfg(test)]
+mod architecture;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod simulate;
+#[cfg(test)]
+mod simulator;
+#[cfg(test)]
+mod upstream;

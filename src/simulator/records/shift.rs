@@ -7,14 +7,16 @@ use serde_json::value::RawValue;
 use super::Record;
 use crate::event::parse_time;
 
-/// Moves all records by the same span, so that the newest happens at `now`
-/// (in whole seconds since the Unix epoch). The event's time and its record's
+/// Moves all records by the same span, so that the newest of those that
+/// `counts` holds for happens at `now` (in whole seconds since the Unix
+/// epoch). The event's time and its record's
 /// `eventTime` move together; every other character, and every other time in
 /// the record, stays. A record whose `eventTime` cannot be found keeps its
 /// text.
-pub fn shift_to(now: i64, records: &mut [Record]) {
+pub fn shift_to(now: i64, records: &mut [Record], counts: impl Fn(&Record) -> bool) {
     let newest = records
         .iter()
+        .filter(|record| counts(record))
         .filter_map(|record| record.event.event_time)
         .max();
     let Some(by) = newest.and_then(|newest| now.checked_sub(newest)) else {
@@ -65,8 +67,13 @@ mod tests {
                 r#"{head}, "eventTime" : "2024-01-01T00:00:00Z","x":"\u00e9"}}"#
             )),
             record(&format!(r#"{head},"eventTime":"2024-01-02T00:00:00Z"}}"#)),
+            record(
+                r#"{"awsRegion":"r","recipientAccountId":"2","eventTime":"2024-01-03T00:00:00Z"}"#,
+            ),
         ];
-        shift_to(1_800_000_000, &mut records);
+        shift_to(1_800_000_000, &mut records, |record| {
+            &*record.scope.account == "1"
+        });
         assert_eq!(records[1].event.event_time, Some(1_800_000_000));
         assert_eq!(records[0].event.event_time, Some(1_800_000_000 - 86_400));
         let moved = Timestamp::from_second(1_800_000_000 - 86_400).unwrap();
@@ -74,6 +81,8 @@ mod tests {
             records[0].event.record.as_deref().unwrap(),
             format!(r#"{head}, "eventTime" : "{moved}","x":"\u00e9"}}"#)
         );
-        shift_to(5, &mut []);
+        shift_to(5, &mut records, |_| false);
+        assert_eq!(records[1].event.event_time, Some(1_800_000_000));
+        shift_to(5, &mut [], |_| true);
     }
 }

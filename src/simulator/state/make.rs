@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The most events that live generation brings the number of all to: about
-/// 4 GB of memory, or 23 days at ten a second. Then it ends.
+/// 5 GB of memory, or 23 days at ten a second. Then it ends.
 const MAX_LIVE: u64 = 20_000_000;
 
 /// How many made-up events are put in place at a time: what is yet to be
@@ -28,7 +28,7 @@ impl State {
     /// Makes up the past.
     pub(super) fn make_up(&mut self, options: &Options, now: i64) {
         let generator = self.generator.clone();
-        let from = now - i64::from(options.days) * 86_400 + MARGIN_SECS;
+        let from = (now - i64::from(options.days) * 86_400 + MARGIN_SECS).min(now);
         let mut next = 0;
         while next < options.synthetic {
             let end = options.synthetic.min(next + BATCH);

@@ -83,6 +83,8 @@ pub(super) struct State {
     strays: BTreeMap<&'static str, OperationStats>,
     /// How many events were added: what their delays are drawn by.
     added: u64,
+    /// How many events were turned away for their scope.
+    pub(super) left_out: u64,
     generator: Arc<Generator>,
     live: Live,
     /// How many tokens were given out.
@@ -103,6 +105,7 @@ impl State {
             scopes: HashMap::new(),
             strays: BTreeMap::new(),
             added: 0,
+            left_out: 0,
             live: Live {
                 since: clock.now(),
                 next: options.synthetic,
@@ -149,7 +152,13 @@ impl State {
     /// Whether events of the scope are kept; the account is served from now on
     /// if no accounts were named.
     fn admit(&mut self, options: &Options, scope: &Scope) -> bool {
-        if !serves_region(options, &scope.region) {
+        let admitted = self.serves(options, scope);
+        self.left_out += u64::from(!admitted);
+        admitted
+    }
+
+    fn serves(&mut self, options: &Options, scope: &Scope) -> bool {
+        if !options.allow(scope) {
             return false;
         }
         if options.accounts.is_empty() && !self.accounts.contains(&*scope.account) {
@@ -226,7 +235,7 @@ impl State {
     /// A scope's part, made when it is first needed; `None` if it is not
     /// served.
     pub(super) fn scope(&mut self, options: &Options, scope: &Scope) -> Option<&mut ScopeState> {
-        if !self.accounts.contains(&*scope.account) || !serves_region(options, &scope.region) {
+        if !self.accounts.contains(&*scope.account) || !options.allow_region(&scope.region) {
             return None;
         }
         if self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(scope) {
@@ -334,10 +343,6 @@ impl State {
         };
         regions.into_iter().collect()
     }
-}
-
-fn serves_region(options: &Options, region: &str) -> bool {
-    options.regions.is_empty() || options.regions.iter().any(|served| served == region)
 }
 
 /// When an event appears, in milliseconds since the Unix epoch.

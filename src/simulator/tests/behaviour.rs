@@ -371,6 +371,7 @@ async fn accounts_and_regions_that_are_not_served_refuse() {
         .await
         .unwrap();
     assert_eq!(page, Page::default());
+    assert_eq!(simulator.left_out(), 2);
     assert_eq!(simulator.regions(), ["eu-west-1"]);
     assert_eq!(
         simulator.lock().account_of("444455556666").as_deref(),
