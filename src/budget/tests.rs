@@ -158,7 +158,7 @@ async fn unmetered_never_waits() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::tries(200))]
 
     /// Whatever the pace, the travel times and the moment at which AWS counts
     /// within them, nothing that was bought is refused.

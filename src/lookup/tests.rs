@@ -723,7 +723,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
 const KINDS: [&str; 3] = ["A", "B", "C"];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(crate::tries(150))]
 
     /// Whatever was asked before, through short pages, duplicates, expired
     /// tokens, throttling and faults: every matching event once, in order.
