@@ -2,13 +2,15 @@
 
 import os
 import random
+import re
 
 import pytest
 
 from oracle import (
     ATTRIBUTES, ambiguous, distinct, flat, in_network, is_ambiguous, join, passes, text_of,
 )
-from rpc import NEWEST_FIRST, OLDEST_FIRST, Client, filters_of
+from processes import Server
+from rpc import NEWEST_FIRST, OLDEST_FIRST, Client, at, filters_of
 
 COUNT = int(os.environ.get("TRAILGATE_TEST_FILTERS", "100"))
 OPERATORS = ["EQUALS", "EQUALS", "PREFIX", "SUFFIX", "CONTAINS", "GLOB", "REGEX", "CIDR", "EXISTS"]
@@ -108,7 +110,6 @@ class Maker:
         ])
 
     def regex(self, text, start, end):
-        import re
         literal = re.escape(text[start:end])
         return self.chance.choice([
             literal,
@@ -163,6 +164,58 @@ def test_random_filters_find_what_a_loop_finds(wide_server, servable):
     # a test of nothing would pass too
     assert found_some > COUNT / 3
     assert len(ambiguous()) < 30
+
+
+def attribute_match(fields, chance):
+    """A match that AWS can be asked by."""
+    key = chance.choice(ATTRIBUTES)
+    value = chance.choice([v for v in fields.values[key] if 0 < len(v) < 1000])
+    return {"field": key, "values": [value]}
+
+
+def test_random_questions_to_a_cold_server(simulator, wide_scopes, servable):
+    """A server that holds nothing yet, then bits and pieces: walks by one
+    attribute, by none, over random spans, from either end."""
+    fields = Fields(servable)
+    accounts, regions = wide_scopes
+    seconds = sorted(e.time for e in servable)
+    found_some = by_attribute = 0
+    for seed in range(max(5, COUNT // 10)):
+        maker = Maker(fields, f"cold {seed}")
+        chance = maker.chance
+        with Server(simulator=simulator, accounts=accounts, regions=regions) as server:
+            with Client(server) as client:
+                for _ in range(10):
+                    filters = maker.filters()
+                    if chance.random() < 0.7:
+                        for matches in filters:
+                            matches.append(attribute_match(fields, chance))
+                        by_attribute += bool(filters)
+                    start, end = sorted(chance.choices(seconds, k=2))
+                    # close to events, where off by one shows
+                    start, end = start + chance.randint(-1, 1), end + chance.randint(-1, 1)
+                    order = chance.choice([NEWEST_FIRST, OLDEST_FIRST])
+                    question = {
+                        "filters": filters_of(filters), "order": order,
+                        "page_size": chance.choice([20, 200, 1000]),
+                        "start_time": at(start), "end_time": at(max(start, end)),
+                    }
+                    if chance.random() < 0.5:
+                        scope = chance.choice(servable).scope
+                        question |= {"account_ids": [scope[0]], "regions": [scope[1]]}
+                    expected = [e.record for e in distinct(
+                        e for e in servable
+                        if start <= e.time <= max(start, end) and passes(filters, e)
+                        and ("regions" not in question or e.scope == scope)
+                    )]
+                    found = client.all(**question)
+                    if order == NEWEST_FIRST:
+                        found.reverse()
+                    got = [e.record for e in found
+                           if not is_ambiguous(e.account_id, e.region, e.event_id)]
+                    assert got == expected, f"seed {seed}: {question}"
+                    found_some += bool(expected)
+    assert found_some > COUNT / 10 and by_attribute > COUNT / 5
 
 
 def test_numbers_booleans_and_arrays(wide_server, servable):

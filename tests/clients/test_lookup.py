@@ -8,7 +8,9 @@ import pytest
 from conftest import BIG, REGIONS
 from oracle import distinct, events, is_ambiguous, is_servable
 from processes import Server
-from rpc import NEWEST_FIRST, OLDEST_FIRST, PARTIAL, Client, at, event_pb2
+from rpc import (
+    NEWEST_FIRST, OLDEST_FIRST, PARTIAL, Client, at, event_pb2, event_service_pb2 as messages, refusal,
+)
 
 
 def order_of(event):
@@ -144,7 +146,6 @@ def test_one_event_by_its_id(wide_server, records):
     for event in events():
         unique.setdefault(event.id, set()).add(event.record)
     scope = [e for e in distinct(records) if e.scope == BIG and len(unique[e.id]) == 1]
-    from rpc import event_service_pb2 as messages, refusal
     with Client(wide_server) as client:
         for event in random.Random(3).sample(scope, 5):
             got = client.events.GetEvent(messages.GetEventRequest(event_id=event.id), timeout=60)

@@ -1,12 +1,10 @@
 """Health, reflection, probes and metrics."""
 
 import grpc
-import pytest
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
+from grpc_reflection.v1alpha import reflection_pb2
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import BIG
@@ -32,7 +30,6 @@ def test_health_is_serving(big_server):
 def reflect(channel, **question):
     """One question to reflection, v1: grpcio's own messages are those of
     v1alpha, which are the same on the wire."""
-    from grpc_reflection.v1alpha import reflection_pb2
     call = channel.stream_stream(
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -42,34 +39,34 @@ def reflect(channel, **question):
 
 
 def test_reflection_tells_the_contract(big_server):
-    from google.protobuf import descriptor_pb2
     with Client(big_server) as client:
         listed = reflect(client.channel, list_services="").list_services_response.service
         assert {s.name for s in listed} >= {
             *SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"
         }
         files = reflect(client.channel, file_containing_symbol="trailgate.v1.EventService")
-        pool = DescriptorPool()
+        found = {}
         wanted = list(files.file_descriptor_response.file_descriptor_proto)
-        names = set()
-        added = []
-        # dependencies first
         while wanted:
             file = descriptor_pb2.FileDescriptorProto.FromString(wanted.pop())
-            if file.name in names:
-                continue
-            names.add(file.name)
-            added.insert(0, file)
-            for dependency in file.dependency:
-                answer = reflect(client.channel, file_by_filename=dependency)
-                wanted += answer.file_descriptor_response.file_descriptor_proto
-        for _ in range(len(added)):
-            for file in list(added):
-                try:
-                    pool.Add(file)
-                    added.remove(file)
-                except TypeError:
-                    continue
+            if file.name not in found:
+                found[file.name] = file
+                for name in file.dependency:
+                    answer = reflect(client.channel, file_by_filename=name)
+                    wanted += answer.file_descriptor_response.file_descriptor_proto
+        pool = DescriptorPool()
+        added = set()
+
+        def add(name):
+            """Adds a file, what it depends on first."""
+            if name not in added:
+                added.add(name)
+                for dependency in found[name].dependency:
+                    add(dependency)
+                pool.Add(found[name])
+
+        for name in found:
+            add(name)
         service = pool.FindServiceByName("trailgate.v1.EventService")
         assert {m.name for m in service.methods} == {
             "LookupEvents", "ExportEvents", "GetEvent", "SummarizeEvents", "SubscribeEvents"

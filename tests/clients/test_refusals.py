@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from conftest import BIG
+from oracle import distinct
 from processes import Server, Simulator
 from rpc import COMPLETE, FAILED, Client, at, event_service_pb2, filters_of, refusal, scope_service_pb2
 
@@ -174,7 +175,6 @@ def test_an_aws_that_is_gone(records):
 
 
 def test_faults_that_pass_are_ridden_out(records):
-    from oracle import distinct
     faults = ["throttle=0.2", "5xx=0.1", "disconnect=0.1", "expired-token=0.1", "short-page=0.3",
               "duplicate=0.2"]
     arguments = [x for fault in faults for x in ("--fault", fault)]
