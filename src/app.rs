@@ -1,6 +1,6 @@
 //! Composition: from settings to a running server, and back down.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -120,10 +120,15 @@ impl Server {
             config.history,
         ));
         let metrics = Metrics::new(budgets, coverage, Arc::clone(&lookup));
+        let (grpc, http) = (
+            local(&grpc_listener, config.listen)?,
+            local(&http_listener, config.http_listen)?,
+        );
+        tracing::info!(%grpc, %http, scopes = scopes.len(), "serving");
         let service = grpc::Service::new(lookup, scopes, config.limits.clone());
         Ok(Self {
-            grpc: local(&grpc_listener, config.listen)?,
-            http: local(&http_listener, config.http_listen)?,
+            grpc,
+            http,
             grpc_listener,
             http_listener,
             service,
@@ -176,7 +181,7 @@ impl Server {
         };
         stop_http.cancel();
         // a scrape under way is not worth waiting for longer than a second
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), http).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
         if let Some(demo) = self.demo {
             demo.stop.cancel();
             demo.task.abort();
@@ -207,15 +212,47 @@ async fn find_scopes(config: &Config, aws: &Aws) -> Result<Vec<Scope>, Error> {
         regions.push(region);
     }
     let mut accounts = config.accounts.clone();
-    if let (true, Some(region)) = (accounts.is_empty(), regions.first()) {
-        let account = aws.caller_account(region).await.map_err(|error| {
-            tracing::error!(%error, "sts did not answer");
-            Error::Account { code: error.code }
-        })?;
-        tracing::info!(account, "account of the credentials");
-        accounts.push(account);
+    let Some(region) = regions.first() else {
+        return Ok(Vec::new());
+    };
+    match (accounts.first(), &config.signing) {
+        // keys that are made from accounts are those accounts'
+        (Some(_), Signing::Simulator) => {}
+        (Some(named), Signing::Chain) => check_account(aws, region, named).await?,
+        (None, _) => {
+            let account = aws.caller_account(region).await.map_err(|error| {
+                tracing::error!(%error, "sts did not answer");
+                Error::Account { code: error.code }
+            })?;
+            tracing::info!(account, "account of the credentials");
+            accounts.push(account);
+        }
     }
     Ok(Config::scopes(&accounts, &regions))
+}
+
+/// How long STS may take to say whose credentials these are, where that is only
+/// to be on the safe side.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// Another account's events under this one's name would be worse than none.
+/// Where STS cannot be asked, the setting is believed.
+async fn check_account(aws: &Aws, region: &str, named: &str) -> Result<(), Error> {
+    match tokio::time::timeout(CHECK, aws.caller_account(region)).await {
+        Ok(Ok(account)) if account != named => Err(Error::Config(format!(
+            "--account {named}, and the credentials are those of account {account}; give either \
+             others, or leave --account out"
+        ))),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "sts does not say whose credentials these are; believing --account");
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("sts does not answer; believing --account");
+            Ok(())
+        }
+    }
 }
 
 /// Starts a simulator with live made-up events, and points the settings at it:

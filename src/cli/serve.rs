@@ -82,6 +82,11 @@ async fn serve(config: Config) -> ExitCode {
             return fail(code, &error);
         }
     };
+    // whoever sees the line below may tell it to stop
+    let mut signals = match signals::Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(1, &error),
+    };
     let mut out = io::stdout().lock();
     // a closed stdout is no reason to stop
     let _ = writeln!(
@@ -91,10 +96,6 @@ async fn serve(config: Config) -> ExitCode {
     );
     let _ = out.flush();
     drop(out);
-    let mut signals = match signals::Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => return fail(1, &error),
-    };
     let (told, is_told) = tokio::sync::oneshot::channel();
     let run = server.run(async {
         // a sender that is gone was told twice

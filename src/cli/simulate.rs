@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, signals::Signals};
 use crate::{
     awsjson::Several,
     clock::Clock,
@@ -243,11 +243,19 @@ impl Simulate {
             }
         };
         self.summarize(&simulator);
+        // whoever sees the line below may tell it to stop
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                complain(format_args!("no signals: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
         say(
             io::stdout().lock(),
             format_args!("listening on http://{address}"),
         );
-        match simulator::serve(listener, simulator, ended()).await {
+        match simulator::serve(listener, simulator, async move { signals.next().await }).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(format_args!("cannot go on serving: {error}"));
@@ -354,27 +362,6 @@ fn is_region(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn ended() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                () = interrupted => {}
-                _ = term.recv() => {}
-            }
-            return;
-        }
-    }
-    interrupted.await;
 }
 
 #[cfg(test)]

@@ -102,9 +102,6 @@ pub struct Stats {
 /// The most names of record fields that are remembered. Records have some
 /// forty documented ones; more than this is noise.
 const MAX_FIELDS: usize = 1024;
-/// The longest name worth remembering, in bytes.
-const MAX_FIELD_LEN: usize = 128;
-
 type Stretches = BTreeMap<i64, Stretch>;
 
 /// Coverage of all scopes.
@@ -450,7 +447,7 @@ impl Coverage {
     fn learn_fields(&self, events: &[Arc<Event>]) {
         let mut fields = lock(&self.fields);
         for name in events.iter().flat_map(|event| &event.unusual_fields) {
-            if fields.len() < MAX_FIELDS && name.len() <= MAX_FIELD_LEN && !fields.contains(name) {
+            if fields.len() < MAX_FIELDS && !fields.contains(name) {
                 fields.insert(name.clone());
             }
         }

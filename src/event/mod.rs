@@ -8,6 +8,7 @@
 
 mod fields;
 mod identity;
+pub mod json;
 mod parse;
 mod scope;
 
@@ -20,6 +21,9 @@ pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRa
 
 /// The most unusual field names that one event tells: real records have a few.
 pub const MAX_UNUSUAL_FIELDS: usize = 32;
+
+/// The longest name of an unusual field that is told, in bytes.
+pub const MAX_UNUSUAL_FIELD_LEN: usize = 128;
 
 /// Where an event came from. Only what `LookupEvents` returned can answer
 /// `Username`, `ResourceName` and `ResourceType`: AWS derives them, and log
@@ -216,6 +220,11 @@ impl Event {
             + principal
             + indexed
             + resources
+            + self
+                .unusual_fields
+                .iter()
+                .map(|name| name.len() + size_of::<Box<str>>())
+                .sum::<usize>()
     }
 }
 

@@ -1,14 +1,16 @@
 //! From what AWS sent to an [`Event`]. Nothing in here fails: what cannot be
 //! read is left unset and flagged.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Event, MAX_UNUSUAL_FIELDS, Origin, Principal, Resource, Scope, fields::is_documented_field,
+    Event, MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS, Origin, Principal, Resource, Scope,
+    fields::is_documented_field,
+    json::{array, object, scalar},
 };
 
 /// The `Event` object of a `LookupEvents` answer, as AWS gives it. Every part
@@ -48,20 +50,22 @@ impl Places {
     /// Reads them from a record; both are `None` if it is not a JSON object.
     #[must_use]
     pub fn of(record: &str) -> Self {
-        serde_json::from_str::<Map<String, Value>>(record)
+        object(record)
             .map(|fields| Self::of_fields(&fields))
             .unwrap_or_default()
     }
 
-    fn of_fields(fields: &Map<String, Value>) -> Self {
-        let user = fields.get("userIdentity").and_then(Value::as_object);
+    fn of_fields(fields: &Fields<'_>) -> Self {
+        let user = nested(fields, "userIdentity").unwrap_or_default();
         Self {
-            account_id: text(fields, "recipientAccountId")
-                .or_else(|| user.and_then(|user| text(user, "accountId"))),
+            account_id: text(fields, "recipientAccountId").or_else(|| text(&user, "accountId")),
             region: text(fields, "awsRegion"),
         }
     }
 }
+
+/// The members of an object, unread.
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 impl Event {
     /// An event from a `LookupEvents` answer of `scope`. Where neither AWS nor
@@ -111,14 +115,15 @@ impl Event {
     }
 
     fn index(scope: &Scope, record: Box<str>, origin: Origin, fallback_time: i64) -> Self {
-        let parsed: Option<Map<String, Value>> = serde_json::from_str(&record).ok();
+        let parsed = object(&record);
         let malformed = parsed.is_none();
         let fields = parsed.unwrap_or_default();
         let get = |key| text(&fields, key);
         let places = Places::of_fields(&fields);
-        let user = fields.get("userIdentity").and_then(Value::as_object);
+        let user = nested(&fields, "userIdentity");
+        let of_user = |key| user.as_ref().and_then(|user| text(user, key));
         let time = get("eventTime").as_deref().and_then(parse_time);
-        Self {
+        let event = Self {
             scope: scope.clone(),
             id: get("eventID").unwrap_or_default(),
             name: get("eventName").unwrap_or_default(),
@@ -126,8 +131,8 @@ impl Event {
             time: time.unwrap_or(fallback_time),
             region: shared(places.region, &scope.region),
             account_id: shared(places.account_id, &scope.account),
-            username: user.and_then(|user| text(user, "userName")),
-            access_key_id: user.and_then(|user| text(user, "accessKeyId")),
+            username: of_user("userName"),
+            access_key_id: of_user("accessKeyId"),
             read_only: get("readOnly").and_then(|text| text.parse().ok()),
             resources: resources(&fields),
             category: get("eventCategory"),
@@ -136,24 +141,25 @@ impl Event {
             error_message: get("errorMessage"),
             source_ip_address: get("sourceIPAddress"),
             user_agent: get("userAgent"),
-            principal: user.map(principal),
+            principal: user.as_ref().map(principal),
             shared_event_id: get("sharedEventID"),
             hash: hash(&record),
-            record,
+            record: Box::default(),
             origin,
-            addendum: fields.get("addendum").is_some_and(Value::is_object),
+            addendum: nested(&fields, "addendum").is_some(),
             malformed,
             lossy: false,
             time_inferred: time.is_none(),
             unusual_fields: unusual(&fields),
-        }
+        };
+        Self { record, ..event }
     }
 }
 
-fn unusual(fields: &Map<String, Value>) -> Vec<Box<str>> {
+fn unusual(fields: &Fields<'_>) -> Vec<Box<str>> {
     fields
         .keys()
-        .filter(|name| !is_documented_field(name))
+        .filter(|name| !is_documented_field(name) && name.len() <= MAX_UNUSUAL_FIELD_LEN)
         .take(MAX_UNUSUAL_FIELDS)
         .map(|name| name.as_str().into())
         .collect()
@@ -170,13 +176,13 @@ pub fn parse_time(text: &str) -> Option<i64> {
 
 /// A scalar as text: types vary in the wild (`readOnly` as a string, accounts
 /// as numbers). Null, arrays and objects are no text.
-fn text(fields: &Map<String, Value>, key: &str) -> Option<String> {
-    match fields.get(key)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
+fn text(fields: &Fields<'_>, key: &str) -> Option<String> {
+    scalar(fields.get(key)?.get()).map(Cow::into_owned)
+}
+
+/// The object that stands under a key.
+fn nested<'a>(fields: &Fields<'a>, key: &str) -> Option<Fields<'a>> {
+    object(fields.get(key)?.get())
 }
 
 fn shared(given: Option<String>, fallback: &Arc<str>) -> Arc<str> {
@@ -187,28 +193,24 @@ fn shared(given: Option<String>, fallback: &Arc<str>) -> Arc<str> {
     }
 }
 
-fn resources(fields: &Map<String, Value>) -> Vec<Resource> {
-    let Some(list) = fields.get("resources").and_then(Value::as_array) else {
-        return Vec::new();
-    };
-    list.iter()
-        .filter_map(Value::as_object)
+fn resources(fields: &Fields<'_>) -> Vec<Resource> {
+    let list = fields.get("resources").and_then(|list| array(list.get()));
+    list.unwrap_or_default()
+        .into_iter()
+        .filter_map(|resource| object(resource.get()))
         .map(|resource| Resource {
-            kind: text(resource, "type"),
-            name: text(resource, "ARN").or_else(|| text(resource, "ARNPrefix")),
+            kind: text(&resource, "type"),
+            name: text(&resource, "ARN").or_else(|| text(&resource, "ARNPrefix")),
         })
         .filter(|resource| resource.kind.is_some() || resource.name.is_some())
         .collect()
 }
 
-fn principal(user: &Map<String, Value>) -> Principal {
+fn principal(user: &Fields<'_>) -> Principal {
     let get = |key| text(user, key);
-    let issuer = user
-        .get("sessionContext")
-        .and_then(|context| context.get("sessionIssuer"))
-        .and_then(Value::as_object);
+    let issuer = nested(user, "sessionContext").and_then(|it| nested(&it, "sessionIssuer"));
     let issued_by_role =
-        issuer.is_some_and(|issuer| text(issuer, "type").is_none_or(|kind| kind == "Role"));
+        |issuer: &Fields<'_>| text(issuer, "type").is_none_or(|kind| kind == "Role");
     let kind = get("type");
     let arn = get("arn");
     let has_session = matches!(kind.as_deref(), Some("AssumedRole" | "FederatedUser"));
@@ -227,8 +229,8 @@ fn principal(user: &Map<String, Value>) -> Principal {
         account_id: get("accountId"),
         user_name: get("userName"),
         role_name: issuer
-            .filter(|_| issued_by_role)
-            .and_then(|issuer| text(issuer, "userName")),
+            .filter(issued_by_role)
+            .and_then(|issuer| text(&issuer, "userName")),
         session_name: session_name.flatten(),
         invoked_by: get("invokedBy"),
     }
@@ -327,6 +329,25 @@ mod tests {
         assert!(event.time_inferred && !event.malformed);
         let event = Event::from_record(&scope(), br#"{"userIdentity":"none"}"#, Origin::LogFile, 1);
         assert_eq!(event.principal, None);
+    }
+
+    #[test]
+    fn no_key_that_a_caller_can_choose_makes_a_record_unreadable() {
+        for key in [
+            "$serde_json::private::Number",
+            "$serde_json::private::RawValue",
+        ] {
+            for value in ["\"x\"", "\"{\\\"arn\\\":\\\"arn:good\\\"}\"", "{}"] {
+                let odd = format!("{{\"{key}\":{value}}}");
+                let record = format!(
+                    "{{\"eventName\":\"DeleteTrail\",\"userIdentity\":{{\"arn\":\"arn:evil\",\"x\":{odd}}},\"requestParameters\":{{\"labels\":{odd}}},\"tlsDetails\":{odd}}}"
+                );
+                let event = Event::from_record(&scope(), record.as_bytes(), Origin::LogFile, 0);
+                assert!(!event.malformed, "{record}");
+                assert_eq!(event.name, "DeleteTrail");
+                assert_eq!(event.principal.unwrap().arn.as_deref(), Some("arn:evil"));
+            }
+        }
     }
 
     #[test]

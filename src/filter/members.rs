@@ -8,7 +8,7 @@ use std::{borrow::Cow, cell::OnceCell, fmt};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::event::Event;
+use crate::event::{Event, json};
 
 /// The wanted top-level members of one event's record.
 pub(super) struct Members<'a> {
@@ -47,41 +47,43 @@ pub(super) enum Leaf<'a> {
     Object,
 }
 
+/// How deep arrays and objects are looked into. AWS's records have some ten
+/// levels; a record that was made to exhaust the stack has many.
+const MAX_DEPTH: usize = 128;
+
 /// Whether `holds` for any value at the end of `path` from `value`. Arrays are
 /// looked into wherever they stand; null is nothing.
-///
-/// Goes no deeper than 128, since a record that is nested deeper is malformed
-/// to `serde_json`.
 pub(super) fn any_leaf(
     value: &RawValue,
     path: &[String],
     holds: &dyn Fn(Leaf<'_>) -> bool,
 ) -> bool {
+    any_leaf_within(value, path, holds, MAX_DEPTH)
+}
+
+fn any_leaf_within(
+    value: &RawValue,
+    path: &[String],
+    holds: &dyn Fn(Leaf<'_>) -> bool,
+    depth: usize,
+) -> bool {
     let text = value.get();
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
     match (text.as_bytes().first(), path.split_first()) {
-        (Some(b'['), _) => serde_json::from_str::<Vec<&RawValue>>(text)
-            .is_ok_and(|items| items.iter().any(|item| any_leaf(item, path, holds))),
+        (Some(b'['), _) => json::array(text).is_some_and(|items| {
+            items
+                .iter()
+                .any(|item| any_leaf_within(item, path, holds, depth))
+        }),
         (Some(b'{'), None) => holds(Leaf::Object),
         (Some(b'{'), Some((key, path))) => pick(std::slice::from_ref(key), text)
             .into_iter()
             .flatten()
-            .any(|value| any_leaf(value, path, holds)),
-        (Some(b'n') | None, _) | (_, Some(_)) => false,
-        (Some(b'"'), None) => holds(Leaf::Text(content(text))),
-        (Some(_), None) => holds(Leaf::Text(text.into())),
-    }
-}
-
-/// What a JSON string says.
-fn content(text: &str) -> Cow<'_, str> {
-    let inner = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    match inner {
-        Some(inner) if !inner.contains('\\') => inner.into(),
-        _ => serde_json::from_str::<String>(text)
-            .unwrap_or_default()
-            .into(),
+            .any(|value| any_leaf_within(value, path, holds, depth)),
+        (_, Some(_)) => false,
+        (_, None) => json::scalar(text).is_some_and(|text| holds(Leaf::Text(text))),
     }
 }
 

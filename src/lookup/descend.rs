@@ -45,6 +45,24 @@ pub(super) struct Limit {
     pub(super) bytes: usize,
 }
 
+impl Limit {
+    /// No limit.
+    pub(super) const NONE: Self = Self {
+        events: usize::MAX,
+        bytes: usize::MAX,
+    };
+}
+
+/// How far down to search, and for what.
+#[derive(Clone, Copy)]
+pub(super) struct Aim<'q> {
+    /// The last second to search.
+    pub(super) from: i64,
+    /// Only events before this one.
+    pub(super) before: Option<&'q Position>,
+    pub(super) limit: Limit,
+}
+
 /// Why a descent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -99,26 +117,18 @@ impl<'a, 'b> Descent<'a, 'b> {
         }
     }
 
-    /// Searches down to `from` for events before `before`, until `limit` is
-    /// reached.
-    pub(super) async fn run(&mut self, from: i64, before: Option<&Position>, limit: Limit) -> Stop {
+    /// Searches downward until the aim is reached, or cannot be.
+    pub(super) async fn run(&mut self, aim: Aim<'_>) -> Stop {
         let terms = self.terms;
-        while self.at > from {
+        while self.at > aim.from {
             if let Some(held) = terms.coverage.held(&terms.keys, self.at - 1, terms.need) {
-                let range = TimeRange::new(held.range.from.max(from), self.at);
-                if self.take(
-                    &held.events,
-                    range,
-                    held.began,
-                    before,
-                    limit,
-                    Source::Cache,
-                ) {
+                let from = held.range.from.max(aim.from);
+                if self.take(&held.events, from, held.began, Source::Cache, aim) {
                     return Stop::Full;
                 }
                 // a long descent through the cache leaves room for others
                 tokio::task::yield_now().await;
-                if self.at > from && Instant::now() >= terms.deadline {
+                if self.at > aim.from && Instant::now() >= terms.deadline {
                     return Stop::Deadline;
                 }
                 continue;
@@ -135,8 +145,8 @@ impl<'a, 'b> Descent<'a, 'b> {
             };
             let floor = || {
                 let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);
-                from.max(terms.forgotten_before)
-                    .max(below.unwrap_or(i64::MIN))
+                let reachable = aim.from.max(terms.forgotten_before);
+                reachable.max(below.unwrap_or(i64::MIN))
             };
             let walk = match terms.walks.join(&wanting, floor) {
                 Way::Walk(walk) => walk,
@@ -149,10 +159,10 @@ impl<'a, 'b> Descent<'a, 'b> {
             };
             let pending = walk.pending_matches(terms.filter);
             // no request merely to finish a second, unless the page would be empty
-            if !self.found.is_empty() && self.found.len() + pending >= limit.events {
+            if !self.found.is_empty() && self.found.len() + pending >= aim.limit.events {
                 return Stop::Full;
             }
-            if let Some(stop) = self.advance(&walk, from, before, limit).await {
+            if let Some(stop) = self.advance(&walk, aim).await {
                 return stop;
             }
         }
@@ -160,13 +170,7 @@ impl<'a, 'b> Descent<'a, 'b> {
     }
 
     /// Waits for the walk's next page and takes what it added.
-    async fn advance(
-        &mut self,
-        walk: &Arc<Walk>,
-        from: i64,
-        before: Option<&Position>,
-        limit: Limit,
-    ) -> Option<Stop> {
+    async fn advance(&mut self, walk: &Arc<Walk>, aim: Aim<'_>) -> Option<Stop> {
         let terms = self.terms;
         if !walk.is_fetching() {
             if terms.allowance.is_spent() {
@@ -183,17 +187,10 @@ impl<'a, 'b> Descent<'a, 'b> {
             Ok(Ok(commit)) => {
                 // else it is in coverage, or another second is due
                 if commit.range.to == self.at && !commit.range.is_empty() {
-                    let range = TimeRange::new(commit.range.from.max(from), self.at);
-                    return self
-                        .take(
-                            &commit.events,
-                            range,
-                            commit.began,
-                            before,
-                            limit,
-                            Source::Upstream,
-                        )
-                        .then_some(Stop::Full);
+                    let from = commit.range.from.max(aim.from);
+                    let is_full =
+                        self.take(&commit.events, from, commit.began, Source::Upstream, aim);
+                    return is_full.then_some(Stop::Full);
                 }
                 None
             }
@@ -203,22 +200,22 @@ impl<'a, 'b> Descent<'a, 'b> {
         }
     }
 
-    /// Takes the matching events of `range`, which ends at `self.at`, and goes
-    /// down to its start. Says whether the limit is reached; then the last
-    /// event found is as far as the search got.
+    /// Takes the matching events from here down to `from`, and goes there. Says
+    /// whether the limit is reached; then the last event found is as far as the
+    /// search got.
     fn take(
         &mut self,
         events: &[Arc<Event>],
-        range: TimeRange,
+        from: i64,
         began: Timestamp,
-        before: Option<&Position>,
-        limit: Limit,
         source: Source,
+        aim: Aim<'_>,
     ) -> bool {
-        if range.to > settled_before(began, self.terms.coverage.horizon()) {
+        if self.at > settled_before(began, self.terms.coverage.horizon()) {
             self.as_of = Some(self.as_of.map_or(began, |as_of| as_of.min(began)));
         }
-        for event in candidates(events, range, before).iter().rev() {
+        let (range, limit) = (TimeRange::new(from, self.at), aim.limit);
+        for event in candidates(events, range, aim.before).iter().rev() {
             self.stats.events_scanned += 1;
             self.stats.events_from_cache += u64::from(source == Source::Cache);
             if self.terms.filter.matches(event) {
@@ -231,7 +228,7 @@ impl<'a, 'b> Descent<'a, 'b> {
                 }
             }
         }
-        self.at = range.from;
+        self.at = from;
         false
     }
 }

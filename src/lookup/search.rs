@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Error, Order, Reason, Stats,
-    descend::{Descent, Limit, Stop, Terms},
+    descend::{Aim, Descent, Limit, Stop, Terms},
 };
 use crate::event::{Event, Position, TimeRange};
 
@@ -68,7 +68,13 @@ impl Terms<'_> {
     ) -> Found {
         let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
         let mut descent = Descent::new(self, top);
-        let stop = descent.run(window.from, after, limit).await;
+        let stop = descent
+            .run(Aim {
+                from: window.from,
+                before: after,
+                limit,
+            })
+            .await;
         let progressed = descent.at < top;
         let end = match (&stop, descent.found.last()) {
             (Stop::Floor | Stop::Forgotten, _) => End::Complete,
@@ -115,14 +121,11 @@ impl Terms<'_> {
             let to = self.slice_end(at, window.to, slice);
             let mut descent = Descent::new(self, to);
             let stop = descent
-                .run(
-                    at,
-                    None,
-                    Limit {
-                        events: usize::MAX,
-                        bytes: usize::MAX,
-                    },
-                )
+                .run(Aim {
+                    from: at,
+                    before: None,
+                    limit: Limit::NONE,
+                })
                 .await;
             found.stats.add(&descent.stats);
             found.as_of = found.as_of.into_iter().chain(descent.as_of).min();

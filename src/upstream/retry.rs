@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{CloudTrail, Error, ErrorKind, Page, PageRequest};
 use crate::{
@@ -170,8 +170,10 @@ impl Upstream {
                 allowance.give_back();
                 return Err(FetchError::Abandoned);
             };
+            let sent = Instant::now();
             let answer = self.cloudtrail.lookup_events(scope, request).await;
             drop(permit);
+            tracing::debug!(%scope, attempt, took = ?sent.elapsed(), "request bought");
             let error = match answer {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
@@ -203,8 +205,6 @@ async fn abandoned(wanted: &mut watch::Receiver<usize>) {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-
-    use tokio::time::Instant;
 
     use super::*;
     use crate::{

@@ -6,6 +6,8 @@ mod architecture;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod serve;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod simulate;

@@ -1,0 +1,70 @@
+//! Reading JSON without taking it apart.
+//!
+//! Members stay slices of the record, so that a number keeps the text it
+//! stands in. `serde_json::Value` is never used on a record: it rewrites
+//! numbers, and keys that its own features use inside would make a record
+//! unreadable that anybody can write.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde_json::value::RawValue;
+
+/// The members of an object; of those with one name the last counts. `None`:
+/// not an object.
+pub(super) fn object(text: &str) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(text).ok()
+}
+
+/// The elements of an array. `None`: not an array.
+#[must_use]
+pub fn array(text: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(text).ok()
+}
+
+/// What a scalar says: a string's content, the text of a number or a boolean.
+/// `None`: null, an array or an object.
+#[must_use]
+pub fn scalar(text: &str) -> Option<Cow<'_, str>> {
+    match text.as_bytes().first()? {
+        b'"' => Some(content(text)),
+        b'n' | b'[' | b'{' => None,
+        _ => Some(text.into()),
+    }
+}
+
+/// What a JSON string says. One that is no text (half of a surrogate pair)
+/// reads as it is written.
+fn content(text: &str) -> Cow<'_, str> {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
+    if !inner.contains('\\') {
+        return inner.into();
+    }
+    serde_json::from_str::<String>(text).map_or(inner.into(), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_say_what_they_are_and_numbers_keep_their_text() {
+        for (text, says) in [
+            ("\"a\\u00fc\\n\"", Some("aü\n")),
+            ("\"plain\"", Some("plain")),
+            ("\"\\ud800\"", Some("\\ud800")),
+            ("1e3", Some("1e3")),
+            ("-0.10", Some("-0.10")),
+            ("true", Some("true")),
+            ("null", None),
+            ("{}", None),
+            ("[1]", None),
+        ] {
+            assert_eq!(scalar(text).as_deref(), says, "{text}");
+        }
+        assert!(object("[1]").is_none());
+        assert_eq!(object("{\"a\":1,\"a\":2}").unwrap()["a"].get(), "2");
+    }
+}
