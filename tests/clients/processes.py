@@ -51,10 +51,10 @@ def wait_for(what, condition, patience=PATIENCE):
 class Trailgate:
     """A running trailgate that listens."""
 
-    def __init__(self, *args, env=None, command=None):
+    def __init__(self, *args, env=None):
         self._home = tempfile.TemporaryDirectory()
         self._stderr = tempfile.TemporaryFile()
-        self.args = [command or binary(), *map(str, args)]
+        self.args = [binary(), *map(str, args)]
         self.process = subprocess.Popen(
             self.args,
             env={**bare_environment(self._home.name), **(env or {})},

@@ -34,15 +34,17 @@ class Fields:
 
     def _walk(self, value, keys):
         if keys:
-            leaf = text_of(value) if value is not None and not isinstance(value, list) else None
-            self.values.setdefault(join(keys), []).extend([] if leaf is None else [leaf])
-        for item in flat([value]) if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                for key, inner in item.items():
-                    if key:
-                        self._walk(inner, [*keys, key])
-            elif isinstance(value, list):
-                self.values.setdefault(join(keys), []).append(text_of(item))
+            # a field that is null everywhere is a field all the same
+            self.values.setdefault(join(keys), [])
+        for item in flat([value]):
+            text = text_of(item)
+            if text is not None:
+                self.values[join(keys)].append(text)
+                continue
+            for key, inner in item.items():
+                # no path can name an empty key
+                if key:
+                    self._walk(inner, [*keys, key])
 
 
 class Maker:
