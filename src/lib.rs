@@ -20,17 +20,3 @@ pub mod proto;
 pub mod simulator;
 pub mod telemetry;
 pub mod upstream;
-
-/// How often a property is tried: `short` times, or as `PROPTEST_CASES` says,
-/// which `ProptestConfig::with_cases` does not ask.
-#[cfg(test)]
-fn tries(short: u32) -> proptest::test_runner::Config {
-    let config = proptest::test_runner::Config::default();
-    if std::env::var_os("PROPTEST_CASES").is_some() {
-        return config;
-    }
-    proptest::test_runner::Config {
-        cases: short,
-        ..config
-    }
-}

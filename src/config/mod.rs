@@ -90,9 +90,12 @@ impl TryFrom<Settings> for Config {
             }
         }
         let rate = settings.rate.unwrap_or(2.0);
-        if !rate.is_finite() || rate < 0.0 {
-            let message =
-                format!("--rate {rate} is no rate; give requests a second, or 0 for none");
+        // below, a second request would come after a quarter of an hour
+        const LEAST: f64 = 0.001;
+        if !rate.is_finite() || (rate != 0.0 && rate < LEAST) {
+            let message = format!(
+                "--rate {rate} is no rate; give requests a second from {LEAST} on, or 0 for no meter"
+            );
             return Err(Error::new(message));
         }
         let url = settings.aws_endpoint_url;

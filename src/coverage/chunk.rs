@@ -30,7 +30,12 @@ pub(super) struct Chunk {
 
 impl Chunk {
     pub(super) fn new(id: u64, key: &Arc<Key>, from: i64, events: Vec<Arc<Event>>) -> Self {
-        let weight = weigh(&events);
+        // a value of the caller's choice is part of what is held
+        let value = key
+            .pushdown
+            .as_ref()
+            .map_or(0, |pushdown| pushdown.value.len());
+        let weight = weigh(&events) + value;
         Self {
             id,
             key: Arc::clone(key),

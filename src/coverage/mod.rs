@@ -281,14 +281,11 @@ impl Coverage {
     /// through all that is held of the scope.
     #[must_use]
     pub fn find(&self, scope: &Scope, category: Category, id: &str) -> Option<Arc<Event>> {
-        let ids: Vec<u64> = lock(&self.map)
+        // an iterator leaves the order of use as it is
+        self.chunks
             .iter()
-            .filter(|(key, _)| key.scope == *scope && key.category == category)
-            .flat_map(|(_, stretches)| stretches.values().map(|stretch| stretch.chunk))
-            .collect();
-        ids.into_iter()
-            .filter_map(|id| self.chunks.get(&id))
-            .find_map(|chunk| {
+            .filter(|(_, chunk)| chunk.key.scope == *scope && chunk.key.category == category)
+            .find_map(|(_, chunk)| {
                 chunk
                     .events
                     .iter()

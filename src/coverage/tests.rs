@@ -271,7 +271,7 @@ fn unusual_fields_are_remembered() {
 type Op = (i64, i64, i64);
 
 proptest! {
-    #![proptest_config(crate::tries(256))]
+
 
     /// Against an oracle that keeps, second by second, the latest beginning of
     /// a walk that covered it: a second is usable exactly if that walk was

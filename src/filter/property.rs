@@ -183,7 +183,7 @@ fn has(event: &Event, attribute: &Attribute) -> bool {
 }
 
 proptest! {
-    #![proptest_config(crate::tries(2000))]
+
 
     #[test]
     fn the_filter_agrees_with_the_oracle(filters in filters(), event in event()) {

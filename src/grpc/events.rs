@@ -12,8 +12,8 @@ use super::{
     status::{not_found, not_implemented, unfinished},
 };
 use crate::{
-    event::Event,
-    lookup::{Answer, PageToken, Reason, ScopeAnswer, ScopeState, Stats},
+    event::{Event, is_uuid},
+    lookup::{Answer, PageToken, ScopeAnswer, ScopeState, Stats},
     proto::{
         self,
         v1::{self, event_service_server::EventService},
@@ -50,7 +50,7 @@ impl EventService for Service {
     ) -> Result<Response<v1::GetEventResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let Page {
-            mut question,
+            question,
             with_record,
             ..
         } = self.context().event(&request, &metadata)?;
@@ -71,32 +71,21 @@ impl EventService for Service {
             };
             return respond(&event, Vec::new(), total);
         }
-        let mut total = Stats::default();
-        loop {
-            let answer = self.lookup.ask(&question).await?;
-            total.add(&answer.stats);
-            if let Some(event) = answer.events.first() {
-                return respond(
-                    event,
-                    answer.scopes.iter().map(scope_status).collect(),
-                    total,
-                );
-            }
-            for scope in &answer.scopes {
-                match &scope.state {
-                    ScopeState::Failed(error) => return Err(error.clone().into()),
-                    // AWS may end a page early, and that is not the end
-                    ScopeState::Complete
-                    | ScopeState::FailedBefore(_)
-                    | ScopeState::Partial(Reason::PageFull) => {}
-                    ScopeState::Partial(reason) => return Err(unfinished(*reason)),
-                }
-            }
-            match answer.next {
-                Some(next) => question.after = Some(next),
-                None => return Err(not_found(id)),
+        let answer = self.lookup.find(&question, is_uuid(id)).await?;
+        if let Some(event) = answer.events.first() {
+            let scopes = answer.scopes.iter().map(scope_status).collect();
+            return respond(event, scopes, answer.stats);
+        }
+        for scope in answer.scopes {
+            match scope.state {
+                ScopeState::Complete => {}
+                ScopeState::Failed(error) => return Err(error.into()),
+                ScopeState::Partial(reason) => return Err(unfinished(reason)),
+                // a search for one event has no earlier page
+                ScopeState::FailedBefore(_) => {}
             }
         }
+        Err(not_found(id))
     }
 
     type ExportEventsStream = Streamed<v1::ExportEventsResponse>;
@@ -140,16 +129,29 @@ fn next_page(page: &Page, answer: &Answer) -> String {
     let Some(after) = answer.next.clone() else {
         return String::new();
     };
-    let failed = answer.scopes.iter().filter_map(|scope| match &scope.state {
-        ScopeState::Failed(error) => Some((scope.scope.clone(), error.reason().to_owned())),
-        ScopeState::FailedBefore(reason) => Some((scope.scope.clone(), reason.clone())),
-        ScopeState::Complete | ScopeState::Partial(_) => None,
-    });
+    let question = &page.question;
+    let failed = question
+        .scopes
+        .iter()
+        .enumerate()
+        .filter_map(|(place, scope)| {
+            let state = &answer
+                .scopes
+                .iter()
+                .find(|answer| answer.scope == *scope)?
+                .state;
+            match state {
+                ScopeState::Failed(error) => Some((place, error.reason().to_owned())),
+                ScopeState::FailedBefore(reason) => Some((place, reason.clone())),
+                ScopeState::Complete | ScopeState::Partial(_) => None,
+            }
+        });
     let token = PageToken {
         digest: page.digest,
-        window: answer.window,
-        asked_at: page.question.asked_at,
+        window: question.window,
+        asked_at: question.asked_at,
         after,
+        short_by: answer.short_by.clone(),
         failed: failed.collect(),
     };
     token.encode()
@@ -161,7 +163,7 @@ fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         ScopeState::Partial(reason) => (
             v1::SearchState::Partial,
             reason.as_str().to_owned(),
-            reason.message().to_owned(),
+            reason.message().into_owned(),
         ),
         ScopeState::Failed(error) => (
             v1::SearchState::Failed,

@@ -89,6 +89,10 @@ pub async fn serve<O: CallObserver>(
     let drain = async {
         shutdown.await;
         set_health(&health, ServingStatus::NotServing).await;
+        // ends the streams of those who watch, which would hold the end up
+        for name in HEALTH_NAMES {
+            health.clone().clear_service_status(name).await;
+        }
     };
     tonic::transport::Server::builder()
         // a page is answered with what there is before; this catches the rest
@@ -110,9 +114,11 @@ pub async fn serve<O: CallObserver>(
     Ok(())
 }
 
+/// What health is told of: the empty name is the server as a whole.
+const HEALTH_NAMES: [&str; 3] = ["", EVENT_SERVICE, SCOPE_SERVICE];
+
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    // the empty name is the server as a whole
-    for name in ["", EVENT_SERVICE, SCOPE_SERVICE] {
+    for name in HEALTH_NAMES {
         health.set_service_status(name, status).await;
     }
 }

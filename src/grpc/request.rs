@@ -9,7 +9,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use super::status::{Invalid, not_implemented};
 use crate::{
-    event::{Category, Scope, TimeRange},
+    event::{Attribute, Category, Scope, TimeRange},
     filter::{self, EventFilter, Filter, Match, Operator},
     lookup::{Lookup, Order, PageToken, Question},
     proto::{self, v1},
@@ -91,8 +91,10 @@ impl Context<'_> {
             category,
             window: self.window(start, end, now),
             asked_at: now,
+            now,
             order,
             after: None,
+            short_by: Vec::new(),
             failed: Vec::new(),
             page_events,
             page_bytes: PAGE_BYTES,
@@ -112,6 +114,7 @@ impl Context<'_> {
             question.window.to = token.window.to.min(now.as_second().saturating_add(1));
             question.asked_at = token.asked_at.min(now);
             question.after = Some(token.after);
+            question.short_by = token.short_by;
             question.failed = token.failed;
         }
         Ok(Page {
@@ -138,16 +141,24 @@ impl Context<'_> {
         }];
         let filter = Filter::compile(&[EventFilter { matches }], self.lookup.known_fields())
             .map_err(|error| Invalid::new("INVALID_EVENT_ID", "event_id", error.message))?;
+        let category = category(request.event_category)?;
+        if filter.pushdowns(category).is_empty() {
+            let most = Attribute::MAX_VALUE_LEN;
+            let message = format!("longer than the {most} characters that AWS can be asked for");
+            return Err(Invalid::new("INVALID_EVENT_ID", "event_id", message).into());
+        }
         let now = self.lookup.clock().now();
         let with_record = with_record(request.view)?;
         let question = Question {
             filter: Arc::new(filter),
             scopes: self.select(&request.account_ids, &request.regions)?,
-            category: category(request.event_category)?,
+            category,
             window: self.window(None, None, now),
             asked_at: now,
+            now,
             order: Order::NewestFirst,
             after: None,
+            short_by: Vec::new(),
             failed: Vec::new(),
             page_events: 1,
             page_bytes: PAGE_BYTES,
@@ -296,9 +307,12 @@ fn second(
     time: Option<&prost_types::Timestamp>,
 ) -> Result<Option<i64>, Invalid> {
     let Some(time) = time else { return Ok(None) };
-    match Timestamp::new(time.seconds, time.nanos) {
-        Ok(_) if (0..1_000_000_000).contains(&time.nanos) => Ok(Some(time.seconds)),
-        _ => {
+    // the years 1 to 9999: what a protobuf Timestamp may hold
+    let is_time = (-62_135_596_800..=253_402_300_799).contains(&time.seconds)
+        && (0..1_000_000_000).contains(&time.nanos);
+    match is_time {
+        true => Ok(Some(time.seconds)),
+        false => {
             let message = format!(
                 "{} s {} ns is no time; seconds since 1970 within the years 1 to 9999, and 0 to \
                  999999999 nanoseconds",

@@ -90,8 +90,8 @@ pub(super) fn not_found(id: &str) -> Status {
 /// A search ended before the question was answered.
 pub(super) fn unfinished(reason: lookup::Reason) -> Status {
     let code = match reason {
+        lookup::Reason::Upstream(error) => return error.into(),
         lookup::Reason::Deadline => Code::DeadlineExceeded,
-        lookup::Reason::UpstreamUnavailable => Code::Unavailable,
         lookup::Reason::PageFull | lookup::Reason::Quota | lookup::Reason::UpstreamCallLimit => {
             Code::ResourceExhausted
         }

@@ -8,10 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Error, Stats,
-    walk::{Walk, Walks, Wanting, Way},
+    walk::{NoPage, Walk, Walks, Wanting, Way},
 };
 use crate::{
-    budget::Budget,
     coverage::{Coverage, Freshness, Key, settled_before},
     event::{Event, Position, TimeRange},
     filter::Filter,
@@ -22,9 +21,10 @@ use crate::{
 pub(super) struct Terms<'a> {
     pub(super) coverage: &'a Coverage,
     pub(super) walks: &'a Arc<Walks>,
-    pub(super) budget: &'a Budget,
     pub(super) filter: &'a Filter,
-    /// Whose coverage can answer, the one to walk by first.
+    /// What to walk by where nothing is held.
+    pub(super) walk_by: Key,
+    /// Whose coverage can answer.
     pub(super) keys: Vec<Key>,
     pub(super) need: Freshness,
     /// What AWS has forgotten: nothing before this is asked for.
@@ -137,6 +137,7 @@ impl<'a, 'b> Descent<'a, 'b> {
                 return Stop::Forgotten;
             }
             let wanting = Wanting {
+                key: &terms.walk_by,
                 keys: &terms.keys,
                 at: self.at,
                 need: terms.need,
@@ -148,8 +149,8 @@ impl<'a, 'b> Descent<'a, 'b> {
                 let reachable = aim.from.max(terms.forgotten_before);
                 reachable.max(below.unwrap_or(i64::MIN))
             };
-            let walk = match terms.walks.join(&wanting, floor) {
-                Way::Walk(walk) => walk,
+            let (walk, floor) = match terms.walks.join(&wanting, floor) {
+                Way::Walk { walk, floor } => (walk, floor),
                 Way::Held => continue,
                 Way::Present(present) => {
                     self.at = present;
@@ -162,7 +163,7 @@ impl<'a, 'b> Descent<'a, 'b> {
             if !self.found.is_empty() && self.found.len() + pending >= aim.limit.events {
                 return Stop::Full;
             }
-            if let Some(stop) = self.advance(&walk, aim).await {
+            if let Some(stop) = self.advance(&walk, floor, aim).await {
                 return stop;
             }
         }
@@ -170,23 +171,14 @@ impl<'a, 'b> Descent<'a, 'b> {
     }
 
     /// Waits for the walk's next page and takes what it added.
-    async fn advance(&mut self, walk: &Arc<Walk>, aim: Aim<'_>) -> Option<Stop> {
+    async fn advance(&mut self, walk: &Arc<Walk>, floor: i64, aim: Aim<'_>) -> Option<Stop> {
         let terms = self.terms;
-        if !walk.is_fetching() {
-            if terms.allowance.is_spent() {
-                return Some(Stop::Calls);
-            }
-            // asked too late is not asked at all
-            if Instant::now() + terms.budget.estimated_wait() > terms.deadline {
-                return Some(Stop::Deadline);
-            }
-        }
-        let page = timeout_at(terms.deadline, walk.advance(terms.walks, terms.allowance)).await;
-        match page {
-            Err(_) => Some(Stop::Deadline),
+        let page = walk.advance(terms.walks, floor, terms.allowance, terms.deadline);
+        match timeout_at(terms.deadline, page).await {
+            Err(_) | Ok(Err(NoPage::TooLate)) => Some(Stop::Deadline),
             Ok(Ok(commit)) => {
                 // else it is in coverage, or another second is due
-                if commit.range.to == self.at && !commit.range.is_empty() {
+                if commit.range.contains(self.at - 1) {
                     let from = commit.range.from.max(aim.from);
                     let is_full =
                         self.take(&commit.events, from, commit.began, Source::Upstream, aim);
@@ -194,9 +186,15 @@ impl<'a, 'b> Descent<'a, 'b> {
                 }
                 None
             }
-            Ok(Err(FetchError::Upstream(error))) => Some(stop_for(error)),
-            // those were another's; with an allowance of one's own it goes on
-            Ok(Err(FetchError::AllowanceSpent | FetchError::Abandoned)) => None,
+            Ok(Err(NoPage::Fetch(FetchError::AllowanceSpent))) if terms.allowance.is_spent() => {
+                Some(Stop::Calls)
+            }
+            // those were another's: with an allowance of one's own it goes on
+            Ok(Err(NoPage::Fetch(FetchError::AllowanceSpent | FetchError::Abandoned))) => None,
+            Ok(Err(NoPage::Fetch(FetchError::Upstream(error)))) => {
+                // the error of a later page: one's own came before
+                (!walk.has_passed(floor)).then(|| stop_for(error))
+            }
         }
     }
 

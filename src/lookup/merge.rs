@@ -35,6 +35,9 @@ pub(super) fn merge<'f>(
     }
     let mut all: Vec<&Arc<Event>> = found.flat_map(|scope| &scope.events).collect();
     all.sort_by(|a, b| in_order(order, a.cmp_position(b)));
+    // one record that stands in two scopes is one event: a page cut between
+    // the two would lose the second
+    all.dedup_by(|a, b| a.cmp_position(b).is_eq());
     if let Some(depth) = &depth {
         let known = all.partition_point(|event| in_order(order, event.cmp_to(depth)).is_le());
         all.truncate(known);

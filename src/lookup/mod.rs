@@ -8,9 +8,9 @@ mod search;
 mod token;
 mod walk;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ pub use self::{error::Error, token::PageToken};
 use crate::{
     clock::Clock,
     coverage::{Coverage, Freshness, Key},
-    event::{Category, Event, Origin, Position, Scope, TimeRange, is_uuid},
+    event::{Attribute, Category, Event, Origin, Position, Scope, TimeRange, is_uuid},
     filter::{Filter, KnownFields},
     upstream::{Allowance, Upstream},
 };
@@ -52,12 +52,19 @@ pub struct Question {
     /// When the first page of the chain was asked for: freshness counts from
     /// there.
     pub asked_at: Timestamp,
+    /// When this page was asked for: walks that it begins count from there.
+    pub now: Timestamp,
     /// The order of the page.
     pub order: Order,
     /// What the page comes after; `None`: the first page.
     pub after: Option<Position>,
-    /// Scopes that failed on an earlier page, and why.
-    pub failed: Vec<(Scope, String)>,
+    /// For each scope, by how many seconds the search began short of the
+    /// window's near end: its answer for the recent past was older, or AWS had
+    /// forgotten. Empty on the first page.
+    pub short_by: Vec<i64>,
+    /// Scopes that failed on an earlier page, by their place in `scopes`, and
+    /// why.
+    pub failed: Vec<(usize, String)>,
     /// The most events on the page; at least 1.
     pub page_events: usize,
     /// The most bytes on the page, unless a single event has more.
@@ -79,9 +86,8 @@ pub struct Answer {
     pub events: Vec<Arc<Event>>,
     /// The next page has what comes after this; `None`: there is none.
     pub next: Option<Position>,
-    /// The window of the pages that follow: it ends where this page's search
-    /// really began.
-    pub window: TimeRange,
+    /// For the next page's question.
+    pub short_by: Vec<i64>,
     /// How far each scope was searched.
     pub scopes: Vec<ScopeAnswer>,
     /// What it took.
@@ -115,7 +121,7 @@ pub enum ScopeState {
 }
 
 /// Why a page ends where it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It has what was asked for.
     PageFull,
@@ -125,41 +131,38 @@ pub enum Reason {
     UpstreamCallLimit,
     /// Others use the quota up.
     Quota,
-    /// AWS did not answer any more.
-    UpstreamUnavailable,
+    /// AWS, or the way there, failed on the way.
+    Upstream(Error),
 }
 
 impl Reason {
     /// A stable word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::PageFull => "PAGE_FULL",
             Self::Deadline => "DEADLINE",
             Self::UpstreamCallLimit => "UPSTREAM_CALL_LIMIT",
             Self::Quota => "QUOTA_EXHAUSTED",
-            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
+            Self::Upstream(error) => error.reason(),
         }
     }
 
     /// The same in a sentence.
     #[must_use]
-    pub const fn message(self) -> &'static str {
+    pub fn message(&self) -> Cow<'static, str> {
         match self {
-            Self::PageFull => "the page is full; next_page_token goes on",
-            Self::Deadline => {
-                "the deadline came before the whole window was searched; next_page_token goes on"
-            }
-            Self::UpstreamCallLimit => {
-                "max_upstream_calls were made before the whole window was searched; \
-                 next_page_token goes on"
-            }
-            Self::Quota => {
-                "CloudTrail throttles: other tools use the scope's quota up; next_page_token goes on"
-            }
-            Self::UpstreamUnavailable => {
-                "CloudTrail stopped answering; next_page_token goes on from here"
-            }
+            Self::PageFull => "the page is full; next_page_token goes on".into(),
+            Self::Deadline => "the deadline came before the whole window was searched; \
+                               next_page_token goes on"
+                .into(),
+            Self::UpstreamCallLimit => "max_upstream_calls were made before the whole window was \
+                                        searched; next_page_token goes on"
+                .into(),
+            Self::Quota => "CloudTrail throttles: other tools use the scope's quota up; \
+                            next_page_token goes on"
+                .into(),
+            Self::Upstream(error) => format!("{error}; next_page_token tries again").into(),
         }
     }
 }
@@ -252,47 +255,62 @@ impl Lookup {
     /// If no scope could be searched at all: the first one's error, or
     /// [`Error::Exhausted`] if quota would have come too late.
     pub async fn ask(&self, question: &Question) -> Result<Answer, Error> {
-        let now = self.clock.now();
         let allowance = Arc::new(Allowance::new(question.max_upstream_calls.max(1)));
-        let limit = Limit {
-            events: question.page_events.max(1),
-            bytes: question.page_bytes,
-        };
-        let scopes = question
-            .scopes
-            .iter()
-            .filter(|scope| !question.has_failed(scope));
-        let searched = join_all(scopes.map(|scope| {
-            let allowance = &allowance;
-            async move {
-                (
-                    scope,
-                    self.search(question, scope, now, allowance, limit).await,
-                )
+        let allowance = &allowance;
+        let searches = question.searched_scopes();
+        let searched: Vec<Searched<'_>> = join_all(searches.map(|(place, scope)| async move {
+            let found = self.search(question, scope, allowance).await;
+            Searched {
+                place,
+                scope,
+                found,
             }
         }))
         .await;
         self.check(&searched, allowance.spent())?;
-        let found = searched.iter().map(|(_, found)| found);
-        let page = merge::merge(found.clone(), question.order, limit, question.size);
-        let mut stats = Stats {
-            upstream_calls: allowance.spent(),
-            ..Stats::default()
-        };
-        found.for_each(|found| stats.add(&found.stats));
-        let scopes = answers(question, &searched, page.next.as_ref(), now);
-        let mut window = question.window;
-        if question.order == Order::NewestFirst && question.after.is_none() {
-            let ends = searched.iter().map(|(_, found)| found.searched.to);
-            window.to = ends.min().unwrap_or(window.to);
+        let found = searched.iter().map(|searched| &searched.found);
+        let page = merge::merge(found, question.order, question.limit(), question.size);
+        Ok(answer(question, page, &searched, allowance.spent()))
+    }
+
+    /// The newest event that passes the question's filter in any of its scopes,
+    /// however far the others were searched; if `is_unique`, the first that is
+    /// found. The answer has at most that event, and no next page.
+    ///
+    /// # Errors
+    /// As [`Lookup::ask`], where there is none.
+    pub async fn find(&self, question: &Question, is_unique: bool) -> Result<Answer, Error> {
+        let allowance = Arc::new(Allowance::new(question.max_upstream_calls.max(1)));
+        let allowance = &allowance;
+        let searches = question.searched_scopes();
+        let mut searches: FuturesUnordered<_> = searches
+            .map(|(place, scope)| async move {
+                let found = self.search(question, scope, allowance).await;
+                Searched {
+                    place,
+                    scope,
+                    found,
+                }
+            })
+            .collect();
+        let mut searched: Vec<Searched<'_>> = Vec::with_capacity(question.scopes.len());
+        while let Some(one) = searches.next().await {
+            let is_there = !one.found.events.is_empty();
+            searched.push(one);
+            if is_unique && is_there {
+                break;
+            }
         }
-        Ok(Answer {
-            events: page.events,
-            next: page.next,
-            window,
-            scopes,
-            stats,
-        })
+        let events = searched.iter().flat_map(|searched| &searched.found.events);
+        let newest = events.max_by(|a, b| a.cmp_position(b)).cloned();
+        if newest.is_none() {
+            self.check(&searched, allowance.spent())?;
+        }
+        let page = merge::Merged {
+            events: newest.into_iter().collect(),
+            next: None,
+        };
+        Ok(answer(question, page, &searched, allowance.spent()))
     }
 
     /// An event by its id, where it is held already: nothing is asked of AWS.
@@ -312,51 +330,65 @@ impl Lookup {
         &self,
         question: &Question,
         scope: &Scope,
-        now: Timestamp,
         allowance: &Arc<Allowance>,
-        limit: Limit,
     ) -> Found {
-        let budget = self.upstream.budget(scope);
         let stale = question.asked_at.saturating_sub(question.max_staleness);
+        let keys = keys(question, scope);
+        // the most selective, or all if there is no attribute to ask by
+        let walk_by = keys
+            .first()
+            .cloned()
+            .unwrap_or_else(|| key(question, scope, None));
         let terms = Terms {
             coverage: &self.coverage,
             walks: &self.walks,
-            budget: &budget,
             filter: &question.filter,
-            keys: keys(question, scope),
+            walk_by,
+            keys,
             need: Freshness(stale.unwrap_or(Timestamp::MIN)),
-            forgotten_before: self.history.map_or(i64::MIN, |_| self.history_start(now)),
-            now,
+            forgotten_before: self
+                .history
+                .map_or(i64::MIN, |_| self.history_start(question.now)),
+            now: question.now,
             deadline: question.deadline,
             allowance,
             size: question.size,
         };
         let (order, after) = (question.order, question.after.as_ref());
-        terms.search(question.window, order, after, limit).await
+        terms
+            .search(question.window, order, after, question.limit())
+            .await
     }
 
     /// An answer needs one scope that was searched, if only a little.
-    fn check(&self, searched: &[(&Scope, Found)], spent: u64) -> Result<(), Error> {
-        let mut first = None;
+    fn check(&self, searched: &[Searched<'_>], spent: u64) -> Result<(), Error> {
+        let mut failed = None;
         let mut stuck = None;
-        for (scope, found) in searched {
+        for Searched { scope, found, .. } in searched {
+            let wait = || self.upstream.budget(scope).estimated_wait();
             match &found.end {
-                End::Failed(error) if found.searched.is_empty() => {
-                    first = first.or(Some(error));
-                }
+                End::Failed(error) => failed = failed.or(Some(error)),
                 End::Open {
-                    reason: Reason::Deadline | Reason::Quota,
+                    reason: Reason::Quota,
+                    is_stuck: true,
+                    ..
+                } => {
+                    stuck = stuck.max(Some(wait()));
+                }
+                // with something bought, the next page goes on from there
+                End::Open {
+                    reason: Reason::Deadline,
                     is_stuck: true,
                     ..
                 } if spent == 0 => {
-                    stuck = stuck.max(Some(self.upstream.budget(scope).estimated_wait()));
+                    stuck = stuck.max(Some(wait()));
                 }
-                _ => return Ok(()),
+                End::Complete | End::Open { .. } => return Ok(()),
             }
         }
-        match (stuck, first) {
+        match (stuck, failed) {
             (Some(wait), _) => Err(Error::Exhausted {
-                wait: wait.max(Duration::from_millis(100)),
+                wait: wait.max(SHORTEST_WAIT),
             }),
             (None, Some(error)) => Err(error.clone()),
             (None, None) => Ok(()),
@@ -364,9 +396,68 @@ impl Lookup {
     }
 }
 
+/// The least that a caller who is refused is asked to wait: less is not worth
+/// a round trip.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// A scope that was searched.
+struct Searched<'q> {
+    /// Its place in the question.
+    place: usize,
+    scope: &'q Scope,
+    found: Found,
+}
+
 impl Question {
-    fn has_failed(&self, scope: &Scope) -> bool {
-        self.failed.iter().any(|(failed, _)| failed == scope)
+    fn limit(&self) -> Limit {
+        Limit {
+            events: self.page_events.max(1),
+            bytes: self.page_bytes,
+        }
+    }
+
+    /// The scopes that did not fail before, with their places.
+    fn searched_scopes(&self) -> impl Iterator<Item = (usize, &Scope)> {
+        let has_failed = |place| self.failed.iter().any(|(failed, _)| *failed == place);
+        self.scopes
+            .iter()
+            .enumerate()
+            .filter(move |(place, _)| !has_failed(*place))
+    }
+
+    /// The seconds of a scope that this page and those before it speak of.
+    fn searched(&self, place: usize, found: &Found, next: Option<&Position>) -> TimeRange {
+        let TimeRange { mut from, mut to } = found.searched;
+        let short_by = self.short_by.get(place).copied().unwrap_or_default();
+        let is_first = self.after.is_none();
+        match self.order {
+            Order::NewestFirst => {
+                if !is_first {
+                    to = self.window.to.saturating_sub(short_by);
+                }
+                if let Some(next) = next {
+                    from = from.max(next.time);
+                }
+            }
+            Order::OldestFirst => {
+                if !is_first && !found.has_hole {
+                    from = self.window.from.saturating_add(short_by);
+                }
+                if let Some(next) = next {
+                    to = to.min(next.seconds_before());
+                }
+            }
+        }
+        TimeRange::new(from, to)
+    }
+
+    /// By how many seconds `searched` begins short of the window's near end.
+    fn shortage(&self, searched: TimeRange) -> i64 {
+        let short_by = match self.order {
+            Order::NewestFirst => self.window.to.saturating_sub(searched.to),
+            Order::OldestFirst => searched.from.saturating_sub(self.window.from),
+        };
+        short_by.max(0)
     }
 }
 
@@ -380,60 +471,79 @@ fn keys(question: &Question, scope: &Scope) -> Vec<Key> {
         .map(Some);
     pushdowns
         .chain([None])
-        .map(|pushdown| Key {
-            scope: scope.clone(),
-            category: question.category,
-            pushdown,
-            origin: Origin::LookupEvents,
-        })
+        .map(|pushdown| key(question, scope, pushdown))
         .collect()
 }
 
-fn answers(
+fn key(question: &Question, scope: &Scope, pushdown: Option<Attribute>) -> Key {
+    Key {
+        scope: scope.clone(),
+        category: question.category,
+        pushdown,
+        origin: Origin::LookupEvents,
+    }
+}
+
+fn answer(
     question: &Question,
-    searched: &[(&Scope, Found)],
-    next: Option<&Position>,
-    now: Timestamp,
-) -> Vec<ScopeAnswer> {
-    let window = question.window;
-    let found = searched.iter().map(|(scope, found)| {
-        let state = match (&found.end, next) {
+    page: merge::Merged,
+    searched: &[Searched<'_>],
+    upstream_calls: u64,
+) -> Answer {
+    let mut stats = Stats {
+        upstream_calls,
+        ..Stats::default()
+    };
+    let mut short_by = question.short_by.clone();
+    short_by.resize(question.scopes.len(), 0);
+    let mut scopes = Vec::with_capacity(question.scopes.len());
+    for Searched {
+        place,
+        scope,
+        found,
+    } in searched
+    {
+        stats.add(&found.stats);
+        let range = question.searched(*place, found, page.next.as_ref());
+        if let Some(short_by) = short_by.get_mut(*place) {
+            *short_by = question.shortage(range);
+        }
+        let state = match (&found.end, &page.next) {
             (End::Failed(error), _) => ScopeState::Failed(error.clone()),
-            (End::Open { reason, .. }, _) => ScopeState::Partial(*reason),
+            (End::Open { reason, .. }, _) => ScopeState::Partial(reason.clone()),
             // searched whole, but the page ends before
             (End::Complete, Some(_)) => ScopeState::Partial(Reason::PageFull),
             (End::Complete, None) => ScopeState::Complete,
         };
-        // earlier pages had the rest of the window
-        let mut range = found.searched;
-        if question.after.is_some() {
-            match question.order {
-                Order::NewestFirst => range.to = window.to,
-                Order::OldestFirst => range.from = window.from,
-            }
-        }
-        if let (Some(next), false) = (next, matches!(state, ScopeState::Failed(_))) {
-            match question.order {
-                Order::NewestFirst => range.from = range.from.max(next.time),
-                Order::OldestFirst => range.to = range.to.min(next.time + 1),
-            }
-        }
-        ScopeAnswer {
+        let as_of = found.as_of.unwrap_or(question.now);
+        scopes.push(ScopeAnswer {
             scope: (*scope).clone(),
             state,
             searched: range,
-            as_of: found.as_of.unwrap_or(now),
+            as_of,
+        });
+    }
+    for (place, why) in &question.failed {
+        if let Some(scope) = question.scopes.get(*place) {
+            scopes.push(ScopeAnswer {
+                scope: scope.clone(),
+                state: ScopeState::FailedBefore(why.clone()),
+                searched: TimeRange::new(question.window.to, question.window.to),
+                as_of: question.now,
+            });
         }
-    });
-    let before = question.failed.iter().map(|(scope, why)| ScopeAnswer {
-        scope: scope.clone(),
-        state: ScopeState::FailedBefore(why.clone()),
-        searched: TimeRange::new(window.to, window.to),
-        as_of: now,
-    });
-    let mut answers: Vec<_> = found.chain(before).collect();
-    answers.sort_by(|a, b| a.scope.cmp(&b.scope));
-    answers
+    }
+    scopes.sort_by(|a, b| a.scope.cmp(&b.scope));
+    if short_by.iter().all(|short_by| *short_by == 0) {
+        short_by.clear();
+    }
+    Answer {
+        events: page.events,
+        next: page.next,
+        short_by,
+        scopes,
+        stats,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{
     Error, Order, Reason, Stats,
     descend::{Aim, Descent, Limit, Stop, Terms},
@@ -26,6 +28,9 @@ pub(super) struct Found {
     pub(super) end: End,
     /// The seconds that were searched.
     pub(super) searched: TimeRange,
+    /// Between this page and the one before, seconds were left out: AWS has
+    /// forgotten them meanwhile.
+    pub(super) has_hole: bool,
     pub(super) as_of: Option<jiff::Timestamp>,
     pub(super) stats: Stats,
 }
@@ -42,7 +47,7 @@ pub(super) enum End {
         reason: Reason,
         is_stuck: bool,
     },
-    /// The scope cannot be searched; what was found before stands.
+    /// Nothing of the scope could be searched.
     Failed(Error),
 }
 
@@ -75,7 +80,7 @@ impl Terms<'_> {
                 limit,
             })
             .await;
-        let progressed = descent.at < top;
+        let progressed = descent.at < descent.to;
         let end = match (&stop, descent.found.last()) {
             (Stop::Floor | Stop::Forgotten, _) => End::Complete,
             // cut inside of a second: what is known ends with the event
@@ -90,6 +95,7 @@ impl Terms<'_> {
             events: descent.found,
             end,
             searched: TimeRange::new(descent.at, descent.to),
+            has_hole: false,
             as_of: descent.as_of,
             stats: descent.stats,
         }
@@ -111,6 +117,7 @@ impl Terms<'_> {
             events: Vec::new(),
             end: End::Complete,
             searched: TimeRange::new(first, first),
+            has_hole: after.is_some() && first > start,
             as_of: None,
             stats: Stats::default(),
         };
@@ -118,6 +125,11 @@ impl Terms<'_> {
         let mut at = first;
         let mut slice = self.first_slice(window.from, at);
         while at < window.to {
+            // what is held alone can take long
+            if at > first && Instant::now() >= self.deadline {
+                found.end = end(Stop::Deadline, Position::start_of(at), true);
+                return found;
+            }
             let to = self.slice_end(at, window.to, slice);
             let mut descent = Descent::new(self, to);
             let stop = descent
@@ -132,6 +144,10 @@ impl Terms<'_> {
             if !matches!(stop, Stop::Floor | Stop::Forgotten) {
                 found.end = end(stop, Position::start_of(at), at > first);
                 return found;
+            }
+            if stop == Stop::Forgotten {
+                found.has_hole = true;
+                found.searched.from = descent.at;
             }
             let scanned = descent.stats.events_scanned;
             let fresh = descent.found.into_iter().rev();
@@ -209,8 +225,8 @@ fn end(stop: Stop, at: Position, progressed: bool) -> End {
         Stop::Deadline => open(Reason::Deadline),
         Stop::Calls => open(Reason::UpstreamCallLimit),
         Stop::Quota => open(Reason::Quota),
-        // what passes may be gone when the next page is asked for
-        Stop::Failed(Error::Unavailable { .. }) if progressed => open(Reason::UpstreamUnavailable),
+        // what was found before is told first; the next page fails, or goes on
+        Stop::Failed(error) if progressed => open(Reason::Upstream(error)),
         Stop::Failed(error) => End::Failed(error),
     }
 }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use crate::event::{Position, Scope, TimeRange};
+use crate::event::{Position, TimeRange};
 
 /// The version of the form below. Another one is refused: pages are short-lived.
 const VERSION: u8 = 1;
 /// Bytes of checksum: enough that garbage is told from a token.
 const CHECKSUM: usize = 8;
-/// The longest token that is looked at. Ours have a few hundred bytes, and more
-/// only for each scope that has failed.
+/// The longest token that is looked at. Ours have a few hundred bytes, and some
+/// fifty more for each of at most a thousand scopes that has failed.
 const MAX_LEN: usize = 64 * 1024;
 
 /// Where a chain of pages stands. It holds positions, never rights.
@@ -27,8 +27,11 @@ pub struct PageToken {
     pub asked_at: Timestamp,
     /// The next page has what comes after this.
     pub after: Position,
-    /// Scopes that have failed, and why: they stay so.
-    pub failed: Vec<(Scope, String)>,
+    /// By scope: see [`super::Question::short_by`].
+    pub short_by: Vec<i64>,
+    /// Scopes that have failed, by their place in the request, and why: they
+    /// stay so.
+    pub failed: Vec<(usize, String)>,
 }
 
 /// The form in a token. Short names: tokens travel with every page.
@@ -44,20 +47,15 @@ struct Wire {
     i: String,
     h: [u8; 16],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    f: Vec<(String, String, String)>,
+    s: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    f: Vec<(usize, String)>,
 }
 
 impl PageToken {
     /// The token as an opaque string.
     #[must_use]
     pub fn encode(&self) -> String {
-        let failed = self.failed.iter().map(|(scope, reason)| {
-            (
-                scope.account.to_string(),
-                scope.region.to_string(),
-                reason.clone(),
-            )
-        });
         let wire = Wire {
             v: VERSION,
             d: self.digest,
@@ -68,7 +66,8 @@ impl PageToken {
             r: self.after.region.to_string(),
             i: self.after.id.to_string(),
             h: self.after.hash,
-            f: failed.collect(),
+            s: self.short_by.clone(),
+            f: self.failed.clone(),
         };
         // numbers, strings and lists of them always serialize
         let body = serde_json::to_vec(&wire).unwrap_or_default();
@@ -103,11 +102,6 @@ impl PageToken {
             ));
         }
         let asked_at = Timestamp::from_microsecond(wire.n).map_err(|_| GARBAGE)?;
-        let failed = wire
-            .f
-            .into_iter()
-            .map(|(a, r, why)| (Scope::new(&a, &r), why))
-            .collect();
         Ok(Self {
             digest: wire.d,
             window: TimeRange::new(wire.w.0, wire.w.1),
@@ -119,7 +113,8 @@ impl PageToken {
                 id: wire.i.into(),
                 hash: wire.h,
             },
-            failed,
+            short_by: wire.s,
+            failed: wire.f,
         })
     }
 }
@@ -151,7 +146,8 @@ mod tests {
                 id: "…\"".into(),
                 hash: [255; 16],
             },
-            failed: vec![(Scope::new("1", "r"), "UPSTREAM_ACCESS_DENIED".into())],
+            short_by: vec![0, 21],
+            failed: vec![(3, "UPSTREAM_ACCESS_DENIED".into())],
         }
     }
 

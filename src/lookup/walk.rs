@@ -8,13 +8,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    budget::{self, Ticket},
     coverage::{Coverage, Freshness, Key, settled_before, unique},
     event::{Event, TimeRange},
     filter::Filter,
-    upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Upstream},
+    upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Payers, Upstream},
 };
 
 /// The most walks that are kept, parked ones included. One in use is never
@@ -22,10 +23,17 @@ use crate::{
 /// second, at most a page in most histories.
 const MAX_OPEN: usize = 512;
 
+/// A walk that stands no more than so many seconds above what a question needs
+/// brings that too, with its next page: two questions that come together differ
+/// in their "now" by a second.
+const NEAR: i64 = 5;
+
 /// What a question wants that is not held.
 #[derive(Clone, Copy)]
 pub(super) struct Wanting<'a> {
-    /// Whose coverage can answer, the one to walk by first.
+    /// What to walk by.
+    pub(super) key: &'a Key,
+    /// Whose coverage can answer.
     pub(super) keys: &'a [Key],
     /// The second before this one.
     pub(super) at: i64,
@@ -38,8 +46,8 @@ pub(super) struct Wanting<'a> {
 
 /// How to get what a question wants.
 pub(super) enum Way {
-    /// By this walk's next page.
-    Walk(Arc<Walk>),
+    /// By this walk's next page, from where it stands.
+    Walk { walk: Arc<Walk>, floor: i64 },
     /// What ends here counts up to now.
     Present(i64),
     /// It is held by now.
@@ -57,6 +65,15 @@ pub(super) struct Commit {
     pub(super) events: Vec<Arc<Event>>,
 }
 
+/// Why no page came.
+#[derive(Debug)]
+pub(super) enum NoPage {
+    /// Its turn would come after the deadline.
+    TooLate,
+    /// It was not fetched.
+    Fetch(FetchError),
+}
+
 type Outcome = Result<Arc<Commit>, FetchError>;
 
 /// One walk. Its state changes under its lock alone, and every page's outcome
@@ -67,8 +84,8 @@ pub(super) struct Walk {
     range: TimeRange,
     began: Timestamp,
     state: Mutex<State>,
-    /// How many wait for the next page.
-    wanted: watch::Sender<usize>,
+    /// Who waits for the next page: any of them pays for it.
+    waiting: watch::Sender<Payers>,
     /// The outcome of the last page.
     outcome: watch::Sender<Option<Outcome>>,
 }
@@ -82,6 +99,8 @@ struct State {
     pending: Vec<Arc<Event>>,
     /// Where AWS goes on.
     token: Option<String>,
+    /// When the page that is being fetched is expected to be asked for.
+    due: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,21 +118,27 @@ impl Walk {
             floor: range.to,
             pending: Vec::new(),
             token: None,
+            due: Instant::now(),
         };
         Self {
             key,
             range,
             began,
             state: Mutex::new(state),
-            wanted: watch::Sender::new(0),
+            waiting: watch::Sender::default(),
             outcome: watch::Sender::new(None),
         }
     }
 
-    /// Whether the second `at - 1` is the next that it reads.
-    fn stands_at(&self, at: i64) -> bool {
+    /// Where it stands, unless it has ended.
+    fn stands(&self) -> Option<i64> {
         let state = self.state();
-        state.floor == at && state.phase != Phase::Ended
+        (state.phase != Phase::Ended).then_some(state.floor)
+    }
+
+    /// Whether the second `at - 1` was read to its end.
+    pub(super) fn has_passed(&self, at: i64) -> bool {
+        self.state().floor < at
     }
 
     /// Whether it has just begun, from its present down, recently enough that
@@ -121,7 +146,7 @@ impl Walk {
     fn is_present(&self, need: Freshness) -> bool {
         self.began >= need.0
             && self.range.to > self.began.as_second()
-            && self.stands_at(self.range.to)
+            && self.stands() == Some(self.range.to)
     }
 
     /// Whether a page is being fetched: joining it costs nothing.
@@ -139,33 +164,45 @@ impl Walk {
             .count()
     }
 
-    /// Waits for the next page, and has it bought on `allowance` unless it is
-    /// under way already.
+    /// Waits for the page that goes on from `floor`, and has it fetched unless it
+    /// is under way already.
     ///
     /// Dropping the future gives up waiting: the page is not bought if nobody
     /// else waits, and kept if it is bought already.
     pub(super) async fn advance(
         self: &Arc<Self>,
         walks: &Arc<Walks>,
+        floor: i64,
         allowance: &Arc<Allowance>,
-    ) -> Outcome {
-        let (mut outcome, _wanted) = {
+        deadline: Instant,
+    ) -> Result<Arc<Commit>, NoPage> {
+        let (mut outcome, _waiting) = {
             let mut state = self.state();
-            let wanted = Wanted::new(&self.wanted);
+            // it moved on since it was found: the page is there
+            if state.floor != floor || state.phase == Phase::Ended {
+                return Ok(self.nothing(state.floor));
+            }
+            if state.phase == Phase::Fetching {
+                // asked too late is not waited for
+                if state.due > deadline {
+                    return Err(NoPage::TooLate);
+                }
+            } else if allowance.is_spent() {
+                return Err(NoPage::Fetch(FetchError::AllowanceSpent));
+            }
+            let waiting = Waiting::new(&self.waiting, allowance);
             // under the lock: the next outcome is the one of this page
             let outcome = self.outcome.subscribe();
-            match state.phase {
-                Phase::Fetching => {}
-                Phase::Ended => return Ok(self.nothing(state.floor)),
-                Phase::Parked if allowance.is_spent() => return Err(FetchError::AllowanceSpent),
-                Phase::Parked => {
-                    state.phase = Phase::Fetching;
-                    // its own task: a page that was bought is kept, whoever hangs up
-                    let fetch = Arc::clone(walks).fetch(Arc::clone(self), Arc::clone(allowance));
-                    tokio::spawn(fetch);
-                }
+            if state.phase == Phase::Parked {
+                let budget = walks.upstream.budget(&self.key.scope);
+                let queued = budget.queue(Some(deadline));
+                let ticket = queued.map_err(|budget::Error::TooLate { .. }| NoPage::TooLate)?;
+                state.due = ticket.due();
+                state.phase = Phase::Fetching;
+                // its own task: a page that was bought is kept, whoever hangs up
+                tokio::spawn(Arc::clone(walks).fetch(Fetching::new(self), ticket));
             }
-            (outcome, wanted)
+            (outcome, waiting)
         };
         // the sender lives as long as `self`, and tells outcomes alone
         let told = outcome
@@ -174,6 +211,15 @@ impl Walk {
             .ok()
             .and_then(|()| outcome.borrow().clone());
         told.unwrap_or(Err(FetchError::Abandoned))
+            .map_err(NoPage::Fetch)
+    }
+
+    /// Tells a page's outcome, and goes to the phase that follows.
+    fn end_page(&self, phase: Phase, outcome: Outcome) {
+        // both under the lock: whoever finds it parked waits for the next outcome
+        let mut state = self.state();
+        state.phase = phase;
+        self.outcome.send_replace(Some(outcome));
     }
 
     fn nothing(&self, at: i64) -> Arc<Commit> {
@@ -232,19 +278,63 @@ impl Walk {
     }
 }
 
-/// Counts one who waits.
-struct Wanted<'a>(&'a watch::Sender<usize>);
+/// One who waits, and pays.
+struct Waiting<'a> {
+    all: &'a watch::Sender<Payers>,
+    allowance: Arc<Allowance>,
+}
 
-impl<'a> Wanted<'a> {
-    fn new(count: &'a watch::Sender<usize>) -> Self {
-        count.send_modify(|waiting| *waiting += 1);
-        Self(count)
+impl<'a> Waiting<'a> {
+    fn new(all: &'a watch::Sender<Payers>, allowance: &Arc<Allowance>) -> Self {
+        all.send_modify(|waiting| waiting.push(Arc::clone(allowance)));
+        Self {
+            all,
+            allowance: Arc::clone(allowance),
+        }
     }
 }
 
-impl Drop for Wanted<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting -= 1);
+        self.all.send_modify(|waiting| {
+            if let Some(i) = waiting
+                .iter()
+                .position(|it| Arc::ptr_eq(it, &self.allowance))
+            {
+                waiting.remove(i);
+            }
+        });
+    }
+}
+
+/// A walk that a page is being fetched for. Whatever happens, whoever waits is
+/// told, and the walk is not left so.
+struct Fetching {
+    walk: Arc<Walk>,
+    is_over: bool,
+}
+
+impl Fetching {
+    fn new(walk: &Arc<Walk>) -> Self {
+        Self {
+            walk: Arc::clone(walk),
+            is_over: false,
+        }
+    }
+
+    fn end(mut self, phase: Phase, outcome: Outcome) {
+        // from here on another page may be under way
+        self.is_over = true;
+        self.walk.end_page(phase, outcome);
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // its task was cut off: another walk starts the second again
+            self.walk.end_page(Phase::Ended, Err(FetchError::Abandoned));
+        }
     }
 }
 
@@ -274,27 +364,26 @@ impl Walks {
     /// once more at what is held, and beginning are one step.
     pub(super) fn join(&self, wanted: &Wanting<'_>, floor: impl FnOnce() -> i64) -> Way {
         let Wanting {
+            key,
             keys,
             at,
             need,
             now,
             is_top,
         } = *wanted;
-        let Some(key) = keys.first() else {
-            return Way::Held;
-        };
         let horizon = self.coverage.horizon();
         let mut open = lock(&self.open);
-        let standing = open.iter().position(|walk| {
-            walk.key == *key
-                && (walk.began >= need.0 || settled_before(walk.began, horizon) >= at)
-                && walk.stands_at(at)
+        let standing = open.iter().enumerate().find_map(|(i, walk)| {
+            let is_recent = walk.began >= need.0 || settled_before(walk.began, horizon) >= at;
+            let floor = walk.stands()?;
+            (walk.key == *key && is_recent && (at..=at.saturating_add(NEAR)).contains(&floor))
+                .then_some((i, floor))
         });
-        if let Some(standing) = standing {
+        if let Some((i, floor)) = standing {
             // least recently used first
-            let walk = open.remove(standing);
+            let walk = open.remove(i);
             open.push(Arc::clone(&walk));
-            return Way::Walk(walk);
+            return Way::Walk { walk, floor };
         }
         // an answer that is on its way, or came, counts up to now
         if is_top {
@@ -312,7 +401,9 @@ impl Walks {
             return Way::Held;
         }
         if open.len() >= MAX_OPEN
-            && let Some(parked) = open.iter().position(|walk| *walk.wanted.borrow() == 0)
+            && let Some(parked) = open
+                .iter()
+                .position(|walk| walk.waiting.borrow().is_empty())
         {
             open.remove(parked);
         }
@@ -320,7 +411,7 @@ impl Walks {
         let range = TimeRange::new(floor().min(at - 1), at);
         let walk = Arc::new(Walk::new(key.clone(), range, now));
         open.push(Arc::clone(&walk));
-        Way::Walk(walk)
+        Way::Walk { walk, floor: at }
     }
 
     /// Walks that are kept, and of those the ones that are being fetched.
@@ -332,26 +423,41 @@ impl Walks {
         )
     }
 
-    /// Fetches one page of `walk` and tells the outcome.
-    async fn fetch(self: Arc<Self>, walk: Arc<Walk>, allowance: Arc<Allowance>) {
-        loop {
-            let token = walk.state().token.clone();
-            let request = PageRequest {
-                category: walk.key.category,
-                attribute: walk.key.pushdown.clone(),
-                range: walk.range,
-                token,
-            };
-            let wanted = walk.wanted.subscribe();
+    /// Fetches one page and tells the outcome.
+    async fn fetch(self: Arc<Self>, fetching: Fetching, mut ticket: Ticket) {
+        let walk = Arc::clone(&fetching.walk);
+        let (token, is_unused) = {
+            let state = walk.state();
+            (
+                state.token.clone(),
+                state.floor == walk.range.to && state.pending.is_empty(),
+            )
+        };
+        let request = PageRequest {
+            category: walk.key.category,
+            attribute: walk.key.pushdown.clone(),
+            range: walk.range,
+            token,
+        };
+        let (phase, outcome) = loop {
+            let payers = walk.waiting.subscribe();
             let fetched = self
                 .upstream
-                .fetch(&walk.key.scope, &request, &allowance, wanted)
+                .fetch(&walk.key.scope, &request, ticket, payers)
                 .await;
-            let (phase, outcome) = match fetched {
+            break match fetched {
                 Ok(page) => {
                     let ended = page.next_token.is_none();
                     let commit = walk.take_in(page, &self.coverage);
                     (if ended { Phase::Ended } else { Phase::Parked }, Ok(commit))
+                }
+                // someone came just as the last one left
+                Err(FetchError::Abandoned) if !walk.waiting.borrow().is_empty() => {
+                    match self.upstream.budget(&walk.key.scope).queue(None) {
+                        Ok(again) => ticket = again,
+                        Err(_) => return,
+                    }
+                    continue;
                 }
                 // expired: another walk starts the second that it stood in again
                 Err(FetchError::Upstream(error))
@@ -360,22 +466,15 @@ impl Walks {
                     let floor = walk.state().floor;
                     (Phase::Ended, Ok(walk.nothing(floor)))
                 }
+                // one that has read nothing is not worth keeping
+                Err(error) if is_unused && request.token.is_none() => (Phase::Ended, Err(error)),
                 Err(error) => (Phase::Parked, Err(error)),
             };
-            if phase == Phase::Ended {
-                lock(&self.open).retain(|open| !Arc::ptr_eq(open, &walk));
-            }
-            // both under the lock: whoever finds it parked waits for the next outcome
-            let mut state = walk.state();
-            let is_abandoned = matches!(outcome, Err(FetchError::Abandoned));
-            if is_abandoned && *walk.wanted.borrow() > 0 {
-                // someone came just as the last one left
-                continue;
-            }
-            state.phase = phase;
-            walk.outcome.send_replace(Some(outcome));
-            return;
+        };
+        if phase == Phase::Ended {
+            lock(&self.open).retain(|open| !Arc::ptr_eq(open, &walk));
         }
+        fetching.end(phase, outcome);
     }
 }
 

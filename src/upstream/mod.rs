@@ -8,7 +8,7 @@ use std::{future::Future, pin::Pin};
 
 pub use aws::{Aws, Options as AwsOptions, Signing};
 pub use error::{Error, ErrorKind};
-pub use retry::{Allowance, FetchError, Retry, Upstream};
+pub use retry::{Allowance, FetchError, Payers, Retry, Upstream};
 
 use crate::event::{Attribute, Category, LookupEvent, Scope, TimeRange};
 

@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{CloudTrail, Error, ErrorKind, Page, PageRequest};
 use crate::{
-    budget::{Budget, Budgets},
+    budget::{Budget, Budgets, Ticket},
     event::Scope,
 };
 
@@ -81,17 +81,14 @@ impl Allowance {
     }
 
     fn take(&self) -> bool {
-        self.spent
-            .try_update(Relaxed, Relaxed, |spent| {
-                (spent < self.limit).then(|| spent + 1)
-            })
-            .is_ok()
-    }
-
-    fn give_back(&self) {
-        self.spent.fetch_sub(1, Relaxed);
+        let more = |spent| (spent < self.limit).then(|| spent + 1);
+        self.spent.try_update(Relaxed, Relaxed, more).is_ok()
     }
 }
+
+/// The allowances of those who wait for a page; the first that has something
+/// left pays. Nobody waits: nothing more is bought.
+pub type Payers = Vec<Arc<Allowance>>;
 
 /// Why a page was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +99,7 @@ pub enum FetchError {
     /// Nobody waits for the page any more; nothing further was bought.
     #[error("nobody waits for the page any more")]
     Abandoned,
-    /// The allowance of the question is spent.
+    /// The allowances of all who wait are spent.
     #[error("the request allowance is spent")]
     AllowanceSpent,
 }
@@ -139,11 +136,12 @@ impl Upstream {
         self.budgets.of(scope)
     }
 
-    /// Fetches one page, buying each attempt on `allowance`.
+    /// Fetches one page. The first attempt goes by `ticket`; further ones queue
+    /// again.
     ///
-    /// `wanted` counts those who wait for the page. Whenever it is 0 before a
-    /// request is bought, nothing more is; a request that was bought is
-    /// awaited, whoever hangs up.
+    /// `payers` are those who wait for the page. If there are none before a
+    /// request is sent, it is not; one that was sent is awaited, whoever hangs
+    /// up.
     ///
     /// # Errors
     /// The last attempt's error, or why no further one was made.
@@ -151,25 +149,41 @@ impl Upstream {
         &self,
         scope: &Scope,
         request: &PageRequest,
-        allowance: &Allowance,
-        mut wanted: watch::Receiver<usize>,
+        ticket: Ticket,
+        mut payers: watch::Receiver<Payers>,
     ) -> Result<Page, FetchError> {
         let budget = self.budgets.of(scope);
+        let mut ticket = Some(ticket);
         let mut attempt = 1;
         loop {
-            if !allowance.take() {
-                return Err(FetchError::AllowanceSpent);
-            }
+            let turn = async {
+                match ticket.take() {
+                    Some(ticket) => Some(ticket.ready().await),
+                    // without a deadline a place is never refused
+                    None => budget.buy(None).await.ok(),
+                }
+            };
             let permit = tokio::select! {
                 biased;
-                () = abandoned(&mut wanted) => None,
-                // without a deadline a turn is never refused
-                permit = budget.buy(None) => permit.ok(),
+                () = abandoned(&mut payers) => None,
+                permit = turn => permit,
             };
             let Some(permit) = permit else {
-                allowance.give_back();
                 return Err(FetchError::Abandoned);
             };
+            let (is_wanted, is_paid) = {
+                let payers = payers.borrow();
+                (!payers.is_empty(), payers.iter().any(|payer| payer.take()))
+            };
+            if !is_paid {
+                permit.give_back();
+                let spent = FetchError::AllowanceSpent;
+                return Err(if is_wanted {
+                    spent
+                } else {
+                    FetchError::Abandoned
+                });
+            }
             let sent = Instant::now();
             let answer = self.cloudtrail.lookup_events(scope, request).await;
             drop(permit);
@@ -182,13 +196,13 @@ impl Upstream {
                 budget.throttled(error.retry_after.map(|hint| hint.min(self.retry.cap)));
             }
             if !error.is_retryable() || attempt >= self.retry.attempts {
-                tracing::warn!(%scope, attempt, code = error.code, message = error.message, "cloudtrail refused");
+                tracing::warn!(%scope, attempt, %error, "cloudtrail refused");
                 return Err(error.into());
             }
             let pause = self.retry.pause(attempt, error.retry_after);
             tracing::debug!(%scope, attempt, code = error.code, ?pause, "cloudtrail refused, trying again");
             tokio::select! {
-                () = abandoned(&mut wanted) => return Err(error.into()),
+                () = abandoned(&mut payers) => return Err(FetchError::Abandoned),
                 () = tokio::time::sleep(pause) => {}
             }
             attempt += 1;
@@ -197,9 +211,9 @@ impl Upstream {
 }
 
 /// Resolves when nobody waits any more.
-async fn abandoned(wanted: &mut watch::Receiver<usize>) {
+async fn abandoned(payers: &mut watch::Receiver<Payers>) {
     // a closed channel is as good as nobody
-    let _ = wanted.wait_for(|waiting| *waiting == 0).await;
+    let _ = payers.wait_for(Vec::is_empty).await;
 }
 
 #[cfg(test)]
@@ -259,6 +273,13 @@ mod tests {
         Scope::new("111122223333", "us-east-1")
     }
 
+    /// Fetches for one who waits to the end.
+    async fn fetch(upstream: &Upstream, allowance: &Arc<Allowance>) -> Result<Page, FetchError> {
+        let (_payers, paid_by) = watch::channel(vec![Arc::clone(allowance)]);
+        let ticket = upstream.budget(&scope()).queue(None).unwrap();
+        upstream.fetch(&scope(), &request(), ticket, paid_by).await
+    }
+
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "Code", "why")
     }
@@ -270,15 +291,9 @@ mod tests {
             ..error(ErrorKind::Throttled)
         };
         let (script, upstream) = upstream(vec![error(ErrorKind::Transient), hinted], 2.0);
-        let allowance = Allowance::new(10);
-        let (_waiter, wanted) = watch::channel(1);
         let start = Instant::now();
-        assert!(
-            upstream
-                .fetch(&scope(), &request(), &allowance, wanted)
-                .await
-                .is_ok()
-        );
+        let allowance = Arc::new(Allowance::new(10));
+        assert!(fetch(&upstream, &allowance).await.is_ok());
         assert!(
             start.elapsed() >= Duration::from_secs(4),
             "{:?}",
@@ -299,10 +314,7 @@ mod tests {
             ErrorKind::Invalid,
         ] {
             let (script, upstream) = upstream(vec![error(kind)], 2.0);
-            let (_waiter, wanted) = watch::channel(1);
-            let answer = upstream
-                .fetch(&scope(), &request(), &Allowance::new(9), wanted)
-                .await;
+            let answer = fetch(&upstream, &Arc::new(Allowance::new(9))).await;
             assert_eq!(answer, Err(error(kind).into()));
             assert_eq!(script.asked.load(Relaxed), 1);
         }
@@ -312,17 +324,12 @@ mod tests {
     async fn attempts_and_the_allowance_are_limits() {
         let gone = || vec![error(ErrorKind::Gone); 20];
         let (script, upstream1) = upstream(gone(), 0.0);
-        let (_waiter, wanted) = watch::channel(1);
-        let answer = upstream1
-            .fetch(&scope(), &request(), &Allowance::new(9), wanted.clone())
-            .await;
+        let answer = fetch(&upstream1, &Arc::new(Allowance::new(9))).await;
         assert_eq!(answer, Err(error(ErrorKind::Gone).into()));
         assert_eq!(script.asked.load(Relaxed), 5);
         let (script, upstream2) = upstream(gone(), 0.0);
-        let allowance = Allowance::new(2);
-        let answer = upstream2
-            .fetch(&scope(), &request(), &allowance, wanted)
-            .await;
+        let allowance = Arc::new(Allowance::new(2));
+        let answer = fetch(&upstream2, &allowance).await;
         assert_eq!(answer, Err(FetchError::AllowanceSpent));
         assert_eq!((script.asked.load(Relaxed), allowance.spent()), (2, 2));
     }
@@ -331,24 +338,28 @@ mod tests {
     async fn nothing_is_bought_for_nobody_and_what_is_bought_is_awaited() {
         let (script, upstream) = upstream(vec![], 1.0);
         let upstream = Arc::new(upstream);
-        let fetch = |wanted| {
-            let upstream = Arc::clone(&upstream);
-            tokio::spawn(async move {
-                let allowance = Allowance::new(5);
-                let answer = upstream
-                    .fetch(&scope(), &request(), &allowance, wanted)
-                    .await;
-                (answer, allowance.spent())
-            })
+        let allowances = [(); 2].map(|()| Arc::new(Allowance::new(5)));
+        let (payers, _) = watch::channel(vec![Arc::clone(&allowances[0])]);
+        let fetch = || {
+            let (upstream, payers) = (Arc::clone(&upstream), payers.subscribe());
+            let ticket = upstream.budget(&scope()).queue(None).unwrap();
+            tokio::spawn(async move { upstream.fetch(&scope(), &request(), ticket, payers).await })
         };
-        let (waiter, wanted) = watch::channel(1);
-        let bought = fetch(wanted.clone());
+        let bought = fetch();
         tokio::task::yield_now().await;
-        let queued = fetch(wanted);
+        let queued = fetch();
         tokio::task::yield_now().await;
-        waiter.send_replace(0);
-        assert_eq!(bought.await.unwrap(), (Ok(Page::default()), 1));
-        assert_eq!(queued.await.unwrap(), (Err(FetchError::Abandoned), 0));
-        assert_eq!(script.asked.load(Relaxed), 1);
+        payers.send_replace(vec![]);
+        assert_eq!(bought.await.unwrap(), Ok(Page::default()));
+        assert_eq!(queued.await.unwrap(), Err(FetchError::Abandoned));
+        assert_eq!((script.asked.load(Relaxed), allowances[0].spent()), (1, 1));
+        // who waits when it is sent pays, not who asked first
+        payers.send_replace(vec![Arc::clone(&allowances[0])]);
+        let inherited = fetch();
+        tokio::task::yield_now().await;
+        payers.send_replace(vec![Arc::clone(&allowances[1])]);
+        assert_eq!(inherited.await.unwrap(), Ok(Page::default()));
+        assert_eq!(allowances.map(|allowance| allowance.spent()), [1, 1]);
+        assert_eq!(upstream.budget(&scope()).stats().bought, 2);
     }
 }

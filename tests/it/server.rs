@@ -504,3 +504,18 @@ async fn told_to_stop_it_lets_calls_finish() {
         .unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
 }
+
+#[tokio::test]
+async fn whoever_watches_health_does_not_hold_the_end_up() {
+    let mut world = world(quiet()).await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(world.channel.clone());
+    let request = tonic_health::pb::HealthCheckRequest {
+        service: String::new(),
+    };
+    let mut watch = health.watch(request).await.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().is_some());
+    world.stop_server.take().unwrap().send(()).unwrap();
+    // the grace period is 30 seconds
+    let ended = tokio::time::timeout(Duration::from_secs(15), &mut world.server).await;
+    assert!(ended.is_ok(), "still up");
+}

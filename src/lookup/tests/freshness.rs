@@ -1,0 +1,156 @@
+//! What is settled, what is recent enough, and what AWS has forgotten.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_too_early_is_read_once_more() {
+    let mut setup = Setup::default();
+    setup.simulator.delay = Duration::from_secs(300);
+    let world = setup.build();
+    for i in 0..20 {
+        world.happens(&scope(), i, 30 * i as i64, "A");
+    }
+    let early = world.all(world.question()).await;
+    assert!(early.0.len() < 20);
+    advance(Duration::from_secs(20)).await;
+    assert_eq!(
+        world.all(world.question()).await.1.upstream_calls,
+        0,
+        "recent enough"
+    );
+    advance(Duration::from_secs(600)).await;
+    let late = world.all(world.question()).await;
+    assert_eq!((late.0.len(), late.1.upstream_calls), (20, 1));
+    advance(Duration::from_secs(3_600)).await;
+    let settled = Question {
+        window: TimeRange::new(world.now - DAY, world.now),
+        ..world.question()
+    };
+    assert_eq!(
+        world.all(settled.clone()).await.1.upstream_calls,
+        1,
+        "age settles nothing"
+    );
+    advance(Duration::from_secs(3_600)).await;
+    assert_eq!(
+        world.all(settled).await.1.upstream_calls,
+        0,
+        "settled for good"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_staleness_decides_what_a_recent_answer_is_worth() {
+    let world = World::new();
+    let ask = |staleness| Question {
+        max_staleness: Duration::from_secs(staleness),
+        ..world.question()
+    };
+    let first = world.lookup.ask(&ask(30)).await.unwrap();
+    let searched_to = first.scopes[0].searched.to;
+    advance(Duration::from_secs(10)).await;
+    let recent = world.lookup.ask(&ask(30)).await.unwrap();
+    assert_eq!(recent.stats.upstream_calls, 0);
+    assert_eq!(recent.scopes[0].searched.to, searched_to, "says the truth");
+    assert_eq!(recent.scopes[0].state, ScopeState::Complete);
+    assert_eq!(recent.scopes[0].as_of, first.scopes[0].as_of);
+    let fresh = world.lookup.ask(&ask(0)).await.unwrap();
+    assert_eq!(fresh.stats.upstream_calls, 1);
+    assert_eq!(fresh.scopes[0].searched.to, searched_to + 10);
+    assert_eq!(
+        world
+            .lookup
+            .ask(&ask(5))
+            .await
+            .unwrap()
+            .stats
+            .upstream_calls,
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_has_forgotten_is_answered_if_it_is_held() {
+    let world = World::new();
+    world.happens(&scope(), 0, 89 * DAY, "A");
+    world.all(world.question()).await;
+    advance(Duration::from_secs(2 * 86_400)).await;
+    let far = TimeRange::new(world.now - 120 * DAY, world.now + 2 * DAY);
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let ask = Question {
+            window: far,
+            order,
+            ..world.question()
+        };
+        let answer = world.lookup.ask(&ask).await.unwrap();
+        assert_eq!(numbers(&answer.events), [0], "{order:?}");
+        assert_eq!(
+            answer.scopes[0].searched.from,
+            world.now - 90 * DAY,
+            "{order:?}"
+        );
+        assert_eq!(answer.scopes[0].state, ScopeState::Complete);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_ends_meanwhile_is_said() {
+    let world = World::new();
+    for i in 0..200 {
+        world.happens(&scope(), i, 90 * DAY - 5 - 60 * i as i64, "A");
+    }
+    let order = Order::OldestFirst;
+    let ask = Question {
+        order,
+        max_upstream_calls: 1,
+        ..world.question()
+    };
+    let first = world.lookup.ask(&ask).await.unwrap();
+    assert!(first.events.is_empty());
+    advance(Duration::from_secs(3_600)).await;
+    let mut question = Question {
+        max_upstream_calls: 1000,
+        ..ask.clone()
+    };
+    (question.after, question.short_by) = (first.next, first.short_by);
+    let mut seen = 0;
+    let mut from = ask.window.from;
+    while question.after.is_some() {
+        question.deadline = Clock::deadline(Duration::from_secs(3_600));
+        question.now = world.clock.now();
+        let answer = world.lookup.ask(&question).await.unwrap();
+        seen += answer.events.len();
+        from = from.max(answer.scopes[0].searched.from);
+        (question.after, question.short_by) = (answer.next, answer.short_by);
+    }
+    assert!(seen < 200, "AWS has forgotten some");
+    assert_eq!(from, world.now - 90 * DAY + 3_600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn either_order_keeps_its_deadline_over_the_cache() {
+    let world = Setup::unmetered().build();
+    for i in 0..5_000 {
+        world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+    }
+    let all = Question {
+        page_events: 100_000,
+        page_bytes: usize::MAX,
+        ..world.question()
+    };
+    assert_eq!(world.lookup.ask(&all).await.unwrap().events.len(), 5_000);
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let late = Question {
+            order,
+            deadline: Instant::now(),
+            ..all.clone()
+        };
+        let answer = world.lookup.ask(&late).await.unwrap();
+        assert_eq!(
+            answer.scopes[0].state,
+            ScopeState::Partial(Reason::Deadline),
+            "{order:?}"
+        );
+        assert!(answer.events.len() < 5_000);
+    }
+}

@@ -1,0 +1,155 @@
+//! A request is paid once for everybody.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_second_identical_question_asks_nothing() {
+    let world = World::new();
+    for i in 0..130 {
+        world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+    }
+    let first = world.all(world.question()).await;
+    assert_eq!(numbers(&first.0), Vec::from_iter(0..130));
+    assert_eq!(first.1.upstream_calls, world.asked());
+    assert_eq!(world.asked(), 3);
+    advance(Duration::from_secs(20)).await;
+    let second = world.all(world.question()).await;
+    assert_eq!(numbers(&second.0), Vec::from_iter(0..130));
+    assert_eq!((second.1.upstream_calls, world.asked()), (0, 3));
+    assert_eq!(second.1.events_from_cache, 130);
+    // an unfiltered stretch answers every filter
+    let filtered = Question {
+        filter: named(&["A"]),
+        ..world.question()
+    };
+    assert_eq!(world.all(filtered).await.1.upstream_calls, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_identical_cold_questions_cost_as_much_as_one() {
+    let alone = World::new();
+    let together = World::new();
+    for world in [&alone, &together] {
+        for i in 0..400 {
+            world.happens(&scope(), i, 60 * i as i64, "A");
+        }
+    }
+    let question = |world: &World| Question {
+        page_events: 220,
+        ..world.question()
+    };
+    let expected = alone.lookup.ask(&question(&alone)).await.unwrap();
+    let asked = (0..20).map(|_| async {
+        // they arrive within a second, each with its own "now"
+        sleep(Duration::from_millis(rand::random_range(0..1500))).await;
+        together.lookup.ask(&question(&together)).await.unwrap()
+    });
+    let answers = join_all(asked).await;
+    for answer in &answers {
+        assert_eq!(numbers(&answer.events), numbers(&expected.events));
+    }
+    let calls: u64 = answers
+        .iter()
+        .map(|answer| answer.stats.upstream_calls)
+        .sum();
+    assert_eq!(calls, expected.stats.upstream_calls);
+    assert_eq!(together.asked(), alone.asked());
+}
+
+/// In real time, on several threads, with answers at once: whatever interleaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_questions_cost_as_much_as_one() {
+    for round in 0..40 {
+        let world = Arc::new(Setup::unmetered().build());
+        for i in 0..300 {
+            world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+        }
+        let asked = (0..20).map(|_| {
+            let world = Arc::clone(&world);
+            let question = Question {
+                page_events: 300,
+                ..world.question()
+            };
+            tokio::spawn(async move { world.lookup.ask(&question).await.unwrap() })
+        });
+        let answers = join_all(asked).await;
+        let answers: Vec<Answer> = answers.into_iter().map(Result::unwrap).collect();
+        assert!(answers.iter().all(|answer| answer.events.len() == 300));
+        let calls: u64 = answers
+            .iter()
+            .map(|answer| answer.stats.upstream_calls)
+            .sum();
+        assert_eq!((calls, world.asked()), (6, 6), "round {round}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hangs_up_buys_nothing_more_and_what_was_bought_is_kept() {
+    let mut setup = Setup::default();
+    setup.simulator.faults =
+        Faults::from_iter([simulator::Fault::Chance(simulator::FaultKind::Slow, 1.0)]);
+    setup.simulator.slow_by = Duration::from_secs(2);
+    let world = setup.build();
+    for i in 0..400 {
+        world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+    }
+    let ask = Question {
+        page_events: 400,
+        ..world.question()
+    };
+    let hung_up = tokio::time::timeout(Duration::from_secs(1), world.lookup.ask(&ask)).await;
+    assert!(hung_up.is_err());
+    assert_eq!(world.asked(), 1);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.asked(), 1, "no further page for nobody");
+    let answer = world
+        .lookup
+        .ask(&Question {
+            page_events: 49,
+            ..world.question()
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.events.len(), answer.stats.upstream_calls),
+        (49, 1),
+        "only the new tail"
+    );
+}
+
+/// In real time, on several threads: a page too many is one that nobody asked
+/// for, so the history goes on below what is wanted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_questions_buy_no_page_too_many() {
+    for round in 0..100 {
+        let world = Arc::new(Setup::unmetered().build());
+        for i in 0..400 {
+            world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+        }
+        let question = Question {
+            page_events: 220,
+            ..world.question()
+        };
+        let start = Arc::new(tokio::sync::Barrier::new(20));
+        let asked = (0..20).map(|_| {
+            let (world, question, start) =
+                (Arc::clone(&world), question.clone(), Arc::clone(&start));
+            tokio::spawn(async move {
+                start.wait().await;
+                world
+                    .lookup
+                    .ask(&question)
+                    .await
+                    .unwrap()
+                    .stats
+                    .upstream_calls
+            })
+        });
+        let calls = join_all(asked)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .sum::<u64>();
+        assert_eq!((calls, world.asked()), (5, 5), "round {round}");
+    }
+}
