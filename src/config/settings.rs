@@ -96,7 +96,12 @@ pub struct Settings {
 
     /// Requests a second that each scope may spend; 0: unmetered, for a
     /// simulator only [default: 2]
-    #[arg(long, value_name = "N", env = "TRAILGATE_RATE")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TRAILGATE_RATE",
+        allow_negative_numbers = true
+    )]
     pub rate: Option<f64>,
 
     /// How far back AWS can be asked, or "unlimited" [default: 90d]

@@ -122,8 +122,8 @@ impl Terms<'_> {
             stats: Stats::default(),
         };
         let mut bytes = 0;
-        let mut slice = FIRST_SLICE;
         let mut at = first;
+        let mut slice = self.first_slice(window.from, at);
         while at < window.to {
             // what is held alone can take long
             if at > first && Instant::now() >= self.deadline {
@@ -166,14 +166,33 @@ impl Terms<'_> {
                 }
             }
             found.searched.to = descent.to;
+            let length = to - at;
             at = to;
             if scanned < FEW {
-                slice = slice.saturating_mul(STEP);
+                slice = slice.max(length).saturating_mul(STEP);
             } else if scanned > MANY {
                 slice = (slice / STEP).max(1);
             }
         }
         found
+    }
+
+    /// How long the slice at `at` is: if few events stand before it, as long as
+    /// if the search had come there on this page. A page of many scopes may
+    /// have the calls for a slice or two of each, and years may be empty.
+    fn first_slice(&self, from: i64, at: i64) -> i64 {
+        let before = (at > from)
+            .then(|| self.coverage.held(&self.keys, at - 1, self.need))
+            .flatten();
+        let Some(held) = before else {
+            return FIRST_SLICE;
+        };
+        let range = TimeRange::new(held.range.from.max(from), at);
+        let events = held.events.iter().filter(|e| range.contains(e.time));
+        if u64::try_from(events.count()).is_ok_and(|events| events >= FEW) {
+            return FIRST_SLICE;
+        }
+        FIRST_SLICE.max((range.to - range.from).saturating_mul(STEP))
     }
 
     /// The end of the slice that starts at `at`: what is held from there on, or

@@ -194,3 +194,24 @@ async fn a_record_that_stands_in_two_scopes_comes_once_whatever_the_page() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn empty_time_from_the_old_end_costs_no_more_over_many_pages_than_on_one() {
+    let mut costs = Vec::new();
+    for calls in [1000, 1] {
+        let world = Setup::unmetered().build();
+        world.happens(&scope(), 1, 60, "Last");
+        let question = Question {
+            order: Order::OldestFirst,
+            max_upstream_calls: calls,
+            ..world.question()
+        };
+        let (events, stats) = world.all(question).await;
+        assert_eq!(events.len(), 1);
+        assert_eq!(stats.upstream_calls, world.asked());
+        costs.push(world.asked());
+    }
+    // slices of 1, 4, 16, 64 days and the rest
+    assert_eq!(costs[0], 5);
+    assert!(costs[1] <= 5, "{costs:?}");
+}
