@@ -29,7 +29,9 @@ pub(super) struct Terms<'a> {
     pub(super) need: Freshness,
     /// What AWS has forgotten: nothing before this is asked for.
     pub(super) forgotten_before: i64,
-    /// When the question came: walks it begins say so.
+    /// When the chain's first page was asked for.
+    pub(super) asked_at: Timestamp,
+    /// When this page was asked for.
     pub(super) now: Timestamp,
     pub(super) deadline: Instant,
     pub(super) allowance: &'a Arc<Allowance>,
@@ -136,13 +138,21 @@ impl<'a, 'b> Descent<'a, 'b> {
             if self.at <= terms.forgotten_before {
                 return Stop::Forgotten;
             }
+            let is_top = self.at == self.to;
+            // what a later page reads for the first time up to the first page's
+            // present counts as read then
+            let is_present = is_top && self.at > terms.asked_at.as_second();
             let wanting = Wanting {
                 key: &terms.walk_by,
                 keys: &terms.keys,
                 at: self.at,
                 need: terms.need,
-                now: terms.now,
-                is_top: self.at == self.to,
+                began: if is_present {
+                    terms.asked_at
+                } else {
+                    terms.now
+                },
+                is_top,
             };
             let floor = || {
                 let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);

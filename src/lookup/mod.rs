@@ -52,7 +52,8 @@ pub struct Question {
     /// When the first page of the chain was asked for: freshness counts from
     /// there.
     pub asked_at: Timestamp,
-    /// When this page was asked for: walks that it begins count from there.
+    /// When this page was asked for: walks that it begins count from there, but
+    /// those from the first page's present down.
     pub now: Timestamp,
     /// The order of the page.
     pub order: Order,
@@ -278,7 +279,7 @@ impl Lookup {
             }
         }))
         .await;
-        self.check(&searched, allowance.spent())?;
+        self.check(&searched, allowance)?;
         let found = searched.iter().map(|searched| &searched.found);
         let page = merge::merge(found, question.order, question.limit(), question.size);
         Ok(answer(question, page, &searched, allowance.spent()))
@@ -315,7 +316,7 @@ impl Lookup {
         let events = searched.iter().flat_map(|searched| &searched.found.events);
         let newest = events.max_by(|a, b| a.cmp_position(b)).cloned();
         if newest.is_none() {
-            self.check(&searched, allowance.spent())?;
+            self.check(&searched, allowance)?;
         }
         let events = newest.into_iter().collect();
         let page = merge::Merged {
@@ -362,6 +363,7 @@ impl Lookup {
             forgotten_before: self
                 .history
                 .map_or(i64::MIN, |_| self.history_start(question.now)),
+            asked_at: question.asked_at,
             now: question.now,
             deadline: question.deadline,
             allowance,
@@ -374,26 +376,19 @@ impl Lookup {
     }
 
     /// An answer needs one scope that was searched, if only a little.
-    fn check(&self, searched: &[Searched<'_>], spent: u64) -> Result<(), Error> {
+    fn check(&self, searched: &[Searched<'_>], allowance: &Allowance) -> Result<(), Error> {
         let mut failed = None;
         let mut stuck = None;
         for Searched { scope, found, .. } in searched {
             let wait = || self.upstream.budget(scope).estimated_wait();
             match &found.end {
                 End::Failed(error) => failed = failed.or(Some(error)),
+                // what was bought is kept: then the next page goes on from there
                 End::Open {
-                    reason: Reason::Quota,
+                    reason: Reason::Deadline | Reason::Quota,
                     is_stuck: true,
                     ..
-                } => {
-                    stuck = stuck.max(Some(wait()));
-                }
-                // with something bought, the next page goes on from there
-                End::Open {
-                    reason: Reason::Deadline,
-                    is_stuck: true,
-                    ..
-                } if spent == 0 => {
+                } if allowance.bought_nothing() => {
                     stuck = stuck.max(Some(wait()));
                 }
                 End::Complete | End::Open { .. } => return Ok(()),

@@ -38,8 +38,8 @@ pub(super) struct Wanting<'a> {
     /// The second before this one.
     pub(super) at: i64,
     pub(super) need: Freshness,
-    /// When the question came: a walk that begins says so.
-    pub(super) now: Timestamp,
+    /// When a walk that begins for it began.
+    pub(super) began: Timestamp,
     /// Nothing later was found: an answer that counts up to now will do.
     pub(super) is_top: bool,
 }
@@ -368,7 +368,7 @@ impl Walks {
             keys,
             at,
             need,
-            now,
+            began,
             is_top,
         } = *wanted;
         let horizon = self.coverage.horizon();
@@ -409,7 +409,7 @@ impl Walks {
         }
         // the last second at least is asked for
         let range = TimeRange::new(floor().min(at - 1), at);
-        let walk = Arc::new(Walk::new(key.clone(), range, now));
+        let walk = Arc::new(Walk::new(key.clone(), range, began));
         open.push(Arc::clone(&walk));
         Way::Walk { walk, floor: at }
     }

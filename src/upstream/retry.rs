@@ -65,6 +65,7 @@ impl Retry {
 pub struct Allowance {
     limit: u64,
     spent: AtomicU64,
+    throttled: AtomicU64,
 }
 
 impl Allowance {
@@ -74,6 +75,7 @@ impl Allowance {
         Self {
             limit,
             spent: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
         }
     }
 
@@ -81,6 +83,12 @@ impl Allowance {
     #[must_use]
     pub fn spent(&self) -> u64 {
         self.spent.load(Relaxed)
+    }
+
+    /// Whether it bought nothing, or nothing but refusals to wait longer.
+    #[must_use]
+    pub fn bought_nothing(&self) -> bool {
+        self.spent() == self.throttled.load(Relaxed)
     }
 
     /// Whether nothing is left of it.
@@ -180,11 +188,12 @@ impl Upstream {
             let Some(permit) = permit else {
                 return Err(FetchError::Abandoned);
             };
-            let (is_wanted, is_paid) = {
+            let (is_wanted, payer) = {
                 let payers = payers.borrow();
-                (!payers.is_empty(), payers.iter().any(|payer| payer.take()))
+                let payer = payers.iter().find(|payer| payer.take());
+                (!payers.is_empty(), payer.map(Arc::clone))
             };
-            if !is_paid {
+            let Some(payer) = payer else {
                 permit.give_back();
                 let spent = FetchError::AllowanceSpent;
                 return Err(if is_wanted {
@@ -192,7 +201,7 @@ impl Upstream {
                 } else {
                     FetchError::Abandoned
                 });
-            }
+            };
             let sent = Instant::now();
             let answer = self.cloudtrail.lookup_events(scope, request).await;
             drop(permit);
@@ -202,6 +211,7 @@ impl Upstream {
                 Err(error) => error,
             };
             if error.kind == ErrorKind::Throttled {
+                payer.throttled.fetch_add(1, Relaxed);
                 budget.throttled(error.retry_after.map(|hint| hint.min(self.retry.cap)));
             }
             if !error.is_retryable() || attempt >= self.retry.attempts_for(error.kind) {

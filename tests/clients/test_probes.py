@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import BIG
 from processes import Server, Simulator, get
-from rpc import PARTIAL, Client, refusal
+from rpc import Client, refusal
 
 SERVICES = {"trailgate.v1.EventService", "trailgate.v1.ScopeService"}
 
@@ -118,11 +118,11 @@ def test_probes_do_not_depend_on_aws(records):
     with Simulator("--fault", "throttle=1") as simulator:
         with Server(simulator=simulator, accounts=[BIG[0]], regions=[BIG[1]], rate=2) as server:
             with Client(server) as client:
-                page = client.page(timeout=3)
-                # an attempt was bought, so it is a page: one that promises nothing
-                (scope,) = page.scopes
-                assert scope.state == PARTIAL and not scope.HasField("searched_from")
-                assert not page.events and page.next_page_token
+                # nothing could be searched: no page that promises nothing
+                error = refusal(lambda: client.page(timeout=3))
+                assert error.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert error.info.reason == "QUOTA_EXHAUSTED"
+                assert error.retry is not None
             assert get(f"{server.http}/readyz")[0] == 200
             throttled = labelled("trailgate_upstream_throttled_total", account=BIG[0], region=BIG[1])
             assert metrics(server)[throttled] == simulator.operation(*BIG)["throttled"] > 0

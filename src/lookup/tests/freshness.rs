@@ -171,3 +171,33 @@ async fn either_order_keeps_its_deadline_over_the_cache() {
         assert!(answer.events.len() < 5_000);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_page_reads_first_counts_up_to_now_too() {
+    let world = World::new();
+    let scopes = vec![scope(), other()];
+    let ask = Question {
+        scopes,
+        max_upstream_calls: 1,
+        ..world.question()
+    };
+    let first = world.lookup.ask(&ask).await.unwrap();
+    assert_eq!(first.stats.upstream_calls, 1, "one scope of two");
+    advance(Duration::from_secs(3)).await;
+    let rest = Question {
+        after: first.next,
+        now: world.clock.now(),
+        ..ask.clone()
+    };
+    let second = world.lookup.ask(&rest).await.unwrap();
+    assert_eq!((second.stats.upstream_calls, second.next), (1, None));
+    advance(Duration::from_secs(3)).await;
+    let again = Question {
+        scopes: ask.scopes,
+        ..world.question()
+    };
+    assert_eq!(
+        world.lookup.ask(&again).await.unwrap().stats.upstream_calls,
+        0
+    );
+}
