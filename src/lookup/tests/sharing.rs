@@ -153,3 +153,93 @@ async fn racing_questions_buy_no_page_too_many() {
         assert_eq!((calls, world.asked()), (5, 5), "round {round}");
     }
 }
+
+/// Many at once on several threads, through faults, and some hang up: whoever
+/// stays is answered right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_interleaves_every_answer_is_right() {
+    use simulator::{Fault::Chance, FaultKind};
+    for round in 0..8_u64 {
+        let cache = if round % 2 == 0 { 100_000_000 } else { 60_000 };
+        let mut setup = Setup {
+            cache,
+            ..Setup::unmetered()
+        };
+        setup.simulator.seed = round;
+        setup.simulator.faults = Faults::from_iter([
+            Chance(FaultKind::ShortPage, 0.2),
+            Chance(FaultKind::Duplicate, 0.1),
+            Chance(FaultKind::ExpiredToken, 0.05),
+            Chance(FaultKind::Slow, 0.02),
+        ]);
+        setup.simulator.slow_by = Duration::from_millis(2);
+        let world = Arc::new(setup.build());
+        let agos = (0..600).map(|i| {
+            if i % 3 == 0 {
+                5_000 + i % 4
+            } else {
+                i * 37 % 3_000
+            }
+        });
+        let history: Arc<[i64]> = agos.collect();
+        for (i, ago) in history.iter().enumerate() {
+            world.happens(&scope(), i, *ago, if i % 5 == 0 { "A" } else { "B" });
+        }
+        let tasks = (0..40).map(|_| {
+            let (world, history) = (Arc::clone(&world), Arc::clone(&history));
+            tokio::spawn(async move {
+                for _ in 0..6 {
+                    ask_at_random(&world, &history).await;
+                }
+            })
+        });
+        for task in join_all(tasks).await {
+            task.unwrap();
+        }
+    }
+}
+
+async fn ask_at_random(world: &World, history: &[i64]) {
+    let ends = [(); 2].map(|()| rand::random_range(0..6_000_i64));
+    let [near, far] = [ends[0].min(ends[1]), ends[0].max(ends[1])];
+    let window = TimeRange::new(world.now - far, world.now - near + 1);
+    let is_filtered = rand::random_bool(0.5);
+    let is_upward = rand::random_bool(0.3);
+    let question = Question {
+        filter: if is_filtered {
+            named(&["A"])
+        } else {
+            Arc::default()
+        },
+        window,
+        order: if is_upward {
+            Order::OldestFirst
+        } else {
+            Order::NewestFirst
+        },
+        page_events: rand::random_range(1..150),
+        ..world.question()
+    };
+    if rand::random_bool(0.3) {
+        let soon = Duration::from_millis(rand::random_range(0..4));
+        let _ = tokio::time::timeout(soon, world.all(question)).await;
+        return;
+    }
+    let (events, _) = world.all(question).await;
+    let mut expected: Vec<(i64, usize)> = history
+        .iter()
+        .enumerate()
+        .map(|(number, ago)| (world.now - ago, number))
+        .filter(|(time, number)| window.contains(*time) && (!is_filtered || number % 5 == 0))
+        .collect();
+    expected.sort_unstable();
+    if !is_upward {
+        expected.reverse();
+    }
+    let expected: Vec<usize> = expected.into_iter().map(|(_, number)| number).collect();
+    assert_eq!(
+        numbers(&events),
+        expected,
+        "{window} {is_filtered} {is_upward}"
+    );
+}
