@@ -8,14 +8,14 @@ mod sharing;
 
 use std::collections::BTreeSet;
 
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 use crate::{
     budget::Budgets,
     coverage,
-    event::LookupEvent,
-    filter::{EventFilter, Match},
+    event::{LookupEvent, Position, TimeRange},
+    filter::{EventFilter, Filter, Match},
     simulator::{self, Faults, Rate, Simulator},
     upstream::{self, CloudTrail as _, Retry},
 };

@@ -1,0 +1,208 @@
+//! What is told.
+
+use std::{borrow::Cow, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    Error, Question,
+    merge::Merged,
+    search::{End, Found},
+};
+use crate::event::{Event, Position, Scope, TimeRange};
+
+/// One page.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The events in the order asked for.
+    pub events: Vec<Arc<Event>>,
+    /// The next page has what comes after this; `None`: there is none.
+    pub next: Option<Position>,
+    /// For the next page's question.
+    pub short_by: Vec<i64>,
+    /// How far each scope was searched.
+    pub scopes: Vec<ScopeAnswer>,
+    /// What it took.
+    pub stats: Stats,
+}
+
+/// How far one scope was searched.
+#[derive(Clone, Debug)]
+pub struct ScopeAnswer {
+    /// Which one.
+    pub scope: Scope,
+    /// How the search stands.
+    pub state: ScopeState,
+    /// The seconds that this page and those before it speak of.
+    pub searched: TimeRange,
+    /// When AWS was asked for the oldest part that is not settled yet.
+    pub as_of: Timestamp,
+    /// The window starts before what AWS keeps: nothing earlier than `searched`
+    /// can be.
+    pub starts_before_history: bool,
+}
+
+/// How the search of a scope stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeState {
+    /// Searched as far as can be.
+    Complete,
+    /// The next page goes on.
+    Partial(Reason),
+    /// Failed on this page.
+    Failed(Error),
+    /// Failed on an earlier page, for this reason; not searched again.
+    FailedBefore(String),
+}
+
+/// Why a page ends where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It has what was asked for.
+    PageFull,
+    /// Another scope was not searched as far.
+    OtherScopes,
+    /// The deadline came, or would come before quota.
+    Deadline,
+    /// As many requests were bought as may be.
+    UpstreamCallLimit,
+    /// Others use the quota up.
+    Quota,
+    /// AWS, or the way there, failed on the way.
+    Upstream(Error),
+}
+
+impl Reason {
+    /// A stable word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::PageFull => "PAGE_FULL",
+            Self::OtherScopes => "OTHER_SCOPES",
+            Self::Deadline => "DEADLINE",
+            Self::UpstreamCallLimit => "UPSTREAM_CALL_LIMIT",
+            Self::Quota => "QUOTA_EXHAUSTED",
+            Self::Upstream(error) => error.reason(),
+        }
+    }
+
+    /// The same in a sentence.
+    #[must_use]
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Self::PageFull => "the page is full; next_page_token goes on".into(),
+            Self::OtherScopes => {
+                "another scope was not searched as far yet, and a page is only as \
+                                  deep as all; next_page_token goes on"
+                    .into()
+            }
+            Self::Deadline => "the deadline came before the whole window was searched; \
+                               next_page_token goes on"
+                .into(),
+            Self::UpstreamCallLimit => "max_upstream_calls were made before the whole window was \
+                                        searched; next_page_token goes on"
+                .into(),
+            Self::Quota => "CloudTrail throttles: other tools use the scope's quota up; \
+                            next_page_token goes on"
+                .into(),
+            Self::Upstream(error) => format!("{error}; next_page_token tries again").into(),
+        }
+    }
+}
+
+/// What a question took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests bought, retries included.
+    pub upstream_calls: u64,
+    /// Events looked at.
+    pub events_scanned: u64,
+    /// Of those, events that matched.
+    pub events_matched: u64,
+    /// Of the scanned, events that were held already.
+    pub events_from_cache: u64,
+}
+
+impl Stats {
+    /// Adds another page's.
+    pub fn add(&mut self, other: &Self) {
+        self.upstream_calls += other.upstream_calls;
+        self.events_scanned += other.events_scanned;
+        self.events_matched += other.events_matched;
+        self.events_from_cache += other.events_from_cache;
+    }
+}
+
+/// A scope that was searched.
+pub(super) struct Searched<'q> {
+    /// Its place in the question.
+    pub(super) place: usize,
+    pub(super) scope: &'q Scope,
+    pub(super) found: Found,
+}
+
+/// The answer of a page over what was searched.
+pub(super) fn answer(
+    question: &Question,
+    page: Merged,
+    searched: &[Searched<'_>],
+    upstream_calls: u64,
+) -> Answer {
+    let mut stats = Stats {
+        upstream_calls,
+        ..Stats::default()
+    };
+    let mut short_by = question.short_by.clone();
+    short_by.resize(question.scopes.len(), 0);
+    let mut scopes = Vec::with_capacity(question.scopes.len());
+    for Searched {
+        place,
+        scope,
+        found,
+    } in searched
+    {
+        stats.add(&found.stats);
+        let range = question.searched(*place, found, page.next.as_ref());
+        if let Some(short_by) = short_by.get_mut(*place) {
+            *short_by = question.shortage(range);
+        }
+        let state = match (&found.end, &page.next) {
+            (End::Failed(error), _) => ScopeState::Failed(error.clone()),
+            (End::Open { reason, .. }, _) => ScopeState::Partial(reason.clone()),
+            // searched whole, but the page ends before
+            (End::Complete, Some(_)) if page.is_full => ScopeState::Partial(Reason::PageFull),
+            (End::Complete, Some(_)) => ScopeState::Partial(Reason::OtherScopes),
+            (End::Complete, None) => ScopeState::Complete,
+        };
+        let is_whole = state == ScopeState::Complete;
+        scopes.push(ScopeAnswer {
+            scope: (*scope).clone(),
+            state,
+            searched: range,
+            as_of: found.as_of.unwrap_or(question.now),
+            starts_before_history: is_whole && question.starts_before(range),
+        });
+    }
+    for (place, why) in &question.failed {
+        if let Some(scope) = question.scopes.get(*place) {
+            scopes.push(ScopeAnswer {
+                scope: scope.clone(),
+                state: ScopeState::FailedBefore(why.clone()),
+                searched: TimeRange::new(question.window.to, question.window.to),
+                as_of: question.now,
+                starts_before_history: false,
+            });
+        }
+    }
+    scopes.sort_by(|a, b| a.scope.cmp(&b.scope));
+    if short_by.iter().all(|short_by| *short_by == 0) {
+        short_by.clear();
+    }
+    Answer {
+        events: page.events,
+        next: page.next,
+        short_by,
+        scopes,
+        stats,
+    }
+}

@@ -1,0 +1,150 @@
+//! What is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{descend::Limit, search::Found};
+use crate::{
+    coverage::Key,
+    event::{Attribute, Category, Event, Origin, Position, Scope, TimeRange},
+    filter::Filter,
+};
+
+/// The order of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Descending by [`Event::position`].
+    #[default]
+    NewestFirst,
+    /// Ascending.
+    OldestFirst,
+}
+
+/// One question for one page.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What events must look like.
+    pub filter: Arc<Filter>,
+    /// The scopes to search, each once.
+    pub scopes: Vec<Scope>,
+    /// The kind of events.
+    pub category: Category,
+    /// The seconds to search.
+    pub window: TimeRange,
+    /// When the first page of the chain was asked for: freshness counts from
+    /// there.
+    pub asked_at: Timestamp,
+    /// When this page was asked for: walks that it begins count from there, but
+    /// those from the first page's present down.
+    pub now: Timestamp,
+    /// The order of the page.
+    pub order: Order,
+    /// What the page comes after; `None`: the first page.
+    pub after: Option<Position>,
+    /// For each scope, by how many seconds the search began short of the
+    /// window's near end: its answer for the recent past was older, or AWS had
+    /// forgotten. Empty on the first page.
+    pub short_by: Vec<i64>,
+    /// Scopes that failed on an earlier page, by their place in `scopes`, and
+    /// why.
+    pub failed: Vec<(usize, String)>,
+    /// The most events on the page; at least 1.
+    pub page_events: usize,
+    /// The most bytes on the page, unless a single event has more.
+    pub page_bytes: usize,
+    /// The bytes that an event takes on the page.
+    pub size: fn(&Event) -> usize,
+    /// How old the answer for what is not settled may be.
+    pub max_staleness: Duration,
+    /// The most requests to buy.
+    pub max_upstream_calls: u64,
+    /// When the page must be answered, with what there is.
+    pub deadline: Instant,
+}
+
+impl Question {
+    pub(super) fn limit(&self) -> Limit {
+        Limit {
+            events: self.page_events.max(1),
+            bytes: self.page_bytes,
+        }
+    }
+
+    /// The scopes that did not fail before, with their places.
+    pub(super) fn searched_scopes(&self) -> impl Iterator<Item = (usize, &Scope)> {
+        let has_failed = |place| self.failed.iter().any(|(failed, _)| *failed == place);
+        self.scopes
+            .iter()
+            .enumerate()
+            .filter(move |(place, _)| !has_failed(*place))
+    }
+
+    /// The seconds of a scope that this page and those before it speak of.
+    pub(super) fn searched(
+        &self,
+        place: usize,
+        found: &Found,
+        next: Option<&Position>,
+    ) -> TimeRange {
+        let TimeRange { mut from, mut to } = found.searched;
+        let short_by = self.short_by.get(place).copied().unwrap_or_default();
+        let is_first = self.after.is_none();
+        match self.order {
+            Order::NewestFirst => {
+                if !is_first {
+                    to = self.window.to.saturating_sub(short_by);
+                }
+                if let Some(next) = next {
+                    from = from.max(next.time);
+                }
+            }
+            Order::OldestFirst => {
+                if !is_first && !found.has_hole {
+                    from = self.window.from.saturating_add(short_by);
+                }
+                if let Some(next) = next {
+                    to = to.min(next.seconds_before());
+                }
+            }
+        }
+        TimeRange::new(from, to)
+    }
+
+    /// Whether the window starts clearly before what was searched: a minute is
+    /// what passes between asking for "the last 90 days" and searching them.
+    pub(super) fn starts_before(&self, searched: TimeRange) -> bool {
+        const A_MINUTE: i64 = 60;
+        !self.window.is_empty() && self.window.from.saturating_add(A_MINUTE) < searched.from
+    }
+
+    /// By how many seconds `searched` begins short of the window's near end.
+    pub(super) fn shortage(&self, searched: TimeRange) -> i64 {
+        let short_by = match self.order {
+            Order::NewestFirst => self.window.to.saturating_sub(searched.to),
+            Order::OldestFirst => searched.from.saturating_sub(self.window.from),
+        };
+        short_by.max(0)
+    }
+
+    /// Whose coverage of a scope can answer: that of any attribute which all
+    /// matching events have, the most selective first, and the unfiltered.
+    pub(super) fn keys(&self, scope: &Scope) -> Vec<Key> {
+        let pushdowns = self.filter.pushdowns(self.category).into_iter().map(Some);
+        pushdowns
+            .chain([None])
+            .map(|pushdown| self.key(scope, pushdown))
+            .collect()
+    }
+
+    /// The coverage of a scope by one attribute, or the unfiltered.
+    pub(super) fn key(&self, scope: &Scope, pushdown: Option<Attribute>) -> Key {
+        Key {
+            scope: scope.clone(),
+            category: self.category,
+            pushdown,
+            origin: Origin::LookupEvents,
+        }
+    }
+}
