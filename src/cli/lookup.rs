@@ -45,6 +45,10 @@ fn short_help() -> String {
 /// no matter, few enough that the first come soon.
 const PAGE_SIZE: u64 = 100;
 
+/// How long the first page may take, and those after it while pages get
+/// somewhere: progress shows as often. Some ten requests to a scope.
+const FIRST_PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What `trailgate lookup` is asked.
 #[derive(Debug, Args)]
 #[command(after_help = short_help(), after_long_help = long_help())]
@@ -196,6 +200,7 @@ impl Lookup {
         };
         let options = LookupOptions {
             page_timeout: self.connect.timeout,
+            first_page_timeout: Some(FIRST_PAGE_TIMEOUT),
         };
         let paging = Paging::new(
             self.output,
