@@ -53,7 +53,7 @@ impl Paging {
         upstream_calls: Option<i32>,
     ) -> Self {
         Self {
-            output: Output::stdout(format),
+            output: Output::stdout(format, &[]),
             progress: Progress::start(),
             searched: Searched::default(),
             stats: Stats::default(),
