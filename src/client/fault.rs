@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 pub enum Fault {
     /// Nothing takes the connection.
     Unreachable,
-    /// What answers speaks no gRPC.
+    /// What answers speaks no gRPC, or has no such method.
     NoGateway,
     /// The connection broke while the call was under way.
     WentAway,
@@ -28,8 +28,9 @@ impl Fault {
         if status.code() == Code::Unavailable {
             return Some(Self::Unreachable);
         }
-        // tonic's words where HTTP answered without gRPC
-        if status.message().starts_with("grpc-status header missing") {
+        // another service's gRPC, or tonic's words for HTTP without gRPC
+        let is_http = status.message().starts_with("grpc-status header missing");
+        if is_http || status.code() == Code::Unimplemented {
             return Some(Self::NoGateway);
         }
         let first = status.source()?;
@@ -74,6 +75,8 @@ mod tests {
                 socket.read_exact(&mut read).await.unwrap();
                 socket.write_all(answer).await.unwrap();
                 socket.shutdown().await.unwrap();
+                // closed with something unread, it would take the answer back
+                drop(socket.read_to_end(&mut Vec::new()).await);
             }
         });
         let client = Client::new(&format!("http://{address}")).unwrap();
