@@ -90,7 +90,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     } else {
         let said = one_line(&error.to_string());
-        let from = variable(error).map_or_else(String::new, |name| format!(" ({name} says so)"));
+        let from = variable(error).map_or_else(String::new, |name| format!(" (from {name})"));
         let _ = writeln!(io::stderr().lock(), "trailgate: {said}{from}; see --help");
     }
     ExitCode::from(EXIT_USAGE)

@@ -678,7 +678,7 @@ async fn the_variable_of_a_value_that_cannot_be_used_is_named() {
     let mut command = trailgate(address, &["lookup"]);
     let (code, _, err) = ended(command.env("TRAILGATE_ENDPOINT", "nowhere")).await;
     assert_eq!(code, Some(64));
-    assert!(err.contains("(TRAILGATE_ENDPOINT says so)"), "{err}");
+    assert!(err.contains("(from TRAILGATE_ENDPOINT)"), "{err}");
     let args = ["lookup", "--endpoint", "nowhere"];
     let (code, _, err) = ended(&mut trailgate(address, &args)).await;
     assert_eq!(code, Some(64));
