@@ -5,18 +5,22 @@ use std::{future::Future, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{report, time};
-use crate::{client::Client, proto::v1};
+use crate::{
+    client::{self, Client, EndpointError},
+    proto::v1,
+};
 
 /// Which gateway, and how long it may take.
 #[derive(Debug, Args)]
 pub(super) struct Connect {
-    /// The gateway
+    /// The gateway: grpc://HOST:PORT, http://HOST:PORT or HOST:PORT
     #[arg(
         long,
         env = "TRAILGATE_ENDPOINT",
         hide_env_values = true,
         value_name = "URL",
         default_value = "http://127.0.0.1:50051",
+        value_parser = endpoint,
         help_heading = "Gateway"
     )]
     pub(super) endpoint: String,
@@ -38,6 +42,10 @@ impl Connect {
             .map_err(|error| report::note(format_args!("--endpoint: {error}")))
             .ok()
     }
+}
+
+fn endpoint(text: &str) -> Result<String, EndpointError> {
+    client::address(text).map(|_| text.to_owned())
 }
 
 /// Which scopes, and which kind of events.

@@ -10,9 +10,11 @@ use tonic::Code;
 
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
+    asked::Asked,
     connect::{Connect, Scopes, block_on},
     json,
-    report::{self, Searched},
+    refusal::Call,
+    report,
     table::{printable, who},
     time::rfc3339,
 };
@@ -68,6 +70,11 @@ impl Get {
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
+        let asked = Asked {
+            accounts: self.scopes.accounts.clone(),
+            regions: self.scopes.regions.clone(),
+            ..Asked::default()
+        };
         let request = GetEventRequest {
             event_id: self.id.clone(),
             event_category: self.scopes.category().into(),
@@ -85,8 +92,12 @@ impl Get {
                 return EXIT_FAILED;
             }
             Err(status) => {
-                report::refused(&status, &self.connect.endpoint);
-                return EXIT_FAILED;
+                let call = Call {
+                    endpoint: &self.connect.endpoint,
+                    has_answered: false,
+                    asked: &asked,
+                };
+                return call.refused(&status);
             }
         };
         show(found, self.output)
@@ -94,8 +105,6 @@ impl Get {
 }
 
 fn show(found: GetEventResponse, format: Format) -> u8 {
-    let mut searched = Searched::default();
-    searched.update(found.scopes);
     let Some(event) = found.event else {
         report::note("the gateway found the event and did not send it");
         return EXIT_FAILED;

@@ -6,17 +6,20 @@ use clap::{Args, ValueEnum};
 
 use super::{
     EXIT_FAILED, EXIT_USAGE,
+    asked::Asked,
     connect::{Connect, Scopes, block_on},
     output::Format,
     paging::Paging,
     report,
+    table::Column,
     time::{self, When},
-    where_clause::{self, Conditions, equals},
+    where_clause::{self, Condition, Conditions, equals},
 };
 use crate::{
     client::LookupOptions,
     clock::Clock,
-    proto::v1::{self, EventView, LookupEventsRequest, Match},
+    event::Category,
+    proto::v1::{self, EventView, LookupEventsRequest},
 };
 
 const EXAMPLES: &str = "\
@@ -45,13 +48,18 @@ fn short_help() -> String {
 /// no matter, few enough that the first come soon.
 const PAGE_SIZE: u64 = 100;
 
+/// How long the first page may take, and those after it while pages get
+/// somewhere: progress shows as often. Some ten requests to a scope.
+const FIRST_PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What `trailgate lookup` is asked.
 #[derive(Debug, Args)]
 #[command(after_help = short_help(), after_long_help = long_help())]
 pub(super) struct Lookup {
     #[command(flatten)]
     conditions: Conditions,
-    /// Letters in --where and --or match in either case
+    /// Letters match in either case, in all conditions; AWS cannot be asked so,
+    /// which makes the search a wider one
     #[arg(short, long, help_heading = "What")]
     ignore_case: bool,
     /// The user, as LookupEvents names it: for an assumed role the session
@@ -145,6 +153,16 @@ pub(super) struct Lookup {
     /// The format; json and jsonl have the whole record
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
+    /// The table's columns, such as time,who,agent [default: as many of time,
+    /// event, source, who, scope, address, error, resource as fit]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "How"
+    )]
+    columns: Vec<Column>,
     #[command(flatten)]
     connect: Connect,
 }
@@ -181,14 +199,18 @@ impl Lookup {
     async fn search(self) -> u8 {
         let clock = Clock::system();
         let start = match (self.since, self.start) {
-            (Some(span), _) => Some(When::Ago(span).first(&clock)),
-            (None, start) => start.map(|start| start.first(&clock)),
+            (Some(span), _) => Some(("--since", When::Ago(span).first(&clock))),
+            (None, start) => start.map(|start| ("--start", start.first(&clock))),
         };
         let end = self.end.map(|end| end.last(&clock));
         let last = end.unwrap_or_else(|| clock.now_secs());
-        if let Some(start) = start.filter(|start| *start > last) {
+        if let Some((_, start)) = start.filter(|(_, start)| *start > last) {
             let [start, last] = [start, last].map(time::rfc3339);
             report::note(format_args!("the start, {start}, is after the end, {last}"));
+            return EXIT_USAGE;
+        }
+        if !self.columns.is_empty() && self.output != Format::Table {
+            report::note("--columns is for -o table; json and jsonl have all fields");
             return EXIT_USAGE;
         }
         let Some(client) = self.connect.client() else {
@@ -196,41 +218,55 @@ impl Lookup {
         };
         let options = LookupOptions {
             page_timeout: self.connect.timeout,
+            first_page_timeout: Some(FIRST_PAGE_TIMEOUT),
         };
+        let asked = self.asked(start);
+        let pages = client.lookup(self.request(&asked, end), options);
         let paging = Paging::new(
-            self.output,
+            asked,
+            (self.output, &self.columns),
             self.limit.0,
             self.page_size,
             self.max_upstream_calls,
         );
-        let endpoint = self.connect.endpoint.clone();
-        let pages = client.lookup(self.request(start, end), options);
-        paging.run(pages, start, &endpoint).await
+        paging.run(pages, &self.connect.endpoint).await
     }
 
-    fn request(self, start: Option<i64>, end: Option<i64>) -> LookupEventsRequest {
-        let at = |second: Option<i64>| {
-            second.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 })
-        };
-        let common: Vec<Match> = [
-            ("EventId", &self.ids),
-            ("ResourceName", &self.resource_names),
-            ("AccessKeyId", &self.access_keys),
-            ("Username", &self.users),
-            ("EventName", &self.names),
-            ("ResourceType", &self.resource_types),
-            ("EventSource", &self.sources),
-            (
-                "ReadOnly",
-                &Vec::from_iter(self.read_only.map(|flag| flag.to_string())),
-            ),
+    fn asked(&self, start: Option<(&'static str, i64)>) -> Asked {
+        let read_only = Vec::from_iter(self.read_only.map(|flag| flag.to_string()));
+        let common: Vec<Condition> = [
+            ("--event-id", "EventId", &self.ids),
+            ("--resource-name", "ResourceName", &self.resource_names),
+            ("--access-key-id", "AccessKeyId", &self.access_keys),
+            ("--user", "Username", &self.users),
+            ("--event-name", "EventName", &self.names),
+            ("--resource-type", "ResourceType", &self.resource_types),
+            ("--event-source", "EventSource", &self.sources),
+            ("--read-only", "ReadOnly", &read_only),
         ]
         .into_iter()
-        .filter_map(|(field, values)| equals(field, values))
+        .filter_map(|(option, field, values)| equals(option, field, values))
         .collect();
-        let order = match self.order {
-            Order::Newest => v1::Order::NewestFirst,
-            Order::Oldest => v1::Order::OldestFirst,
+        Asked {
+            alternatives: self.conditions.clone().with(&common, self.ignore_case),
+            accounts: self.scopes.accounts.clone(),
+            regions: self.scopes.regions.clone(),
+            start,
+            order: match self.order {
+                Order::Newest => v1::Order::NewestFirst,
+                Order::Oldest => v1::Order::OldestFirst,
+            },
+            category: match self.scopes.category() {
+                v1::EventCategory::Insight => Category::Insight,
+                _ => Category::Management,
+            },
+            ignore_case: self.ignore_case,
+        }
+    }
+
+    fn request(&self, asked: &Asked, end: Option<i64>) -> LookupEventsRequest {
+        let at = |second: Option<i64>| {
+            second.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 })
         };
         // a table shows nothing of the record
         let view = match self.output {
@@ -238,13 +274,13 @@ impl Lookup {
             Format::Json | Format::Jsonl => EventView::Full,
         };
         LookupEventsRequest {
-            filters: self.conditions.filters(&common, self.ignore_case),
-            start_time: at(start),
+            filters: asked.filters(),
+            start_time: at(asked.start.map(|(_, start)| start)),
             end_time: at(end),
             event_category: self.scopes.category().into(),
-            account_ids: self.scopes.accounts,
-            regions: self.scopes.regions,
-            order: order.into(),
+            account_ids: asked.accounts.clone(),
+            regions: asked.regions.clone(),
+            order: asked.order.into(),
             view: view.into(),
             max_staleness: self.max_staleness.map(|span| prost_types::Duration {
                 seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),

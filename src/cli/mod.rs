@@ -1,11 +1,14 @@
 //! The command line: one file a command.
 
+mod asked;
 mod connect;
 mod get;
 mod json;
 mod lookup;
 mod output;
 mod paging;
+mod progress;
+mod refusal;
 mod report;
 mod serve;
 mod signals;
@@ -15,11 +18,16 @@ mod time;
 mod where_clause;
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 /// Exit status for a command line or a configuration that cannot be used
 /// (`EX_USAGE` of sysexits).
@@ -81,15 +89,65 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
     } else {
-        let text = error.to_string();
-        let lines = text.lines().map(str::trim);
-        // usage has lines of its own, and is what --help is for
-        let said = lines.take_while(|line| !line.starts_with("Usage:"));
-        let said =
-            said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-        let said = said.collect::<Vec<_>>().join("; ");
-        let said = said.strip_prefix("error: ").unwrap_or(&said);
-        let _ = writeln!(io::stderr().lock(), "trailgate: {said}; see --help");
+        let said = one_line(&error.to_string());
+        let from = variable(error).map_or_else(String::new, |name| format!(" (from {name})"));
+        let _ = writeln!(io::stderr().lock(), "trailgate: {said}{from}; see --help");
     }
     ExitCode::from(EXIT_USAGE)
+}
+
+/// The error without usage, which has lines of its own and is what --help is
+/// for.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let said = lines.take_while(|line| !line.starts_with("Usage:"));
+    let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ");
+    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+}
+
+/// The environment variable that a value which cannot be used came from.
+fn variable(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = arg.split(' ').next()?;
+    let is_typed = |arg: OsString| {
+        let arg = arg.to_string_lossy();
+        arg.strip_prefix(flag)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    if env::args_os().any(is_typed) {
+        return None;
+    }
+    let long = flag.strip_prefix("--")?;
+    let command = Cli::command();
+    let mut args = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
+    let variable = args.find_map(|arg| arg.get_env().filter(|_| arg.get_long() == Some(long)))?;
+    env::var_os(variable).map(|_| variable.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_in_a_line() {
+        let said = |args: &[&str]| {
+            let error = Cli::try_parse_from([&["trailgate"], args].concat()).unwrap_err();
+            one_line(&error.to_string())
+        };
+        assert_eq!(
+            said(&["get"]),
+            "the following required arguments were not provided: <EVENT_ID>"
+        );
+        let wrong = said(&["lookup", "--limt", "1"]);
+        assert!(
+            wrong.starts_with("unexpected argument '--limt' found; tip: "),
+            "{wrong}"
+        );
+        Cli::command().debug_assert();
+    }
 }

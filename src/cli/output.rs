@@ -1,10 +1,16 @@
 //! Writes events to stdout as they come, in the format asked for.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
 
 use clap::ValueEnum;
 
-use super::{json, table::Rows};
+use super::{
+    json,
+    table::{Column, Rows},
+};
 use crate::proto::v1::Event;
 
 /// How events are written.
@@ -28,25 +34,32 @@ pub(super) struct Output<W: Write> {
     written: u64,
 }
 
+/// The width, in characters, of a terminal that does not tell its own: what most
+/// have at least.
+const USUAL_WIDTH: usize = 80;
+
 impl Output<io::StdoutLock<'static>> {
-    /// Output on stdout; a table fits the terminal if that is one.
-    pub(super) fn stdout(format: Format) -> Self {
+    /// Output on stdout; a table of these columns fits the terminal if that is
+    /// one.
+    pub(super) fn stdout(format: Format, columns: &[Column]) -> Self {
         let to = io::stdout().lock();
-        let width = to
-            .is_terminal()
-            .then(|| terminal_size::terminal_size_of(io::stdout()))
-            .flatten()
-            .map(|(width, _)| usize::from(width.0));
-        Self::new(to, format, width)
+        let width = to.is_terminal().then(|| {
+            let told = terminal_size::terminal_size_of(io::stdout());
+            let set = || env::var("COLUMNS").ok()?.parse().ok();
+            told.map(|(width, _)| usize::from(width.0))
+                .or_else(set)
+                .unwrap_or(USUAL_WIDTH)
+        });
+        Self::new(to, format, Rows::new(columns, width))
     }
 }
 
 impl<W: Write> Output<W> {
-    fn new(to: W, format: Format, width: Option<usize>) -> Self {
+    fn new(to: W, format: Format, rows: Rows) -> Self {
         Self {
             to,
             format,
-            rows: Rows::new(width),
+            rows,
             written: 0,
         }
     }
@@ -109,7 +122,7 @@ mod tests {
 
     fn written(format: Format, batches: &[&[&str]]) -> String {
         let mut to = Vec::new();
-        let mut output = Output::new(&mut to, format, None);
+        let mut output = Output::new(&mut to, format, Rows::new(&[], None));
         for batch in batches {
             let events: Vec<_> = batch
                 .iter()

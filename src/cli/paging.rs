@@ -9,9 +9,12 @@ use std::{
 
 use super::{
     EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED,
+    asked::Asked,
     output::{Format, Output},
-    report::{self, Progress, Searched},
-    time,
+    progress::Progress,
+    refusal::{self, Call},
+    report::{self, Searched, count},
+    table::{Column, printable},
 };
 use crate::{
     client::{Notice, Pages},
@@ -31,12 +34,21 @@ enum End {
     Unwritable(io::Error),
 }
 
+/// After how many requests a search is told to be a broad one: what AWS can be
+/// asked by seldom needs more for a first page.
+const MANY_CALLS: i64 = 3;
+
 /// A lookup under way.
 pub(super) struct Paging {
+    asked: Asked,
+    format: Format,
     output: Output<io::StdoutLock<'static>>,
     progress: Progress,
     searched: Searched,
     stats: Stats,
+    has_answered: bool,
+    /// What to say of a broad search, until it was said.
+    breadth: Option<String>,
     /// Events still wanted; `None` is all.
     limit: Option<u64>,
     page_size: u64,
@@ -47,37 +59,42 @@ pub(super) struct Paging {
 impl Paging {
     /// Nothing found yet, to be written to stdout.
     pub(super) fn new(
-        format: Format,
+        asked: Asked,
+        (format, columns): (Format, &[Column]),
         limit: Option<u64>,
         page_size: u64,
         upstream_calls: Option<i32>,
     ) -> Self {
         Self {
-            output: Output::stdout(format),
+            format,
+            output: Output::stdout(format, columns),
             progress: Progress::start(),
-            searched: Searched::default(),
+            searched: Searched::new(asked.order),
             stats: Stats::default(),
+            has_answered: false,
+            breadth: asked.breadth(),
+            asked,
             limit,
             page_size,
             upstream_calls,
         }
     }
 
-    /// Writes all that `pages` bring, and says how it went. `start` is the
-    /// time asked for, in seconds since the Unix epoch.
-    pub(super) async fn run(mut self, pages: Pages, start: Option<i64>, endpoint: &str) -> u8 {
+    /// Writes all that `pages` bring, and says how it went.
+    pub(super) async fn run(mut self, pages: Pages, endpoint: &str) -> u8 {
         let end = self.pages(pages).await;
-        self.finish(end, start, endpoint)
+        self.finish(end, endpoint)
     }
 
     async fn pages(&mut self, pages: Pages) -> End {
-        let progress = self.progress.clone();
+        let bar = self.progress.bar();
         let mut pages = pages.on_wait(move |notice| match notice {
             Notice::Retry(status, wait) => {
-                let wait = report::seconds(wait);
-                progress.say(format_args!("{}; asking again in {wait}", status.message()));
+                let wait = refusal::seconds(wait);
+                let waiting = format!("{}; asking again in {wait}", status.message());
+                bar.set_message(printable(&waiting));
             }
-            Notice::Stalled(_) => progress.say("waiting for quota"),
+            Notice::Stalled(_) => bar.set_message("waiting for quota"),
         });
         let mut stop = pin!(async {
             if tokio::signal::ctrl_c().await.is_err() {
@@ -90,10 +107,14 @@ impl Paging {
                 .map_or(self.page_size, |left| left.min(self.page_size));
             pages.set_page_size(i32::try_from(size).unwrap_or(i32::MAX));
             pages.set_max_upstream_calls(self.upstream_calls.unwrap_or_default());
-            let page = tokio::select! {
-                biased;
-                () = &mut stop => return End::Interrupted,
-                page = pages.next() => page,
+            let mut next = pin!(pages.next());
+            let page = loop {
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return End::Interrupted,
+                    page = &mut next => break page,
+                    () = self.progress.line() => {}
+                }
             };
             let ended = match page {
                 None => Some(End::Searched),
@@ -108,6 +129,7 @@ impl Paging {
 
     /// Writes what a page brought; says why it was the last, if it was.
     fn take(&mut self, page: LookupEventsResponse) -> Option<End> {
+        self.has_answered = true;
         let mut events = page.events;
         let mut more = !page.next_page_token.is_empty();
         if let Some(left) = &mut self.limit {
@@ -128,30 +150,46 @@ impl Paging {
         if let Err(error) = self.progress.aside(|| output.write(&events)) {
             return Some(End::Unwritable(error));
         }
-        let back_to = self.searched.back_to().map(time::rfc3339);
-        let back_to = back_to.map_or_else(String::new, |time| format!(", searched back to {time}"));
-        self.progress
-            .say(format_args!("{}{back_to}", self.counts()));
+        self.progress.say(self.so_far());
         if !more {
             return Some(End::Searched);
         }
         if self.limit == Some(0) {
             return Some(End::Limit);
         }
+        if self.stats.upstream_calls > MANY_CALLS
+            && let Some(breadth) = self.breadth.take()
+        {
+            self.progress.note(breadth);
+        }
         (self.upstream_calls == Some(0)).then_some(End::UpstreamCalls)
     }
 
-    fn counts(&self) -> String {
-        format!(
-            "{} events of {} looked at, {} requests to AWS",
-            self.output.written(),
-            self.stats.events_scanned,
-            self.stats.upstream_calls
-        )
+    /// Where the search stands: the time reached, what was found, what it cost.
+    fn so_far(&self) -> String {
+        let written = i64::try_from(self.output.written()).unwrap_or(i64::MAX);
+        let parts = [
+            self.searched.so_far(),
+            format!("{} found", count(written, "event")),
+            format!("{} bought", count(self.stats.upstream_calls, "request")),
+        ];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(", ")
+    }
+
+    /// Says what may be wrong where no event was found.
+    fn nothing_found(&self) {
+        let is_table = self.format == Format::Table;
+        let found = is_table.then(|| self.searched.no_events()).flatten();
+        let unchecked = is_table.then(|| self.asked.unchecked()).flatten();
+        let doubts = self.asked.doubts();
+        for line in found.into_iter().chain(doubts).chain(unchecked) {
+            report::note(line);
+        }
     }
 
     /// Ends the output and says on stderr what was not searched.
-    fn finish(mut self, end: End, start: Option<i64>, endpoint: &str) -> u8 {
+    fn finish(mut self, end: End, endpoint: &str) -> u8 {
         self.progress.end();
         let end = match (end, self.output.finish()) {
             (End::Unwritable(error), _) | (_, Err(error)) => End::Unwritable(error),
@@ -162,23 +200,32 @@ impl Paging {
             return 0;
         }
         let more_to_come = !matches!(end, End::Searched | End::UpstreamCalls);
-        for line in self.searched.lines(more_to_come, start) {
+        if self.output.written() == 0 && matches!(end, End::Searched | End::UpstreamCalls) {
+            self.nothing_found();
+        }
+        for line in self.searched.lines(more_to_come, self.start()) {
             report::note(line);
         }
         if io::stderr().is_terminal() {
-            report::note(self.counts());
+            report::note(self.so_far());
         }
         match end {
             End::Refused(status) => {
-                report::refused(&status, endpoint);
-                EXIT_FAILED
+                let call = Call {
+                    endpoint,
+                    has_answered: self.has_answered,
+                    asked: &self.asked,
+                };
+                call.refused(&status)
             }
             End::Unwritable(error) => {
                 report::note(format_args!("cannot write: {error}"));
                 EXIT_FAILED
             }
             End::Interrupted => {
-                report::note("interrupted; there may be more events");
+                let go_on = self.searched.reached().map(|at| self.searched.go_on(at));
+                let go_on = go_on.map_or_else(String::new, |go_on| format!("; {go_on}"));
+                report::note(format_args!("interrupted; there may be more events{go_on}"));
                 EXIT_INTERRUPTED
             }
             End::UpstreamCalls => {
@@ -193,8 +240,12 @@ impl Paging {
         }
     }
 
+    fn start(&self) -> Option<i64> {
+        self.asked.start.map(|(_, start)| start)
+    }
+
     fn code(&self, more_to_come: bool) -> u8 {
-        if self.searched.is_incomplete(more_to_come) {
+        if self.searched.is_incomplete(more_to_come, self.start()) {
             EXIT_INCOMPLETE
         } else {
             0

@@ -1,22 +1,23 @@
-//! What goes to stderr: errors, what was not searched, progress.
+//! What goes to stderr of a search: what was searched, and what was not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
-    io::{self, IsTerminal, Write},
-    time::Duration,
+    io::{self, Write},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
-
 use super::{table::printable, time::rfc3339};
-use crate::proto::v1::{ScopeStatus, SearchState};
+use crate::proto::v1::{Order, ScopeStatus, SearchState};
 
 /// The most field violations and scopes that are listed one by one: a
 /// screenful.
-const LISTED: usize = 20;
+pub(super) const LISTED: usize = 20;
+
+/// The gateway's word for a scope whose history starts later than was asked.
+const BEFORE_HISTORY: &str = "BEFORE_HISTORY";
+/// How much later than asked is no news, in seconds: `--since 90d` of a history
+/// of 90 days is put on two clocks, one after the other.
+const CLOCKS_APART: i64 = 60;
 
 /// Writes one line to stderr, control characters aside.
 pub(super) fn note(line: impl Display) {
@@ -25,76 +26,10 @@ pub(super) fn note(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "trailgate: {line}");
 }
 
-/// Says what the server refused, and what to do about it.
-pub(super) fn refused(status: &Status, endpoint: &str) {
-    for line in status_lines(status, endpoint) {
-        note(line);
-    }
-}
-
-fn status_lines(status: &Status, endpoint: &str) -> Vec<String> {
-    let details = status.get_error_details();
-    if status.code() == Code::Unavailable && details.error_info().is_none() {
-        // no gateway wrote this
-        let message = status.message();
-        return vec![format!(
-            "no gateway answers at {endpoint} ({message}); start one with \"trailgate serve\", or name another with --endpoint"
-        )];
-    }
-    let reason = details
-        .error_info()
-        .map(|info| format!(", {}", info.reason))
-        .unwrap_or_default();
-    let mut lines = vec![format!(
-        "{} [{}{reason}]",
-        status.message(),
-        code_name(status.code())
-    )];
-    let violations = details.bad_request().map(|bad| &bad.field_violations);
-    for violation in violations.into_iter().flatten().take(LISTED) {
-        // the message usually says the first of them already
-        if !status.message().contains(&violation.description) {
-            lines.push(format!("  {}: {}", violation.field, violation.description));
-        }
-    }
-    let wait = details.retry_info().and_then(|info| info.retry_delay);
-    match (wait, status.code()) {
-        (Some(wait), _) => lines.push(format!("  try again in {}", seconds(wait))),
-        (None, Code::DeadlineExceeded) => {
-            lines.push("  give it more time with --timeout".to_owned());
-        }
-        (None, _) => {}
-    }
-    lines
-}
-
-/// A span in whole seconds, rounded up: no wait is said to be nothing.
-pub(super) fn seconds(span: Duration) -> String {
-    let up = u64::from(span.subsec_nanos() > 0);
-    format!("{} s", span.as_secs().saturating_add(up))
-}
-
-/// The code's name as gRPC writes it.
-const fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
+/// How many there are of something, such as `1 event`, `2 events`.
+pub(super) fn count(number: i64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// How the search of each scope stands, over all pages.
@@ -103,25 +38,34 @@ pub(super) struct Searched {
     /// One entry a scope that the server named, so as many as it is set up
     /// with.
     scopes: BTreeMap<(String, String), ScopeStatus>,
+    order: Order,
 }
 
 impl Searched {
-    /// Takes in what a page says. A scope that failed stays failed.
+    /// Nothing yet, to be searched in this order.
+    pub(super) fn new(order: Order) -> Self {
+        Self {
+            scopes: BTreeMap::new(),
+            order,
+        }
+    }
+
+    /// Takes in what a page says. A scope that failed stays failed, for the
+    /// reason that it failed for first.
     pub(super) fn update(&mut self, scopes: Vec<ScopeStatus>) {
         for scope in scopes {
             let key = (scope.account_id.clone(), scope.region.clone());
-            let failed = |scope: &ScopeStatus| scope.state() == SearchState::Failed;
-            match self.scopes.get(&key) {
-                Some(before) if failed(before) && !failed(&scope) => {}
-                _ => drop(self.scopes.insert(key, scope)),
+            let before = self.scopes.get(&key);
+            if before.is_none_or(|before| before.state() != SearchState::Failed) {
+                self.scopes.insert(key, scope);
             }
         }
     }
 
     /// Whether some scope was not searched as far as was asked for. While
     /// there are pages to come, that one is partial is no news.
-    pub(super) fn is_incomplete(&self, more_to_come: bool) -> bool {
-        self.missing(more_to_come).next().is_some()
+    pub(super) fn is_incomplete(&self, more_to_come: bool, start: Option<i64>) -> bool {
+        self.missing(more_to_come).next().is_some() || self.forgotten(start).next().is_some()
     }
 
     fn missing(&self, more_to_come: bool) -> impl Iterator<Item = &ScopeStatus> {
@@ -134,143 +78,180 @@ impl Searched {
             })
     }
 
-    /// The earliest time back to which every scope was searched, if that is
-    /// known.
-    pub(super) fn back_to(&self) -> Option<i64> {
-        self.scopes
+    /// The scopes whose history starts later than `start`, with the second
+    /// that it starts at, if that is known.
+    fn forgotten(&self, start: Option<i64>) -> impl Iterator<Item = (Option<i64>, &ScopeStatus)> {
+        let whole = |scope: &&ScopeStatus| scope.state() == SearchState::Complete;
+        self.scopes.values().filter(whole).filter_map(move |scope| {
+            match (second(&scope.searched_from), start) {
+                (Some(from), Some(start)) if from > start.saturating_add(CLOCKS_APART) => {
+                    Some((Some(from), scope))
+                }
+                (None, _) if scope.reason == BEFORE_HISTORY => Some((None, scope)),
+                _ => None,
+            }
+        })
+    }
+
+    /// The time that the search of every scope has come to from the end that
+    /// it began at, if that is known.
+    pub(super) fn reached(&self) -> Option<i64> {
+        let open = self.scopes.values().filter(|scope| match scope.state() {
+            SearchState::Failed => false,
+            // a window before history is searched by saying so
+            SearchState::Complete => scope.searched_from.is_some(),
+            SearchState::Partial | SearchState::Unspecified => true,
+        });
+        match self.order {
+            Order::OldestFirst => {
+                let times: Option<Vec<i64>> = open.map(|s| second(&s.searched_to)).collect();
+                times?.into_iter().min()
+            }
+            Order::NewestFirst | Order::Unspecified => {
+                let times: Option<Vec<i64>> = open.map(|s| second(&s.searched_from)).collect();
+                times?.into_iter().max()
+            }
+        }
+    }
+
+    /// How far the search is, in words; empty if that is not known.
+    pub(super) fn so_far(&self) -> String {
+        let Some(time) = self.reached().map(rfc3339) else {
+            return String::new();
+        };
+        match self.order {
+            Order::OldestFirst => format!("searched up to {time}"),
+            Order::NewestFirst | Order::Unspecified => format!("searched back to {time}"),
+        }
+    }
+
+    /// The option that asks for the rest.
+    pub(super) fn go_on(&self, reached: i64) -> String {
+        let time = rfc3339(reached);
+        match self.order {
+            Order::OldestFirst => format!("go on with --start {time}"),
+            Order::NewestFirst | Order::Unspecified => format!("go on with --end {time}"),
+        }
+    }
+
+    /// Where there are no events, as far as all scopes were searched; `None`
+    /// if none was.
+    pub(super) fn no_events(&self) -> Option<String> {
+        if self.scopes.is_empty() {
+            return Some("no events".to_owned());
+        }
+        let searched: Vec<(i64, i64)> = self
+            .scopes
             .values()
             .filter(|scope| scope.state() != SearchState::Failed)
-            .filter_map(|scope| scope.searched_from.as_ref())
-            .map(|time| time.seconds)
-            .max()
+            .filter_map(|scope| Some((second(&scope.searched_from)?, second(&scope.searched_to)?)))
+            .collect();
+        let from = searched.iter().map(|(from, _)| *from).max()?;
+        let to = searched.iter().map(|(_, to)| *to).min()?;
+        let scopes = count(i64::try_from(searched.len()).unwrap_or(i64::MAX), "scope");
+        // scopes may have been searched at different times
+        Some(match from < to {
+            true => format!(
+                "no events from {} to {} in {scopes}",
+                rfc3339(from),
+                rfc3339(to)
+            ),
+            false => format!("no events in what was searched of {scopes}"),
+        })
     }
 
     /// One line for each scope that was not searched as far as was asked for,
-    /// and for each whose history does not reach back to `start`.
+    /// and for where histories start that do not reach back to `start`.
     pub(super) fn lines(&self, more_to_come: bool, start: Option<i64>) -> Vec<String> {
-        let mut lines: Vec<String> = self.missing(more_to_come).map(missing_line).collect();
-        let short = self.scopes.values().filter_map(|scope| {
-            let from = scope.searched_from.as_ref()?.seconds;
-            let short = scope.state() == SearchState::Complete && from > start?;
-            short.then(|| {
-                let ScopeStatus {
-                    account_id, region, ..
-                } = scope;
-                format!(
-                    "{account_id}/{region} has no history before {}",
-                    rfc3339(from)
-                )
-            })
-        });
-        lines.extend(short);
+        let missing = self.missing(more_to_come);
+        let mut lines: Vec<String> = missing.map(|scope| self.missing_line(scope)).collect();
+        lines.extend(self.forgotten_lines(start));
         if let Some(more) = lines.len().checked_sub(LISTED).filter(|more| *more > 0) {
             lines.truncate(LISTED);
             lines.push(format!("and {more} more like these"));
         }
         lines
     }
+
+    fn forgotten_lines(&self, start: Option<i64>) -> Vec<String> {
+        let starts: BTreeSet<_> = self.forgotten(start).map(|(from, _)| from).collect();
+        if let [Some(from)] = Vec::from_iter(&starts)[..] {
+            let from = rfc3339(*from);
+            return vec![format!(
+                "history starts at {from}; nothing earlier was searched"
+            )];
+        }
+        let line = |(from, scope): (Option<i64>, &ScopeStatus)| {
+            let name = format!("{}/{}", scope.account_id, scope.region);
+            match from.map(rfc3339) {
+                Some(from) => {
+                    format!("{name}: history starts at {from}; nothing earlier was searched")
+                }
+                None if scope.message.is_empty() => {
+                    format!("{name}: history starts after the time asked for; nothing was searched")
+                }
+                None => format!("{name}: {}", words(&scope.message)),
+            }
+        };
+        self.forgotten(start).map(line).collect()
+    }
+
+    fn missing_line(&self, scope: &ScopeStatus) -> String {
+        let name = format!("{}/{}", scope.account_id, scope.region);
+        let why = why(scope);
+        if scope.state() == SearchState::Failed {
+            return format!("{name} was not searched{why}");
+        }
+        let (reached, far) = match self.order {
+            Order::OldestFirst => (&scope.searched_to, "up"),
+            Order::NewestFirst | Order::Unspecified => (&scope.searched_from, "back"),
+        };
+        match second(reached) {
+            Some(reached) => {
+                let (time, go_on) = (rfc3339(reached), self.go_on(reached));
+                format!("{name} was only searched {far} to {time}{why}; {go_on}")
+            }
+            None => format!("{name} was not searched yet{why}"),
+        }
+    }
 }
 
-fn missing_line(scope: &ScopeStatus) -> String {
-    let ScopeStatus {
-        account_id,
-        region,
-        reason,
-        message,
-        ..
-    } = scope;
-    let why = match (reason.as_str(), message.as_str()) {
-        ("", "") => String::new(),
-        (reason, "") => format!(": {reason}"),
-        ("", message) => format!(": {message}"),
-        (reason, message) => format!(": {message} [{reason}]"),
+fn second(time: &Option<prost_types::Timestamp>) -> Option<i64> {
+    time.as_ref().map(|time| time.seconds)
+}
+
+/// Why a scope was not searched as far as was asked, after a colon: for whoever
+/// has options and no tokens.
+fn why(scope: &ScopeStatus) -> String {
+    let own = match scope.reason.as_str() {
+        "PAGE_FULL" => "the last page was full",
+        "DEADLINE" => "time ran out (--timeout)",
+        "UPSTREAM_CALL_LIMIT" => "no more requests to AWS were allowed (--max-upstream-calls)",
+        "QUOTA_EXHAUSTED" => "other tools use the scope's quota up",
+        _ => "",
     };
-    let time = |time: &Option<prost_types::Timestamp>| time.as_ref().map(|at| rfc3339(at.seconds));
-    match (
-        scope.state(),
-        time(&scope.searched_from),
-        time(&scope.searched_to),
-    ) {
-        (SearchState::Failed, ..) => format!("{account_id}/{region} was not searched{why}"),
-        (_, Some(from), Some(to)) => {
-            format!("{account_id}/{region} was only searched from {from} to {to}{why}")
-        }
-        _ => format!("{account_id}/{region} was searched only in part{why}"),
+    match (own, scope.reason.as_str(), words(&scope.message)) {
+        ("", "", "") => String::new(),
+        ("", reason, "") => format!(": {reason}"),
+        ("", "", message) => format!(": {message}"),
+        ("", reason, message) => format!(": {message} [{reason}]"),
+        (own, ..) => format!(": {own}"),
     }
 }
 
-/// A line on the terminal that says how far the search is; nothing where
-/// stderr is none.
-#[derive(Clone, Debug)]
-pub(super) struct Progress(ProgressBar);
-
-impl Progress {
-    /// Starts it, if stderr is a terminal.
-    pub(super) fn start() -> Self {
-        if !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
-            bar.set_style(style);
-        }
-        bar.set_message("searching");
-        // often enough to look alive
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Self(bar)
-    }
-
-    /// Says where things stand.
-    pub(super) fn say(&self, message: impl Display) {
-        self.0.set_message(printable(&message.to_string()));
-    }
-
-    /// Writes with the line out of the way.
-    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.0.suspend(write)
-    }
-
-    /// Takes the line away.
-    pub(super) fn end(&self) {
-        self.0.finish_and_clear();
-    }
+/// The gateway's words without what they say of tokens.
+fn words(message: &str) -> &str {
+    message
+        .split_once("; next_page_token")
+        .map_or(message, |(words, _)| words)
 }
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::{ErrorDetails, FieldViolation};
-
     use super::*;
 
-    #[test]
-    fn a_refusal_is_told_with_its_reason_and_what_to_do() {
-        let mut details = ErrorDetails::with_error_info("INVALID_FILTER", "trailgate", []);
-        details.set_bad_request(vec![
-            FieldViolation::new("filters[0].matches[0].field", "unknown field \"eventname\""),
-            FieldViolation::new("page_size", "negative"),
-        ]);
-        let message = "unknown field \"eventname\"; did you mean \"eventName\"?";
-        let status = Status::with_error_details(Code::InvalidArgument, message, details);
-        assert_eq!(
-            status_lines(&status, "e"),
-            [
-                "unknown field \"eventname\"; did you mean \"eventName\"? [INVALID_ARGUMENT, INVALID_FILTER]",
-                "  page_size: negative",
-            ]
-        );
-        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(2500)));
-        let status = Status::with_error_details(Code::ResourceExhausted, "no quota", details);
-        assert_eq!(
-            status_lines(&status, "e"),
-            ["no quota [RESOURCE_EXHAUSTED]", "  try again in 3 s"]
-        );
-        let lines = status_lines(&Status::unavailable("tcp connect error"), "http://h:1");
-        assert!(
-            lines[0].starts_with("no gateway answers at http://h:1 ("),
-            "{lines:?}"
-        );
-        let lines = status_lines(&Status::deadline_exceeded("slow"), "e");
-        assert!(lines[1].contains("--timeout"), "{lines:?}");
+    fn at(seconds: i64) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds, nanos: 0 }
     }
 
     fn scope(region: &str, state: SearchState, from: i64) -> ScopeStatus {
@@ -278,16 +259,17 @@ mod tests {
             account_id: "1".to_owned(),
             region: region.to_owned(),
             state: state.into(),
-            reason: "DEADLINE".to_owned(),
-            searched_from: Some(prost_types::Timestamp {
-                seconds: from,
-                nanos: 0,
-            }),
-            searched_to: Some(prost_types::Timestamp {
-                seconds: 100,
-                nanos: 0,
-            }),
+            searched_from: Some(at(from)),
+            searched_to: Some(at(100)),
             ..ScopeStatus::default()
+        }
+    }
+
+    fn because(reason: &str, message: &str, scope: ScopeStatus) -> ScopeStatus {
+        ScopeStatus {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            ..scope
         }
     }
 
@@ -296,24 +278,25 @@ mod tests {
         use SearchState::*;
         let mut searched = Searched::default();
         searched.update(vec![
-            scope("a", Failed, 0),
-            scope("b", Partial, 60),
+            because("UPSTREAM_ACCESS_DENIED", "no", scope("a", Failed, 0)),
+            because("DEADLINE", "next_page_token", scope("b", Partial, 60)),
             scope("c", Partial, 50),
         ]);
-        assert_eq!(searched.back_to(), Some(60));
-        assert!(searched.is_incomplete(true));
-        assert_eq!(
-            searched.lines(true, None),
-            ["1/a was not searched: DEADLINE"]
-        );
-        // a failure does not heal silently; what is partial may become whole
-        searched.update(vec![scope("a", Complete, 0), scope("c", Complete, 10)]);
+        assert_eq!(searched.so_far(), "searched back to 1970-01-01T00:01:00Z");
+        assert!(searched.is_incomplete(true, None));
+        let failed = "1/a was not searched: no [UPSTREAM_ACCESS_DENIED]";
+        assert_eq!(searched.lines(true, None), [failed]);
+        // a failure does not heal silently, nor is it told in later words;
+        // what is partial may become whole
+        searched.update(vec![
+            because("", "failed before", scope("a", Failed, 0)),
+            scope("c", Complete, 10),
+        ]);
         assert_eq!(
             searched.lines(false, Some(5)),
             [
-                "1/a was not searched: DEADLINE",
-                "1/b was only searched from 1970-01-01T00:01:00Z to 1970-01-01T00:01:40Z: DEADLINE",
-                "1/c has no history before 1970-01-01T00:00:10Z",
+                failed,
+                "1/b was only searched back to 1970-01-01T00:01:00Z: time ran out (--timeout); go on with --end 1970-01-01T00:01:00Z",
             ]
         );
         let mut many = Searched::default();
@@ -321,6 +304,81 @@ mod tests {
         assert_eq!(many.lines(false, None).len(), LISTED + 1);
         let mut whole = Searched::default();
         whole.update(vec![scope("a", Complete, 5)]);
-        assert!(!whole.is_incomplete(false) && whole.lines(false, Some(5)).is_empty());
+        assert!(!whole.is_incomplete(false, Some(5)) && whole.lines(false, Some(5)).is_empty());
+    }
+
+    #[test]
+    fn nobody_is_told_of_tokens() {
+        let mut searched = Searched::new(Order::OldestFirst);
+        let message = "CloudTrail does not answer (X); next_page_token tries again";
+        let unsearched = ScopeStatus {
+            searched_from: None,
+            searched_to: None,
+            ..scope("b", SearchState::Partial, 0)
+        };
+        searched.update(vec![
+            because(
+                "UPSTREAM_UNAVAILABLE",
+                message,
+                scope("a", SearchState::Partial, 5),
+            ),
+            because("QUOTA_EXHAUSTED", message, unsearched),
+        ]);
+        assert_eq!(searched.reached(), None, "one was not searched at all");
+        assert_eq!(
+            searched.lines(false, None),
+            [
+                "1/a was only searched up to 1970-01-01T00:01:40Z: CloudTrail does not answer (X) [UPSTREAM_UNAVAILABLE]; go on with --start 1970-01-01T00:01:40Z",
+                "1/b was not searched yet: other tools use the scope's quota up",
+            ]
+        );
+    }
+
+    #[test]
+    fn where_history_starts_is_told_to_whoever_asked_for_more() {
+        let complete = |region, from| scope(region, SearchState::Complete, from);
+        let mut searched = Searched::default();
+        searched.update(vec![
+            because(BEFORE_HISTORY, "", complete("a", 90)),
+            because(BEFORE_HISTORY, "", complete("b", 90)),
+        ]);
+        assert_eq!(
+            searched.lines(false, Some(0)),
+            ["history starts at 1970-01-01T00:01:30Z; nothing earlier was searched"]
+        );
+        assert!(searched.is_incomplete(false, Some(0)));
+        assert!(!searched.is_incomplete(false, None), "nobody asked for it");
+        assert!(!searched.is_incomplete(false, Some(60)), "clocks apart");
+        let nothing = ScopeStatus {
+            searched_from: None,
+            searched_to: None,
+            ..complete("c", 0)
+        };
+        searched.update(vec![because(BEFORE_HISTORY, "", nothing)]);
+        assert!(searched.is_incomplete(false, None));
+        let lines = searched.lines(false, Some(0));
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines[2].starts_with("1/c: history starts after"),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_found_is_told_for_what_was_searched() {
+        let mut searched = Searched::default();
+        assert_eq!(searched.no_events().as_deref(), Some("no events"));
+        searched.update(vec![scope("a", SearchState::Failed, 0)]);
+        assert_eq!(searched.no_events(), None);
+        searched.update(vec![scope("b", SearchState::Complete, 40)]);
+        assert_eq!(
+            searched.no_events().as_deref(),
+            Some("no events from 1970-01-01T00:00:40Z to 1970-01-01T00:01:40Z in 1 scope")
+        );
+        searched.update(vec![scope("c", SearchState::Partial, 100)]);
+        assert_eq!(
+            searched.no_events().as_deref(),
+            Some("no events in what was searched of 2 scopes")
+        );
     }
 }

@@ -29,31 +29,49 @@ like, cidr and in take a list in parentheses: quote elements that have commas.
 All --where must hold. --or starts an alternative, to which the --where after
 it belong: --where A --where B --or C --where D is (A and B) or (C and D)."#;
 
+/// What joins conditions elsewhere, and nothing here.
+const JOINERS: [&str; 4] = ["&&", "||", "and", "or"];
+
+/// A condition, and how it was typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Condition {
+    /// The option and its text, for messages.
+    pub(super) typed: String,
+    pub(super) one: Match,
+}
+
 /// Alternatives of conditions, from `--where` and `--or` in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Conditions {
-    alternatives: Vec<Vec<Match>>,
+    alternatives: Vec<Vec<Condition>>,
 }
 
 impl Conditions {
-    /// The filters that hold where `common` holds and any alternative does.
-    pub(super) fn filters(self, common: &[Match], ignore_case: bool) -> Vec<EventFilter> {
+    /// The alternatives, in each of which `common` holds too.
+    pub(super) fn with(self, common: &[Condition], ignore_case: bool) -> Vec<Vec<Condition>> {
         let mut alternatives = self.alternatives;
         if alternatives.is_empty() && !common.is_empty() {
             alternatives.push(Vec::new());
         }
+        for alternative in &mut alternatives {
+            alternative.splice(..0, common.iter().cloned());
+            for Condition { one, .. } in alternative {
+                // "true" has no other case, and AWS can be asked for it
+                one.ignore_case = ignore_case && one.field != "ReadOnly";
+            }
+        }
         alternatives
-            .into_iter()
-            .map(|alternative| {
-                let own = alternative
-                    .into_iter()
-                    .map(|one| Match { ignore_case, ..one });
-                EventFilter {
-                    matches: common.iter().cloned().chain(own).collect(),
-                }
-            })
-            .collect()
     }
+}
+
+/// The alternatives as the contract has them.
+pub(super) fn filters(alternatives: &[Vec<Condition>]) -> Vec<EventFilter> {
+    alternatives
+        .iter()
+        .map(|alternative| EventFilter {
+            matches: alternative.iter().map(|each| each.one.clone()).collect(),
+        })
+        .collect()
 }
 
 impl Args for Conditions {
@@ -63,7 +81,10 @@ impl Args for Conditions {
                 .long(name)
                 .value_name("CONDITION")
                 .action(ArgAction::Append)
-                .value_parser(parse)
+                .value_parser(|text: &str| {
+                    let one = joined(text).map_or_else(|| parse(text), Err)?;
+                    Ok::<_, String>((text.to_owned(), one))
+                })
                 .help_heading("What")
         };
         command
@@ -82,12 +103,16 @@ impl FromArgMatches for Conditions {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |name: &'static str| {
             let places = matches.indices_of(name).into_iter().flatten();
-            let values = matches.get_many::<Match>(name).into_iter().flatten();
-            places.zip(values.cloned().map(move |one| (name, one)))
+            let values = matches.get_many::<(String, Match)>(name);
+            let values = values.into_iter().flatten().cloned();
+            places.zip(values.map(move |(text, one)| {
+                let typed = format!("--{name} '{text}'");
+                (name, Condition { typed, one })
+            }))
         };
         let mut given: Vec<_> = given("where").chain(given("or")).collect();
         given.sort_by_key(|(place, _)| *place);
-        let mut alternatives: Vec<Vec<Match>> = Vec::new();
+        let mut alternatives: Vec<Vec<Condition>> = Vec::new();
         for (_, (name, one)) in given {
             match alternatives.last_mut().filter(|_| name == "where") {
                 Some(alternative) => alternative.push(one),
@@ -103,13 +128,18 @@ impl FromArgMatches for Conditions {
     }
 }
 
-/// A match on one field that must be one of these values, for everyday options.
-pub(super) fn equals(field: &str, values: &[String]) -> Option<Match> {
-    (!values.is_empty()).then(|| Match {
-        field: field.to_owned(),
-        operator: Operator::Equals.into(),
-        values: values.to_vec(),
-        ..Match::default()
+/// A condition on one field that must be one of these values, for the everyday
+/// option that is called so.
+pub(super) fn equals(option: &str, field: &str, values: &[String]) -> Option<Condition> {
+    let typed = values.iter().map(|value| format!("{option} '{value}'"));
+    (!values.is_empty()).then(|| Condition {
+        typed: typed.collect::<Vec<_>>().join(" "),
+        one: Match {
+            field: field.to_owned(),
+            operator: Operator::Equals.into(),
+            values: values.to_vec(),
+            ..Match::default()
+        },
     })
 }
 
@@ -130,6 +160,32 @@ const WORDS: [(&str, Operator); 4] = [
     ("exists", Operator::Exists),
 ];
 
+/// Why not, if two conditions are in `text`: both sides of a word that joins
+/// conditions elsewhere read as one.
+fn joined(text: &str) -> Option<String> {
+    let mut end = 0;
+    text.split(char::is_whitespace).find_map(|word| {
+        let start = end;
+        end += word.len();
+        let [before, after] = [text.get(..start)?, text.get(end..)?];
+        end += after.chars().next().map_or(0, char::len_utf8);
+        let is_joiner = JOINERS
+            .iter()
+            .any(|joiner| joiner.eq_ignore_ascii_case(word));
+        (is_joiner && parse(before).is_ok() && parse(after).is_ok()).then(|| {
+            let after = after.trim();
+            let say = match word {
+                "&&" => "where",
+                word if word.eq_ignore_ascii_case("and") => "where",
+                _ => "or",
+            };
+            format!(
+                "{word:?} joins no conditions here; write {after:?} as a --{say} of its own, or the value in double quotes if it means itself"
+            )
+        })
+    })
+}
+
 /// Reads one condition.
 fn parse(text: &str) -> Result<Match, String> {
     let (field, rest) = field(text.trim_start());
@@ -137,7 +193,10 @@ fn parse(text: &str) -> Result<Match, String> {
         return Err("no field; write it like eventName=RunInstances".to_owned());
     }
     let (negate, operator, values) = match signs(rest.trim_start()) {
-        Some((negate, operator, rest)) => (negate, operator, vec![value(rest)?]),
+        Some((negate, operator, rest)) => {
+            habit(operator, rest)?;
+            (negate, operator, vec![value(rest)?])
+        }
         None => words(rest).ok_or_else(|| {
             let rest = rest.trim();
             if rest.is_empty() {
@@ -189,6 +248,34 @@ fn signs(text: &str) -> Option<(bool, Operator, &str)> {
     })
 }
 
+/// Refuses operators of other languages, which begin with one of these.
+fn habit(operator: Operator, rest: &str) -> Result<(), String> {
+    let (typed, meant) = match (operator, rest.chars().next()) {
+        (Operator::Equals, Some('=')) => ("==", "="),
+        (Operator::Equals, Some('~')) => ("=~", "~"),
+        (Operator::Regex, Some('=')) => ("~=", "~"),
+        (Operator::Regex, Some('~')) => ("~~", "~"),
+        _ => return Ok(()),
+    };
+    let sign = rest.get(..1).unwrap_or_default();
+    Err(format!(
+        "{typed} is no operator; write {meant}, or the value in double quotes if it starts with {sign}"
+    ))
+}
+
+/// Refuses a value in single quotes, which a shell took for text inside its own.
+fn unquoted(text: &str) -> Result<String, String> {
+    match text
+        .strip_prefix('\'')
+        .and_then(|text| text.strip_suffix('\''))
+    {
+        None => Ok(text.to_owned()),
+        Some(inside) => Err(format!(
+            "the single quotes of {text} would be part of the value; write {inside} without quotes, or in double quotes"
+        )),
+    }
+}
+
 type Parsed = (bool, Operator, Vec<String>);
 
 /// `None` if `text` does not begin with a word that is an operator.
@@ -226,7 +313,7 @@ fn word(text: &str) -> (&str, &str) {
 fn value(text: &str) -> Result<String, String> {
     let text = text.trim_start();
     if !text.starts_with('"') {
-        return Ok(text.to_owned());
+        return unquoted(text.trim_end()).map(|_| text.to_owned());
     }
     match quoted(text)? {
         (value, rest) if rest.trim().is_empty() => Ok(value),
@@ -256,7 +343,7 @@ fn list(mut text: &str) -> Result<Vec<String>, String> {
                     r#"the list has an empty element; write "" for an empty value"#.to_owned(),
                 );
             }
-            value.to_owned()
+            unquoted(value)?
         };
         values.push(value);
         if let Some(rest) = text.strip_prefix(',') {
@@ -291,6 +378,15 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
         }
     }
     Err(format!("{text:?} has no closing quote"))
+}
+
+/// A condition of `--where`, for other tests.
+#[cfg(test)]
+pub(super) fn condition(text: &str) -> Condition {
+    Condition {
+        typed: format!("--where '{text}'"),
+        one: parse(text).unwrap(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The gateway for Rust programs: one [`Client`] a process, lookups that page
 //! and retry by themselves.
 
+mod fault;
 mod pages;
 mod retry;
 
@@ -11,6 +12,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+pub use fault::Fault;
 pub use pages::{LookupOptions, Pages};
 pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
 
@@ -50,31 +52,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the gateway at `endpoint`, such as `http://127.0.0.1:50051`.
-    /// It connects when it is first used, and again when the connection broke.
+    /// A client of the gateway at `endpoint`: `http://127.0.0.1:50051`, the
+    /// same with `grpc://`, or `127.0.0.1:50051`. It connects when it is first
+    /// used, and again when the connection broke.
     ///
     /// # Errors
     ///
-    /// `endpoint` is not an `http` URL with a host.
+    /// `endpoint` is none of these, or asks for TLS.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime, which the connection lives on.
     pub fn new(endpoint: &str) -> Result<Self, EndpointError> {
-        let error = |reason: &str| EndpointError {
-            endpoint: endpoint.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let to = Endpoint::from_shared(endpoint.to_owned())
-            .and_then(|to| to.user_agent(USER_AGENT))
-            .map_err(|_| error("not a URL"))?;
-        match (to.uri().scheme_str(), to.uri().host()) {
-            (Some("http"), Some(_)) => {}
-            (Some("https"), _) => return Err(error("TLS is not supported")),
-            (Some("http") | None, _) => return Err(error("a scheme or a host is missing")),
-            (Some(_), _) => return Err(error("only http is supported")),
-        }
-        let channel = to
+        let channel = address(endpoint)?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
@@ -140,6 +130,35 @@ impl Client {
     }
 }
 
+/// Reads an endpoint; connects to nothing.
+///
+/// # Errors
+///
+/// As of [`Client::new`].
+pub(crate) fn address(endpoint: &str) -> Result<Endpoint, EndpointError> {
+    let error = |reason: &str| EndpointError {
+        endpoint: endpoint.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let url = match endpoint.split_once("://") {
+        Some(("http" | "grpc", rest)) => format!("http://{rest}"),
+        Some(("https" | "grpcs", _)) => return Err(error("TLS is not supported")),
+        Some(_) => return Err(error("only http and grpc are supported")),
+        None => format!("http://{endpoint}"),
+    };
+    let to = Endpoint::from_shared(url)
+        .and_then(|to| to.user_agent(USER_AGENT))
+        .map_err(|_| error("not a URL"))?;
+    if to.uri().host().is_none_or(str::is_empty) {
+        return Err(error("a host is missing"));
+    }
+    // port 80 is HTTP's habit, and no gateway's
+    if to.uri().port().is_none() && !endpoint.starts_with("http://") {
+        return Err(error("a port is missing"));
+    }
+    Ok(to)
+}
+
 fn within<T>(timeout: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
@@ -159,18 +178,26 @@ fn in_time(status: Status, timeout: Duration) -> Status {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn an_endpoint_is_an_http_url() {
-        assert!(Client::new("http://127.0.0.1:50051").is_ok());
-        assert!(Client::new("http://[::1]:50051").is_ok());
+    #[test]
+    fn an_endpoint_is_a_host_and_a_port() {
+        for (endpoint, url) in [
+            ("http://127.0.0.1:50051", "http://127.0.0.1:50051/"),
+            ("grpc://127.0.0.1:50051", "http://127.0.0.1:50051/"),
+            ("localhost:50051", "http://localhost:50051/"),
+            ("[::1]:50051", "http://[::1]:50051/"),
+            ("http://gateway", "http://gateway/"),
+        ] {
+            assert_eq!(address(endpoint).unwrap().uri(), url);
+        }
         for (endpoint, word) in [
-            ("127.0.0.1:50051", ""),
-            ("localhost", "missing"),
+            ("localhost", "port is missing"),
+            ("grpc://localhost", "port is missing"),
             ("https://a:1", "TLS"),
             ("ftp://a:1", "only http"),
+            ("a b:1", "not a URL"),
             ("", ""),
         ] {
-            let error = Client::new(endpoint).unwrap_err().to_string();
+            let error = address(endpoint).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
             assert!(error.contains("http://127.0.0.1:50051"), "{error}");
         }

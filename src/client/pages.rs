@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use futures_util::{Stream, stream};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{
     Client,
@@ -21,8 +21,12 @@ const MAX_STALL: Duration = Duration::from_secs(4);
 /// How a lookup is paged.
 #[derive(Clone, Copy, Debug)]
 pub struct LookupOptions {
-    /// The deadline of each page.
+    /// The longest deadline of a page.
     pub page_timeout: Duration,
+    /// The first deadline of a page, if that is less: the server then gives
+    /// what it has so far, so that progress shows. It grows where a page got
+    /// nowhere within it. `None`: every page has the longest.
+    pub first_page_timeout: Option<Duration>,
 }
 
 impl Default for LookupOptions {
@@ -30,6 +34,7 @@ impl Default for LookupOptions {
     fn default() -> Self {
         Self {
             page_timeout: Duration::from_secs(30),
+            first_page_timeout: None,
         }
     }
 }
@@ -42,6 +47,8 @@ pub struct Pages {
     options: LookupOptions,
     /// The next page's request; `None` after the last.
     next: Option<LookupEventsRequest>,
+    /// The next page's deadline.
+    timeout: Duration,
     stall: Duration,
     listener: Listener,
 }
@@ -65,6 +72,11 @@ impl Pages {
             client,
             options,
             next: Some(request),
+            timeout: options
+                .first_page_timeout
+                .map_or(options.page_timeout, |first| {
+                    first.min(options.page_timeout)
+                }),
             stall: STALL,
             listener: Box::new(|_| {}),
         }
@@ -105,18 +117,20 @@ impl Pages {
     /// The server's status, where asking again did not help or would not.
     pub async fn next(&mut self) -> Option<Result<LookupEventsResponse, Status>> {
         let request = self.next.clone()?;
-        let Self {
-            client,
-            options,
-            listener,
-            ..
-        } = self;
-        let ask = || client.lookup_page(request.clone(), options.page_timeout);
-        let page = match retrying(ask, listener).await {
-            Ok(page) => page,
-            Err(status) => {
-                self.next = None;
-                return Some(Err(status));
+        let page = loop {
+            let (client, timeout) = (&self.client, self.timeout);
+            let is_short = timeout < self.options.page_timeout;
+            let ask = async || match client.lookup_page(request.clone(), timeout).await {
+                Err(status) if is_short && is_for_time(&status) => Ok(None),
+                answer => answer.map(Some),
+            };
+            match retrying(ask, &mut self.listener).await {
+                Ok(Some(page)) => break page,
+                Ok(None) => self.grow(),
+                Err(status) => {
+                    self.next = None;
+                    return Some(Err(status));
+                }
             }
         };
         let token = page.next_page_token.clone();
@@ -128,6 +142,7 @@ impl Pages {
             (self.listener)(Notice::Stalled(self.stall));
             tokio::time::sleep(self.stall).await;
             self.stall = (self.stall * 2).min(MAX_STALL);
+            self.grow();
         } else {
             self.stall = STALL;
         }
@@ -138,10 +153,22 @@ impl Pages {
         Some(Ok(page))
     }
 
+    fn grow(&mut self) {
+        self.timeout = (self.timeout * 2).min(self.options.page_timeout);
+    }
+
     /// The pages as a stream, which ends after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<LookupEventsResponse, Status>> {
         stream::unfold(self, |mut pages| async {
             pages.next().await.map(|page| (page, pages))
         })
     }
+}
+
+/// Whether a longer deadline may mend it: the wait for quota counts as one.
+fn is_for_time(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::DeadlineExceeded | Code::ResourceExhausted
+    )
 }

@@ -11,12 +11,13 @@ use std::{
 
 use futures_util::stream::Pending;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
     process::Command,
     sync::Notify,
 };
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt};
 use trailgate::proto::v1::{
@@ -41,6 +42,8 @@ enum Answer {
 struct Script {
     answers: VecDeque<Answer>,
     lookups: Vec<LookupEventsRequest>,
+    /// The deadlines that lookups came with.
+    timeouts: Vec<String>,
     event: Option<Event>,
 }
 
@@ -48,16 +51,32 @@ struct Script {
 struct Gateway {
     script: Arc<Mutex<Script>>,
     asked: Arc<Notify>,
+    /// Ends the gateway and all its connections.
+    stop: CancellationToken,
 }
 
 impl Gateway {
     async fn start(answers: impl IntoIterator<Item = Answer>) -> (Self, SocketAddr) {
         let gateway = Self::default();
         gateway.script().answers.extend(answers);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::builder().add_service(EventServiceServer::new(gateway.clone()));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let stop = gateway.stop.clone();
+        // a runtime of its own takes its connections with it
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let serve = async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let incoming = TcpListenerStream::new(listener);
+                stop.run_until_cancelled(server.serve_with_incoming(incoming))
+                    .await
+            };
+            runtime.unwrap().block_on(serve)
+        });
         (gateway, address)
     }
 
@@ -78,6 +97,8 @@ impl EventService for Gateway {
     ) -> Result<Response<LookupEventsResponse>, Status> {
         let answer = {
             let mut script = self.script();
+            let timeout = request.metadata().get("grpc-timeout").unwrap();
+            script.timeouts.push(timeout.to_str().unwrap().to_owned());
             script.lookups.push(request.into_inner());
             match script.answers.pop_front() {
                 Some(Answer::Endless) => {
@@ -335,11 +356,8 @@ async fn a_refusal_is_told_in_a_line_and_ends_the_array() {
     let (_, address) =
         Gateway::start([Answer::Page(page(0..1, "a")), Answer::Refuse(refusal)]).await;
     let (code, out, err) = ended(&mut trailgate(address, &["lookup", "-o", "json"])).await;
-    assert_eq!(code, Some(1));
-    assert_eq!(
-        err,
-        "trailgate: what a field [INVALID_ARGUMENT, INVALID_FILTER]\n"
-    );
+    assert_eq!(code, Some(64));
+    assert_eq!(err, "trailgate: what a field\n");
     assert_eq!(out, "[{\"event_id\":\"0\",\"record\":{\"n\": 0}}]\n");
 }
 
@@ -359,12 +377,21 @@ async fn a_bearable_wait_is_waited_for_and_not_for_ever() {
     assert_eq!(ids(&out), [0]);
     assert_eq!(gateway.lookups().len(), 3);
 
-    let (gateway, address) = Gateway::start((0..9).map(|_| busy())).await;
+    let (gateway, address) = Gateway::start((0..10).map(|_| busy())).await;
     let (code, out, err) = ended(&mut trailgate(address, &["lookup"])).await;
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("no quota [RESOURCE_EXHAUSTED]"), "{err}");
     assert!(err.contains("try again in 1 s"), "{err}");
-    assert_eq!(gateway.lookups().len(), 6, "one attempt and five more");
+    // short deadlines are no attempts of their own: then one, and five more
+    let timeouts: Vec<_> = gateway.script().timeouts.clone();
+    let seconds: Vec<_> = timeouts
+        .iter()
+        .map(|text| text.trim_end_matches("000000u"))
+        .collect();
+    assert_eq!(
+        seconds,
+        ["5", "10", "20", "30", "30", "30", "30", "30", "30"]
+    );
 }
 
 #[tokio::test]
@@ -428,6 +455,10 @@ async fn what_cannot_be_asked_is_usage_and_where_nobody_answers_is_told() {
         &["lookup", "--since", "1h", "--start", "-1h"],
         &["lookup", "--page-size", "1001"],
         &["lookup", "--endpoint", "localhost"],
+        &["lookup", "--where", "eventName = A or eventName = B"],
+        &["lookup", "--or", "errorCode == A"],
+        &["lookup", "--columns", "time,nothing"],
+        &["lookup", "--columns", "time", "-o", "json"],
         &["get"],
     ] {
         let (code, out, err) = ended(&mut trailgate(address, args)).await;
@@ -454,5 +485,220 @@ async fn one_event_is_got_in_each_format() {
     assert_eq!(
         err,
         "trailgate: no event has the id \"8\" in the scopes searched\n"
+    );
+}
+
+/// A page without events that says how far its one scope was searched.
+fn searched(state: SearchState, reason: &str, from: i64, to: i64) -> LookupEventsResponse {
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let mut page = page(0..0, "");
+    page.scopes = vec![ScopeStatus {
+        searched_from: at(from),
+        searched_to: at(to),
+        ..scope("eu-west-1", state, reason)
+    }];
+    page
+}
+
+#[tokio::test]
+async fn nothing_found_is_told_with_what_may_be_wrong() {
+    let whole = || Answer::Page(searched(SearchState::Complete, "", 0, 3600));
+    let (gateway, address) = Gateway::start([whole(), whole()]).await;
+    let args = [
+        "lookup",
+        "--event-source",
+        "s3",
+        "-i",
+        "--where",
+        "eventName = Get*",
+        "--where",
+        "requestParameters.buketName=b",
+    ];
+    let (code, out, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    let lines: Vec<_> = err.lines().collect();
+    assert_eq!(
+        lines[0],
+        "trailgate: no events from 1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z in 1 scope"
+    );
+    assert!(lines[1].contains("did you mean s3.amazonaws.com?"), "{err}");
+    assert!(lines[2].contains("eventName like Get*"), "{err}");
+    assert!(
+        lines[3].contains("had requestParameters.buketName"),
+        "{err}"
+    );
+    assert_eq!(lines.len(), 4, "{err}");
+    let request = gateway.lookups().remove(0);
+    assert!(request.filters[0].matches.iter().all(|one| one.ignore_case));
+
+    let (code, out, err) = ended(&mut trailgate(address, &["lookup", "-o", "json"])).await;
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "[]\n", ""));
+}
+
+#[tokio::test]
+async fn where_a_search_ended_is_told_in_options() {
+    let partial = |reason| Answer::Page(searched(SearchState::Partial, reason, 60, 3600));
+    let before = searched(SearchState::Complete, "BEFORE_HISTORY", 3600, 7200);
+    let (_, address) = Gateway::start([
+        partial("UPSTREAM_CALL_LIMIT"),
+        partial("QUOTA_EXHAUSTED"),
+        Answer::Page(before),
+    ])
+    .await;
+    let (code, _, err) = ended(&mut trailgate(address, &["lookup", "-o", "jsonl"])).await;
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("only searched back to 1970-01-01T00:01:00Z"),
+        "{err}"
+    );
+    assert!(
+        err.ends_with("; go on with --end 1970-01-01T00:01:00Z\n"),
+        "{err}"
+    );
+    let args = ["lookup", "-o", "jsonl", "--order", "oldest"];
+    let (code, _, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!(code, Some(2));
+    assert!(
+        err.ends_with("; go on with --start 1970-01-01T01:00:00Z\n"),
+        "{err}"
+    );
+    let args = ["lookup", "-o", "jsonl", "--start", "1970-01-01"];
+    let (code, _, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        err,
+        "trailgate: history starts at 1970-01-01T01:00:00Z; nothing earlier was searched\n"
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_the_gateway_refuses_is_named_as_it_was_typed() {
+    let refusal = |field: &str, why: &str| {
+        let mut details = ErrorDetails::with_error_info("ANY", "trailgate", []);
+        details.add_bad_request_violation(field, why);
+        let message = format!("{field}: {why}");
+        let status = Status::with_error_details(Code::InvalidArgument, message, details);
+        Answer::Refuse(status)
+    };
+    let (_, address) = Gateway::start([
+        refusal("filters[1].matches[1].field", "unknown field \"eventNmae\""),
+        refusal("regions[0]", "\"mars\" is not configured here"),
+    ])
+    .await;
+    let args = ["lookup", "--user", "u", "-w", "a=b", "--or", "eventNmae=X"];
+    let (code, out, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!((code, out.as_str()), (Some(64), ""));
+    assert_eq!(
+        err,
+        "trailgate: --or 'eventNmae=X': unknown field \"eventNmae\"\n"
+    );
+    let args = ["lookup", "--region", "mars"];
+    let (code, _, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!(code, Some(64));
+    assert_eq!(
+        err,
+        "trailgate: --region mars: \"mars\" is not configured here\n"
+    );
+}
+
+#[tokio::test]
+async fn a_long_search_says_how_far_it_is_and_how_broad() {
+    let mut first = searched(SearchState::Partial, "DEADLINE", 60, 3600);
+    first.next_page_token = "a".to_owned();
+    first.stats = Some(Stats {
+        upstream_calls: 9,
+        ..Stats::default()
+    });
+    let (_, address) = Gateway::start([Answer::Page(first), Answer::Hang]).await;
+    let args = ["lookup", "--where", "errorCode exists"];
+    let mut child = trailgate(address, &args).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = async || {
+        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line());
+        line.await.expect("a line comes").unwrap().unwrap()
+    };
+    assert_eq!(
+        next().await,
+        "trailgate: AWS cannot be asked by these conditions: all history is read, two requests a second and scope; narrow it with --since"
+    );
+    assert_eq!(
+        next().await,
+        "trailgate: searched back to 1970-01-01T00:01:00Z, 0 events found, 9 requests bought"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_gateway_and_what_is_gone_are_told_apart() {
+    let (gateway, address) = Gateway::start([Answer::Page(page(0..1, "a")), Answer::Hang]).await;
+    let endpoint = format!("grpc://{address}");
+    let args = ["lookup", "-o", "jsonl", "--endpoint", &endpoint];
+    let mut command = trailgate(address, &args);
+    let answer = ended(&mut command);
+    let gone = async {
+        while gateway.lookups().len() < 2 {
+            gateway.asked.notified().await;
+        }
+        gateway.stop.cancel();
+    };
+    let ((code, out, err), ()) = tokio::join!(answer, gone);
+    assert_eq!(code, Some(1));
+    assert_eq!(ids(&out), [0]);
+    assert_eq!(
+        err,
+        format!("trailgate: the gateway at {endpoint} went away\n")
+    );
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut read = [0; 24];
+            socket.read_exact(&mut read).await.unwrap();
+            let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+            socket.write_all(answer).await.unwrap();
+            // closed with something unread, it would take the answer back
+            drop(socket.read_to_end(&mut Vec::new()).await);
+        }
+    });
+    let endpoint = address.to_string();
+    let args = ["get", "--endpoint", &endpoint, "x"];
+    let (code, _, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains(&format!(
+            "what answers at {endpoint} is no trailgate gateway"
+        )),
+        "{err}"
+    );
+}
+
+#[tokio::test]
+async fn the_variable_of_a_value_that_cannot_be_used_is_named() {
+    let (_, address) = Gateway::start([]).await;
+    let mut command = trailgate(address, &["lookup"]);
+    let (code, _, err) = ended(command.env("TRAILGATE_ENDPOINT", "nowhere")).await;
+    assert_eq!(code, Some(64));
+    assert!(err.contains("(from TRAILGATE_ENDPOINT)"), "{err}");
+    let args = ["lookup", "--endpoint", "nowhere"];
+    let (code, _, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!(code, Some(64));
+    assert!(!err.contains("TRAILGATE_ENDPOINT"), "{err}");
+}
+
+#[tokio::test]
+async fn a_table_has_the_columns_that_were_chosen() {
+    let mut found = page(7..8, "");
+    found.events[0].error_message = "Failed authentication".to_owned();
+    let (_, address) = Gateway::start([Answer::Page(found)]).await;
+    let args = ["lookup", "--columns", "id,error"];
+    let (code, out, err) = ended(&mut trailgate(address, &args)).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let rows: Vec<Vec<_>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [vec!["ID", "ERROR"], vec!["7", "Failed", "authentication"]]
     );
 }

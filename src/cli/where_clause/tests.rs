@@ -84,9 +84,50 @@ fn what_is_no_condition_is_refused_with_a_hint() {
         ("f exists a", "takes no value"),
         ("f=\"a", "closing quote"),
         ("f=\"a\" b", "closing quote"),
+        ("f == a", "write =,"),
+        ("f!==a", "write =,"),
+        ("f =~ a", "write ~,"),
+        ("f ~= a", "write ~,"),
+        ("f = 'a' ", "without quotes"),
+        ("f ~ 'a b'", "without quotes"),
+        ("f in (a, 'b')", "without quotes"),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.contains(hint), "{text}: {error}");
+    }
+    for text in ["f = \"=a\"", "f ~ a=", "f = 'a", "f = a'", "f = \"'a'\""] {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn two_conditions_in_one_are_refused_and_values_are_not() {
+    for (text, hint) in [
+        ("f = a or g = b", r#"write "g = b" as a --or of"#),
+        ("f=a && g exists", r#"write "g exists" as a --where of"#),
+        ("f = a || g not in (b)", "--or"),
+        (
+            "f = a AND g ~ b and h = c",
+            r#"write "g ~ b and h = c" as a --where"#,
+        ),
+        ("f = \"a\" and g = b", "--where"),
+        ("f in (a, b) or g = b", "--or"),
+        ("f exists && g=b", "--where"),
+    ] {
+        let error = joined(text).unwrap_or_default();
+        assert!(error.contains(hint), "{text}: {error}");
+    }
+    for text in [
+        "f = a and b",
+        "f = salt or pepper, or both",
+        "f = \"a and g = b\"",
+        "f in (a, \"b or c = d\")",
+        "f = a&&g=b",
+        "and = a",
+        "f ~ a || ",
+        "é = é or é",
+    ] {
+        assert_eq!(joined(text), None, "{text}");
     }
 }
 
@@ -100,9 +141,10 @@ struct Line {
 fn or_starts_an_alternative_and_everyday_options_are_in_each() {
     let line = |args: &[&str]| {
         let line = Line::try_parse_from([&["trailgate"], args].concat()).unwrap();
-        let common = equals("u", &["x".to_owned()]);
-        let filters = line.conditions.filters(common.as_slice(), true);
-        filters
+        let common = equals("--u", "u", &["x".to_owned()]);
+        let alternatives = line.conditions.with(common.as_slice(), true);
+        assert!(alternatives.iter().flatten().all(|c| c.one.ignore_case));
+        filters(&alternatives)
             .iter()
             .map(|filter| {
                 let fields = filter.matches.iter().map(|m| m.field.as_str());
@@ -123,7 +165,15 @@ fn or_starts_an_alternative_and_everyday_options_are_in_each() {
     assert_eq!(line(&args), ["uab", "ucd", "ue"]);
     assert_eq!(line(&["--or", "a=1", "--where", "b=1"]), ["uab"]);
     assert_eq!(line(&[]), ["u"]);
-    assert!(Conditions::default().filters(&[], false).is_empty());
+    assert!(Conditions::default().with(&[], false).is_empty());
+    let given = Line::try_parse_from(["trailgate", "--or", "a = 1"]).unwrap();
+    let common = equals("--b", "b", &["1".to_owned(), "2".to_owned()]);
+    let given = given.conditions.with(common.as_slice(), false);
+    let typed: Vec<_> = given.iter().flatten().map(|c| c.typed.as_str()).collect();
+    assert_eq!(typed, ["--b '1' --b '2'", "--or 'a = 1'"]);
+    let read_only = equals("--read-only", "ReadOnly", &["true".to_owned()]);
+    let given = Conditions::default().with(read_only.as_slice(), true);
+    assert!(!given[0][0].one.ignore_case);
     assert!(Line::try_parse_from(["trailgate", "--where", "f"]).is_err());
 }
 
@@ -173,7 +223,8 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(text in "\\PC{0,20}") {
+    fn nothing_panics(text in r"(\PC| (and|or|&&|\|\|) |=){0,20}") {
         let _either = parse(&text);
+        let _either = joined(&text);
     }
 }

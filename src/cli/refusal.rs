@@ -1,0 +1,223 @@
+//! What a call that failed is told as.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::{
+    EXIT_FAILED, EXIT_USAGE,
+    asked::Asked,
+    report::{LISTED, note},
+};
+use crate::client::Fault;
+
+/// Where the call went, and what it asked.
+pub(super) struct Call<'a> {
+    pub(super) endpoint: &'a str,
+    /// Whether the gateway has answered before.
+    pub(super) has_answered: bool,
+    pub(super) asked: &'a Asked,
+}
+
+impl Call<'_> {
+    /// Says why it failed and what to do about it; the exit status to end
+    /// with.
+    pub(super) fn refused(&self, status: &Status) -> u8 {
+        let usage = self.usage(status);
+        let code = match usage {
+            Some(_) => EXIT_USAGE,
+            None => EXIT_FAILED,
+        };
+        for line in usage.unwrap_or_else(|| self.lines(status)) {
+            note(line);
+        }
+        code
+    }
+
+    /// What was typed and the gateway cannot use, if that is why.
+    fn usage(&self, status: &Status) -> Option<Vec<String>> {
+        if status.code() != Code::InvalidArgument {
+            return None;
+        }
+        let details = status.get_error_details();
+        let violations = details.bad_request().map(|bad| &bad.field_violations);
+        let told: Vec<String> = violations
+            .into_iter()
+            .flatten()
+            .filter_map(|violation| {
+                let typed = self.asked.option(&violation.field)?;
+                Some(format!("{typed}: {}", violation.description))
+            })
+            .take(LISTED)
+            .collect();
+        let is_filter = || {
+            details
+                .error_info()?
+                .reason
+                .eq("INVALID_FILTER")
+                .then_some(())
+        };
+        match told.is_empty() {
+            false => Some(told),
+            true => is_filter().map(|()| vec![status.message().to_owned()]),
+        }
+    }
+
+    fn lines(&self, status: &Status) -> Vec<String> {
+        let endpoint = self.endpoint;
+        match Fault::of(status) {
+            None => {}
+            Some(Fault::NoGateway) => {
+                return vec![format!(
+                    "what answers at {endpoint} is no trailgate gateway (gRPC is on port 50051 unless set)"
+                )];
+            }
+            Some(Fault::Unreachable) if !self.has_answered => {
+                return vec![format!(
+                    "no gateway answers at {endpoint} ({}); start one with \"trailgate serve\", or name another with --endpoint",
+                    status.message()
+                )];
+            }
+            Some(Fault::Unreachable | Fault::WentAway) => {
+                return vec![format!("the gateway at {endpoint} went away")];
+            }
+        }
+        let details = status.get_error_details();
+        let reason = details
+            .error_info()
+            .map(|info| format!(", {}", info.reason))
+            .unwrap_or_default();
+        let mut lines = vec![format!(
+            "{} [{}{reason}]",
+            status.message(),
+            code_name(status.code())
+        )];
+        let violations = details.bad_request().map(|bad| &bad.field_violations);
+        for violation in violations.into_iter().flatten().take(LISTED) {
+            // the message usually says the first of them already
+            if !status.message().contains(&violation.description) {
+                lines.push(format!("  {}: {}", violation.field, violation.description));
+            }
+        }
+        let wait = details.retry_info().and_then(|info| info.retry_delay);
+        match (wait, status.code()) {
+            (Some(wait), _) => lines.push(format!("  try again in {}", seconds(wait))),
+            (None, Code::DeadlineExceeded) => {
+                lines.push("  give it more time with --timeout".to_owned());
+            }
+            (None, _) => {}
+        }
+        lines
+    }
+}
+
+/// A span in whole seconds, rounded up: no wait is said to be nothing.
+pub(super) fn seconds(span: Duration) -> String {
+    let up = u64::from(span.subsec_nanos() > 0);
+    format!("{} s", span.as_secs().saturating_add(up))
+}
+
+/// The code's name as gRPC writes it.
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, FieldViolation};
+
+    use super::*;
+    use crate::cli::where_clause::condition;
+
+    #[test]
+    fn a_refusal_is_told_with_its_reason_and_what_to_do() {
+        let mut details = ErrorDetails::with_error_info("NO_SUCH", "trailgate", []);
+        details.set_bad_request(vec![
+            FieldViolation::new("page_token", "not one of ours"),
+            FieldViolation::new("view", "9 is no value"),
+        ]);
+        let message = "page_token: not one of ours";
+        let status = Status::with_error_details(Code::InvalidArgument, message, details);
+        let asked = Asked::default();
+        let call = |endpoint, has_answered| Call {
+            endpoint,
+            has_answered,
+            asked: &asked,
+        };
+        assert_eq!(call("e", false).usage(&status), None);
+        assert_eq!(
+            call("e", false).lines(&status),
+            [
+                "page_token: not one of ours [INVALID_ARGUMENT, NO_SUCH]",
+                "  view: 9 is no value",
+            ]
+        );
+        let mut details = ErrorDetails::with_error_info("QUOTA_EXHAUSTED", "trailgate", []);
+        details.set_retry_info(Some(Duration::from_millis(2500)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "no quota", details);
+        assert_eq!(
+            call("e", true).lines(&status),
+            [
+                "no quota [RESOURCE_EXHAUSTED, QUOTA_EXHAUSTED]",
+                "  try again in 3 s"
+            ]
+        );
+        let gone = Status::unavailable("tcp connect error");
+        let lines = call("http://h:1", false).lines(&gone);
+        assert!(
+            lines[0].starts_with("no gateway answers at http://h:1 ("),
+            "{lines:?}"
+        );
+        assert_eq!(
+            call("http://h:1", true).lines(&gone),
+            ["the gateway at http://h:1 went away"]
+        );
+        let lines = call("http://h:1", false).lines(&Status::unimplemented(""));
+        assert!(lines[0].contains("is no trailgate gateway"), "{lines:?}");
+        let lines = call("e", false).lines(&Status::deadline_exceeded("slow"));
+        assert!(lines[1].contains("--timeout"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_was_typed_is_named_as_it_was() {
+        let asked = Asked {
+            alternatives: vec![vec![condition("a=1"), condition("eventNmae=X")]],
+            ..Asked::default()
+        };
+        let call = Call {
+            endpoint: "e",
+            has_answered: false,
+            asked: &asked,
+        };
+        let mut details = ErrorDetails::with_error_info("INVALID_FILTER", "trailgate", []);
+        let status = |details| Status::with_error_details(Code::InvalidArgument, "no", details);
+        assert_eq!(
+            call.usage(&status(details.clone())),
+            Some(vec!["no".to_owned()])
+        );
+        details.add_bad_request_violation("filters[0].matches[1].field", "unknown field");
+        assert_eq!(
+            call.usage(&status(details)),
+            Some(vec!["--where 'eventNmae=X': unknown field".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! What a table can show, a column each.
+
+use clap::ValueEnum;
+
+use super::{printable, who};
+use crate::{cli::time::rfc3339, proto::v1::Event};
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Column {
+    /// When it happened
+    Time,
+    /// The API action
+    Event,
+    /// The service
+    Source,
+    /// The user, or role and session
+    Who,
+    /// Account and Region
+    Scope,
+    /// Where the call came from
+    Address,
+    /// The error's code, or its message where it has no code
+    Error,
+    /// The first resource, and how many more there are
+    Resource,
+    /// The event's id
+    Id,
+    /// The access key that signed
+    Key,
+    /// What made the call
+    Agent,
+}
+
+impl Column {
+    /// The columns of a table where none are chosen.
+    pub(super) const USUAL: [Self; 8] = [
+        Self::Time,
+        Self::Event,
+        Self::Source,
+        Self::Who,
+        Self::Scope,
+        Self::Address,
+        Self::Error,
+        Self::Resource,
+    ];
+
+    /// Those that a narrow table goes without, the first of them first.
+    pub(super) const DISPENSABLE: [Self; 5] = [
+        Self::Scope,
+        Self::Source,
+        Self::Resource,
+        Self::Address,
+        Self::Error,
+    ];
+
+    pub(super) const fn header(self) -> &'static str {
+        match self {
+            Self::Time => "TIME",
+            Self::Event => "EVENT",
+            Self::Source => "SOURCE",
+            Self::Who => "WHO",
+            Self::Scope => "SCOPE",
+            Self::Address => "ADDRESS",
+            Self::Error => "ERROR",
+            Self::Resource => "RESOURCE",
+            Self::Id => "ID",
+            Self::Key => "KEY",
+            Self::Agent => "AGENT",
+        }
+    }
+
+    /// The narrowest that it is cut to, in characters: what tells most values
+    /// apart.
+    pub(super) const fn narrowest(self) -> usize {
+        match self {
+            Self::Time | Self::Key => 20,
+            Self::Event | Self::Agent => 14,
+            Self::Source | Self::Error => 10,
+            Self::Who | Self::Resource => 12,
+            Self::Scope => 22,
+            Self::Address => 15,
+            Self::Id => 36,
+        }
+    }
+
+    /// As wide as most values are, in characters: what a column has even if
+    /// the first events need less, since later ones may need it.
+    pub(super) const fn usual(self) -> usize {
+        match self {
+            Self::Time | Self::Key => 20,
+            Self::Event | Self::Who => 24,
+            Self::Source => 22,
+            Self::Scope => 27,
+            Self::Address => 15,
+            Self::Error => 21,
+            Self::Resource | Self::Agent => 30,
+            Self::Id => 36,
+        }
+    }
+
+    /// The widest that it gets, in characters.
+    pub(super) const fn widest(self) -> usize {
+        match self {
+            Self::Time | Self::Key => 20,
+            Self::Event | Self::Address => 40,
+            Self::Source | Self::Id => 36,
+            Self::Who => 44,
+            Self::Scope | Self::Error => 32,
+            Self::Resource | Self::Agent => 60,
+        }
+    }
+
+    /// What the event has to show here.
+    pub(super) fn cell(self, event: &Event) -> String {
+        let text = match self {
+            Self::Time => {
+                let time = event.event_time.as_ref();
+                time.map(|time| rfc3339(time.seconds)).unwrap_or_default()
+            }
+            Self::Event => event.event_name.clone(),
+            Self::Source => event.event_source.clone(),
+            Self::Who => who(event),
+            Self::Scope => format!("{}/{}", event.account_id, event.region),
+            Self::Address => event.source_ip_address.clone(),
+            // a failed sign-in has a message and no code
+            Self::Error if event.error_code.is_empty() => event.error_message.clone(),
+            Self::Error => event.error_code.clone(),
+            Self::Resource => resource(event),
+            Self::Id => event.event_id.clone(),
+            Self::Key => event.access_key_id.clone(),
+            Self::Agent => event.user_agent.clone(),
+        };
+        printable(&text)
+    }
+}
+
+/// The first resource with a name, and how many more there are.
+fn resource(event: &Event) -> String {
+    let mut named = event
+        .resources
+        .iter()
+        .map(|resource| resource.name.as_str())
+        .filter(|name| !name.is_empty());
+    match (named.next(), named.count()) {
+        (None, _) => String::new(),
+        (Some(name), 0) => name.to_owned(),
+        (Some(name), more) => format!("{name} +{more}"),
+    }
+}
