@@ -10,7 +10,7 @@ use super::{
     asked::Asked,
     report::{LISTED, note},
 };
-use crate::client::Fault;
+use crate::{client::Fault, proto::code_name};
 
 /// Where the call went, and what it asked.
 pub(super) struct Call<'a> {
@@ -116,29 +116,6 @@ impl Call<'_> {
 pub(super) fn seconds(span: Duration) -> String {
     let up = u64::from(span.subsec_nanos() > 0);
     format!("{} s", span.as_secs().saturating_add(up))
-}
-
-/// The code's name as gRPC writes it.
-const fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn unknown(field: &str, first: &str, known: &dyn KnownFields) -> String {
         |name| format!("did you mean {name:?}?"),
     );
     format!(
-        "unknown field {first:?}: no record is known to have it at its top; {hint} (\"{INSIST}.{field}\" insists)"
+        "unknown field {first:?}: no record is known to have it at its top; {hint} (\"{INSIST}.{field}\" searches it anyway)"
     )
 }
 

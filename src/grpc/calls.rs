@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::{MAX_REQUEST, status::Invalid};
-use crate::proto::DESCRIPTORS;
+use crate::proto::{DESCRIPTORS, code_name};
 
 /// Told of every call that was answered.
 pub trait CallObserver: Clone + Send + Sync + 'static {
@@ -101,11 +101,11 @@ where
             }
             let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |s| s.code());
             let latency = start.elapsed();
-            observer.answered(&method, name(code), latency);
+            observer.answered(&method, code_name(code), latency);
             if method.starts_with("trailgate.") {
-                tracing::info!(method, code = name(code), ?latency, "call answered");
+                tracing::info!(method, code = code_name(code), ?latency, "call answered");
             } else {
-                tracing::debug!(method, code = name(code), ?latency, "call answered");
+                tracing::debug!(method, code = code_name(code), ?latency, "call answered");
             }
             Ok(answer)
         })
@@ -143,29 +143,6 @@ fn methods() -> HashSet<String> {
         }
     }
     methods
-}
-
-/// A code by its name in the gRPC specification.
-const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

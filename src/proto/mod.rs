@@ -1,7 +1,9 @@
 //! Generated types, and the one place that turns events into them.
 
+mod code;
 mod convert;
 
+pub use code::code_name;
 pub use convert::{basic_size, event, full_size};
 
 /// `trailgate.v1`, generated from `proto/trailgate/v1`.

@@ -82,8 +82,8 @@ def test_one_event(big_server, scope):
 
 def test_exit_codes_say_how_it_went(big_server, records):
     for args, code, words in [
-        (["-w", "eventname=x"], 1, ['did you mean "eventName"']),
-        (["--region", "eu-central-1"], 1, ["eu-central-1", "not configured"]),
+        (["-w", "eventname=x"], 64, ['did you mean "eventName"']),
+        (["--region", "eu-central-1"], 64, ["eu-central-1", "not configured"]),
         (["-w", "nonsense"], 64, ["nonsense"]),
         (["--since", "soon"], 64, ["soon"]),
         (["--limit", "-1"], 64, ["-1"]),
