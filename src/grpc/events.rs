@@ -162,8 +162,7 @@ fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         ScopeState::Complete if answer.starts_before_history => (
             v1::SearchState::Complete,
             "BEFORE_HISTORY".to_owned(),
-            "the window starts before what AWS keeps; nothing before searched_from was searched"
-                .to_owned(),
+            "the window starts before what AWS keeps; nothing earlier was searched".to_owned(),
         ),
         ScopeState::Complete => (v1::SearchState::Complete, String::new(), String::new()),
         ScopeState::Partial(reason) => (

@@ -59,9 +59,15 @@ pub(super) fn record(draft: &Draft<'_>) -> String {
         None => put(&things.fill(action.response)),
     }
     if login {
-        put(
-            ",\"additionalEventData\":{\"LoginTo\":\"https://console.aws.amazon.com/console/home\",\"MobileVersion\":\"No\",\"MFAUsed\":\"Yes\"}",
-        );
+        // some people still have no second factor: what auditors look for
+        let mfa = if things.draw.is_multiple_of(8) {
+            "No"
+        } else {
+            "Yes"
+        };
+        put(&format!(
+            ",\"additionalEventData\":{{\"LoginTo\":\"https://console.aws.amazon.com/console/home\",\"MobileVersion\":\"No\",\"MFAUsed\":\"{mfa}\"}}"
+        ));
     } else {
         if action.service == "s3" {
             put(
