@@ -152,10 +152,14 @@ impl Budget {
         state.settle(now, rate, self.depth);
         // a queue longer than a float can tell apart does not come up
         let ahead = u32::try_from(state.waiting).map_or(f64::MAX, f64::from);
-        let short = (ahead + 1.0 - state.free()).max(0.0);
+        // what comes back meanwhile is no more than fits
+        let free = (state.free() + pause.as_secs_f64() * rate).min(self.depth);
+        let short = (ahead + 1.0 - free).max(0.0);
         // each turn waits a millisecond more than it must, see `look_again`
         let rounding = Duration::from_millis(1).saturating_mul(ahead_of(short));
-        pause.max(seconds(short / rate) + rounding)
+        pause
+            .saturating_add(seconds(short / rate))
+            .saturating_add(rounding)
     }
 
     /// AWS throttled a request although it was bought: the quota is used up by

@@ -170,6 +170,24 @@ async fn a_queue_counts_from_the_moment_it_is_joined() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_queue_behind_a_pause_is_told_its_wait() {
+    let budget = Arc::new(Budget::new(2.0));
+    budget.throttled(Some(Duration::from_secs(5)));
+    let start = Instant::now();
+    let tickets: Vec<Ticket> = (0..10).map(|_| budget.queue(None).unwrap()).collect();
+    let due = tickets.last().unwrap().due() - start;
+    for ticket in tickets {
+        drop(ticket.ready().await);
+    }
+    let off = due.abs_diff(start.elapsed());
+    assert!(
+        off < Duration::from_millis(20),
+        "{due:?} and {:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_not_counted() {
     let budget = Arc::new(Budget::new(1.0));
     let start = Instant::now();

@@ -5,14 +5,46 @@
 //! numbers, and keys that its own features use inside would make a record
 //! unreadable that anybody can write.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Deserializer, de::Visitor};
 use serde_json::value::RawValue;
 
 /// The members of an object; of those with one name the last counts. `None`:
 /// not an object.
 pub(super) fn object(text: &str) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(text).ok()
+    let members: BTreeMap<Key, &RawValue> = serde_json::from_str(text).ok()?;
+    Some(
+        members
+            .into_iter()
+            .map(|(key, value)| (key.0, value))
+            .collect(),
+    )
+}
+
+/// A key. One that is no text (half of a surrogate pair) has replacement
+/// characters: whoever can choose a key must not make a record unreadable.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(key: D) -> Result<Self, D::Error> {
+        key.deserialize_bytes(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Key, E> {
+        Ok(Key(String::from_utf8_lossy(key).into_owned()))
+    }
 }
 
 /// The elements of an array. `None`: not an array.
@@ -65,6 +97,8 @@ mod tests {
             assert_eq!(scalar(text).as_deref(), says, "{text}");
         }
         assert!(object("[1]").is_none());
+        let odd = object("{\"\\ud800\":1,\"a\":2}").unwrap();
+        assert_eq!((odd.len(), odd["a"].get()), (2, "2"));
         assert_eq!(object("{\"a\":1,\"a\":2}").unwrap()["a"].get(), "2");
     }
 }

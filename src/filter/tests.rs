@@ -379,3 +379,27 @@ fn what_cannot_be_asked_is_refused_with_its_place() {
     let error = Filter::compile(&globs, &()).unwrap_err();
     assert_eq!(error.path, "filters[1].matches[12].operator");
 }
+
+#[test]
+fn a_key_that_is_no_text_hides_nothing() {
+    let record =
+        r#"{"eventName":"CreateTags","\ud800":1,"requestParameters":{"\ud800":"x","team":"red"}}"#;
+    let scope = crate::event::Scope::new("111122223333", "us-east-1");
+    let origin = crate::event::Origin::LogFile;
+    let event = Event::from_record(&scope, record.as_bytes(), origin, 0);
+    assert!(!event.malformed);
+    assert_eq!(event.name, "CreateTags");
+    let team = Match {
+        field: "requestParameters.team".into(),
+        values: vec!["red".into()],
+        ..Match::default()
+    };
+    let filter = Filter::compile(
+        &[EventFilter {
+            matches: vec![team],
+        }],
+        &(),
+    )
+    .unwrap();
+    assert!(filter.matches(&event));
+}

@@ -9,7 +9,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use super::status::{Invalid, not_implemented};
 use crate::{
-    event::{Attribute, Category, Scope, TimeRange},
+    event::{Attribute, Category, Scope, TimeRange, is_uuid},
     filter::{self, EventFilter, Filter, Match, Operator},
     lookup::{Lookup, Order, PageToken, Question},
     proto::{self, v1},
@@ -136,7 +136,11 @@ impl Context<'_> {
         }
         let matches = vec![Match {
             field: "EventId".to_owned(),
-            values: vec![request.event_id.clone()],
+            // UUIDs are AWS's, and AWS writes them so
+            values: vec![match is_uuid(&request.event_id) {
+                true => request.event_id.to_ascii_lowercase(),
+                false => request.event_id.clone(),
+            }],
             ..Match::default()
         }];
         let filter = Filter::compile(&[EventFilter { matches }], self.lookup.known_fields())

@@ -62,6 +62,8 @@ pub(super) struct Aim<'q> {
     pub(super) from: i64,
     /// Only events before this one.
     pub(super) before: Option<&'q Position>,
+    /// Nothing later was searched before: an answer that counts up to now will do.
+    pub(super) is_top: bool,
     pub(super) limit: Limit,
 }
 
@@ -138,7 +140,7 @@ impl<'a, 'b> Descent<'a, 'b> {
             if self.at <= terms.forgotten_before {
                 return Stop::Forgotten;
             }
-            let is_top = self.at == self.to;
+            let is_top = aim.is_top && self.at == self.to;
             // what a later page reads for the first time up to the first page's
             // present counts as read then
             let is_present = is_top && self.at > terms.asked_at.as_second();

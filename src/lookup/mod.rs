@@ -104,7 +104,7 @@ impl Lookup {
         let allowance = &allowance;
         let searches = question.searched_scopes();
         let searched: Vec<Searched<'_>> = join_all(searches.map(|(place, scope)| async move {
-            let found = self.search(question, scope, allowance).await;
+            let found = self.search(question, place, scope, allowance).await;
             Searched {
                 place,
                 scope,
@@ -130,7 +130,7 @@ impl Lookup {
         let searches = question.searched_scopes();
         let mut searches: FuturesUnordered<_> = searches
             .map(|(place, scope)| async move {
-                let found = self.search(question, scope, allowance).await;
+                let found = self.search(question, place, scope, allowance).await;
                 Searched {
                     place,
                     scope,
@@ -176,6 +176,7 @@ impl Lookup {
     async fn search(
         &self,
         question: &Question,
+        place: usize,
         scope: &Scope,
         allowance: &Arc<Allowance>,
     ) -> Found {
@@ -204,7 +205,7 @@ impl Lookup {
         };
         let (order, after) = (question.order, question.after.as_ref());
         terms
-            .search(question.window, order, after, question.limit())
+            .search(question.window_of(place), order, after, question.limit())
             .await
     }
 

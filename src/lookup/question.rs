@@ -72,6 +72,17 @@ impl Question {
         }
     }
 
+    /// The window as the pages before have left it for a scope: newest first, it
+    /// begins where their answer did.
+    pub(super) fn window_of(&self, place: usize) -> TimeRange {
+        let short_by = self.short_by.get(place).copied().unwrap_or_default().max(0);
+        let TimeRange { from, to } = self.window;
+        match self.order {
+            Order::NewestFirst => TimeRange::new(from, to.saturating_sub(short_by)),
+            Order::OldestFirst => self.window,
+        }
+    }
+
     /// The scopes that did not fail before, with their places.
     pub(super) fn searched_scopes(&self) -> impl Iterator<Item = (usize, &Scope)> {
         let has_failed = |place| self.failed.iter().any(|(failed, _)| *failed == place);
@@ -93,8 +104,13 @@ impl Question {
         let is_first = self.after.is_none();
         match self.order {
             Order::NewestFirst => {
-                if !is_first {
-                    to = self.window.to.saturating_sub(short_by);
+                let top = self.window_of(place).to;
+                if self
+                    .after
+                    .as_ref()
+                    .is_some_and(|after| after.seconds_before() < top)
+                {
+                    to = top;
                 }
                 if let Some(next) = next {
                     from = from.max(next.time);

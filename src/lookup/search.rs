@@ -77,6 +77,7 @@ impl Terms<'_> {
             .run(Aim {
                 from: window.from,
                 before: after,
+                is_top: after.is_none_or(|after| after.seconds_before() >= window.to),
                 limit,
             })
             .await;
@@ -136,6 +137,7 @@ impl Terms<'_> {
                 .run(Aim {
                     from: at,
                     before: None,
+                    is_top: to == window.to,
                     limit: Limit::NONE,
                 })
                 .await;

@@ -18,14 +18,15 @@ use crate::{
     upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Payers, Upstream},
 };
 
-/// The most walks that are kept, parked ones included. One in use is never
-/// forgotten; a parked one that is costs whoever comes back for it its open
-/// second, at most a page in most histories.
-const MAX_OPEN: usize = 512;
+/// The most walks that are kept, parked ones included. One that someone waits
+/// for is never forgotten; a parked one that is costs whoever comes back for it
+/// its open second, at most a page in most histories. Each holds what it read of
+/// that second, so together they hold some ten megabytes in most histories.
+const MAX_OPEN: usize = 256;
 
-/// A walk that stands no more than so many seconds above what a question needs
-/// brings that too, with its next page: two questions that come together differ
-/// in their "now" by a second.
+/// A walk that begins no more than so many seconds above what a question needs
+/// brings that too: two questions that come together differ in their "now" by a
+/// second.
 const NEAR: i64 = 5;
 
 /// What a question wants that is not held.
@@ -103,6 +104,13 @@ struct State {
     due: Instant,
 }
 
+impl State {
+    /// Whether no page was read yet.
+    fn is_unread(&self, range: TimeRange) -> bool {
+        self.floor == range.to && self.pending.is_empty() && self.token.is_none()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Parked,
@@ -136,6 +144,11 @@ impl Walk {
         (state.phase != Phase::Ended).then_some(state.floor)
     }
 
+    /// Whether no page was read of it yet.
+    fn is_unread(&self) -> bool {
+        self.state().is_unread(self.range)
+    }
+
     /// Whether the second `at - 1` was read to its end.
     pub(super) fn has_passed(&self, at: i64) -> bool {
         self.state().floor < at
@@ -157,11 +170,9 @@ impl Walk {
     /// How many events of the second that the walk stands in, as far as it was
     /// read, pass `filter`.
     pub(super) fn pending_matches(&self, filter: &Filter) -> usize {
-        self.state()
-            .pending
-            .iter()
-            .filter(|event| filter.matches(event))
-            .count()
+        // a caller's filter may take its time: not under the lock
+        let pending = self.state().pending.clone();
+        pending.iter().filter(|event| filter.matches(event)).count()
     }
 
     /// Waits for the page that goes on from `floor`, and has it fetched unless it
@@ -188,19 +199,28 @@ impl Walk {
                     return Err(NoPage::TooLate);
                 }
             } else if allowance.is_spent() {
+                self.leave(state, walks);
                 return Err(NoPage::Fetch(FetchError::AllowanceSpent));
             }
+            let ticket = match state.phase {
+                Phase::Parked => match walks.upstream.budget(&self.key.scope).queue(Some(deadline))
+                {
+                    Ok(ticket) => Some(ticket),
+                    Err(budget::Error::TooLate { .. }) => {
+                        self.leave(state, walks);
+                        return Err(NoPage::TooLate);
+                    }
+                },
+                Phase::Fetching | Phase::Ended => None,
+            };
             let waiting = Waiting::new(&self.waiting, allowance);
             // under the lock: the next outcome is the one of this page
             let outcome = self.outcome.subscribe();
-            if state.phase == Phase::Parked {
-                let budget = walks.upstream.budget(&self.key.scope);
-                let queued = budget.queue(Some(deadline));
-                let ticket = queued.map_err(|budget::Error::TooLate { .. }| NoPage::TooLate)?;
+            if let Some(ticket) = ticket {
                 state.due = ticket.due();
                 state.phase = Phase::Fetching;
                 // its own task: a page that was bought is kept, whoever hangs up
-                tokio::spawn(Arc::clone(walks).fetch(Fetching::new(self), ticket));
+                tokio::spawn(Arc::clone(walks).fetch(Fetching::new(walks, self), ticket));
             }
             (outcome, waiting)
         };
@@ -212,6 +232,16 @@ impl Walk {
             .and_then(|()| outcome.borrow().clone());
         told.unwrap_or(Err(FetchError::Abandoned))
             .map_err(NoPage::Fetch)
+    }
+
+    /// Turns away who cannot have a page. A walk that nothing was asked for is not
+    /// left behind: it would look like an answer on its way.
+    fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State>, walks: &Walks) {
+        if state.is_unread(self.range) {
+            state.phase = Phase::Ended;
+            drop(state);
+            walks.forget(self);
+        }
     }
 
     /// Tells a page's outcome, and goes to the phase that follows.
@@ -310,13 +340,15 @@ impl Drop for Waiting<'_> {
 /// A walk that a page is being fetched for. Whatever happens, whoever waits is
 /// told, and the walk is not left so.
 struct Fetching {
+    walks: Arc<Walks>,
     walk: Arc<Walk>,
     is_over: bool,
 }
 
 impl Fetching {
-    fn new(walk: &Arc<Walk>) -> Self {
+    fn new(walks: &Arc<Walks>, walk: &Arc<Walk>) -> Self {
         Self {
+            walks: Arc::clone(walks),
             walk: Arc::clone(walk),
             is_over: false,
         }
@@ -333,6 +365,7 @@ impl Drop for Fetching {
     fn drop(&mut self) {
         if !self.is_over {
             // its task was cut off: another walk starts the second again
+            self.walks.forget(&self.walk);
             self.walk.end_page(Phase::Ended, Err(FetchError::Abandoned));
         }
     }
@@ -376,8 +409,12 @@ impl Walks {
         let standing = open.iter().enumerate().find_map(|(i, walk)| {
             let is_recent = walk.began >= need.0 || settled_before(walk.began, horizon) >= at;
             let floor = walk.stands()?;
-            (walk.key == *key && is_recent && (at..=at.saturating_add(NEAR)).contains(&floor))
-                .then_some((i, floor))
+            // from a little above only its first page is sure to come down here
+            let is_near = floor == at
+                || (walk.is_unread()
+                    && walk.range.from < at
+                    && (at..=at.saturating_add(NEAR)).contains(&floor));
+            (walk.key == *key && is_recent && is_near).then_some((i, floor))
         });
         if let Some((i, floor)) = standing {
             // least recently used first
@@ -412,6 +449,11 @@ impl Walks {
         let walk = Arc::new(Walk::new(key.clone(), range, began));
         open.push(Arc::clone(&walk));
         Way::Walk { walk, floor: at }
+    }
+
+    /// Keeps a walk no longer.
+    fn forget(&self, walk: &Arc<Walk>) {
+        lock(&self.open).retain(|open| !Arc::ptr_eq(open, walk));
     }
 
     /// Walks that are kept, and of those the ones that are being fetched.
@@ -454,7 +496,10 @@ impl Walks {
                 // someone came just as the last one left
                 Err(FetchError::Abandoned) if !walk.waiting.borrow().is_empty() => {
                     match self.upstream.budget(&walk.key.scope).queue(None) {
-                        Ok(again) => ticket = again,
+                        Ok(again) => {
+                            walk.state().due = again.due();
+                            ticket = again;
+                        }
                         Err(_) => return,
                     }
                     continue;
@@ -468,11 +513,18 @@ impl Walks {
                 }
                 // one that has read nothing is not worth keeping
                 Err(error) if is_unused && request.token.is_none() => (Phase::Ended, Err(error)),
+                // what AWS refuses may be the token, whatever it calls that: another walk
+                // starts the second again
+                Err(FetchError::Upstream(error))
+                    if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Transient) =>
+                {
+                    (Phase::Ended, Err(error.into()))
+                }
                 Err(error) => (Phase::Parked, Err(error)),
             };
         };
         if phase == Phase::Ended {
-            lock(&self.open).retain(|open| !Arc::ptr_eq(open, &walk));
+            self.forget(&walk);
         }
         fetching.end(phase, outcome);
     }

@@ -267,6 +267,53 @@ async fn a_walk_whose_task_was_cut_off_is_not_in_the_way() {
     );
     let answer = lookup.ask(&world.question()).await.unwrap();
     assert_eq!(answer.scopes[0].state, ScopeState::Complete);
+    assert_eq!(lookup.walks(), (0, 0));
+}
+
+/// AWS's code for a token that it does not take any more is only documented.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_refused_by_another_code_is_not_kept() {
+    for kind in [upstream::ErrorKind::Invalid, upstream::ErrorKind::Transient] {
+        let world = World::new();
+        for i in 0..130 {
+            world.happens(&scope(), i, 36_000 + 60 * i as i64, "A");
+        }
+        let simulator = Arc::clone(&world.simulator);
+        let bad = std::sync::OnceLock::new();
+        let lookup = lookup_over(
+            &world,
+            Scripted(
+                move |scope: Scope, request: PageRequest| -> PageFuture<'static> {
+                    let is_bad = request
+                        .token
+                        .as_ref()
+                        .is_some_and(|token| bad.get_or_init(|| token.clone()) == token);
+                    let simulator = Arc::clone(&simulator);
+                    Box::pin(async move {
+                        if is_bad {
+                            return Err(upstream::Error::new(kind, "ValidationException", "no"));
+                        }
+                        simulator.lookup_events(&scope, &request).await
+                    })
+                },
+            ),
+        );
+        let mut question = Question {
+            page_events: 1_000,
+            ..world.question()
+        };
+        let mut seen = 0;
+        for _ in 0..5 {
+            question.deadline = Clock::deadline(Duration::from_secs(3_600));
+            let Ok(answer) = lookup.ask(&question).await else {
+                continue;
+            };
+            seen += answer.events.len();
+            let Some(next) = answer.next else { break };
+            question.after = Some(next);
+        }
+        assert_eq!(seen, 130, "{kind:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -201,3 +201,106 @@ async fn what_a_later_page_reads_first_counts_up_to_now_too() {
         0
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_asked_is_no_answer_on_its_way() {
+    let world = World::new();
+    let budget = world.lookup.upstream.budget(&scope());
+    for _ in 0..2 {
+        drop(budget.buy(None).await);
+    }
+    let deadline = Clock::deadline(Duration::from_millis(1));
+    let refused = Question {
+        deadline,
+        ..world.question()
+    };
+    assert!(world.lookup.ask(&refused).await.is_err());
+    advance(Duration::from_secs(25)).await;
+    world.happens(&scope(), 1, -20, "A");
+    let answer = world.lookup.ask(&world.question()).await.unwrap();
+    assert_eq!(
+        (numbers(&answer.events), answer.stats.upstream_calls),
+        (vec![1], 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_page_claims_what_it_searched_and_no_more() {
+    // one chain reads a scope on its second page, as of its first; another,
+    // asked later, is answered from that
+    let world = World::new();
+    let third = Scope::new("111122223333", "ap-south-1");
+    let one_call = |scopes| Question {
+        scopes,
+        max_upstream_calls: 1,
+        ..world.question()
+    };
+    let early = one_call(vec![scope(), other()]);
+    let early_first = world.lookup.ask(&early).await.unwrap();
+    advance(Duration::from_secs(20)).await;
+    world.happens(&other(), 7, -10, "A");
+    let late = one_call(vec![third, other()]);
+    let late_first = world.lookup.ask(&late).await.unwrap();
+    advance(Duration::from_secs(2)).await;
+    for (question, first) in [(early, early_first), (late, late_first)] {
+        let rest = Question {
+            after: first.next,
+            short_by: first.short_by,
+            now: world.clock.now(),
+            ..question
+        };
+        let second = world.lookup.ask(&rest).await.unwrap();
+        let status = second
+            .scopes
+            .iter()
+            .find(|status| status.scope == other())
+            .unwrap();
+        assert_eq!(status.state, ScopeState::Complete);
+        let is_told = numbers(&second.events).contains(&7);
+        assert!(
+            is_told || status.searched.to <= world.now + 10,
+            "{:?}",
+            status.searched
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_top_of_the_window_is_the_present() {
+    let world = World::new();
+    let by_name = || Question {
+        filter: named(&["A"]),
+        ..world.question()
+    };
+    world.lookup.ask(&by_name()).await.unwrap();
+    advance(Duration::from_secs(20)).await;
+    for number in [5, 12, 13] {
+        world.happens(&scope(), number, -(number as i64), "A");
+    }
+    let window = TimeRange::new(world.now + 10, world.now + 15);
+    world
+        .lookup
+        .ask(&Question {
+            window,
+            ..world.question()
+        })
+        .await
+        .unwrap();
+    for page_events in [1, 50] {
+        let order = Order::OldestFirst;
+        let answer = world
+            .lookup
+            .ask(&Question {
+                order,
+                page_events,
+                ..by_name()
+            })
+            .await
+            .unwrap();
+        let to = answer.scopes[0].searched.to - world.now;
+        assert!(
+            numbers(&answer.events).contains(&5) || to <= 5,
+            "claims up to {to}"
+        );
+    }
+}

@@ -243,3 +243,85 @@ async fn ask_at_random(world: &World, history: &[i64]) {
         "{window} {is_filtered} {is_upward}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_nearby_that_brings_nothing_is_not_joined() {
+    let world = World::new();
+    // one page of a dense second, by a walk that ends above what is asked next
+    for i in 0..400 {
+        world.happens(&scope(), i, 3_602, "A");
+    }
+    world.happens(&scope(), 999, 3_700, "A");
+    let part = |from, to| TimeRange::new(world.now - from, world.now - to);
+    let dense = Question {
+        window: part(3_604, 3_600),
+        max_upstream_calls: 1,
+        ..world.question()
+    };
+    assert!(world.lookup.ask(&dense).await.unwrap().events.is_empty());
+    let below = Question {
+        window: part(4_000, 3_604),
+        ..world.question()
+    };
+    let answer = world.lookup.ask(&below).await.unwrap();
+    assert_eq!(
+        (numbers(&answer.events), answer.stats.upstream_calls),
+        (vec![999], 1)
+    );
+    // and one that is parked in dense seconds above
+    let world = World::new();
+    for i in 0..1_000 {
+        world.happens(&scope(), i, 3_600 + i as i64 / 250, "A");
+    }
+    world.happens(&scope(), 5_000, 3_700, "A");
+    let part = |from, to| TimeRange::new(world.now - from, world.now - to);
+    let dense = Question {
+        window: part(DAY, 3_599),
+        max_upstream_calls: 1,
+        ..world.question()
+    };
+    world.lookup.ask(&dense).await.unwrap();
+    let below = Question {
+        window: part(4_000, 3_603),
+        ..world.question()
+    };
+    let answer = world.lookup.ask(&below).await.unwrap();
+    assert_eq!(
+        (numbers(&answer.events), answer.stats.upstream_calls),
+        (vec![5_000], 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_questions_leave_nothing_behind() {
+    let world = World::new();
+    for i in 0..130 {
+        world.happens(&scope(), i, 3_600, "A");
+    }
+    let ask = Question {
+        max_upstream_calls: 2,
+        ..world.question()
+    };
+    let first = world.lookup.ask(&ask).await.unwrap();
+    assert!(first.events.is_empty(), "in the middle of a dense second");
+    for i in 0..600 {
+        let name = format!("N{i}");
+        let deadline = Clock::deadline(Duration::from_millis(1));
+        let ask = Question {
+            filter: named(&[&name]),
+            deadline,
+            ..world.question()
+        };
+        // the first may find quota left
+        let _ = world.lookup.ask(&ask).await;
+    }
+    assert_eq!(world.lookup.walks(), (1, 0));
+    let next = Question {
+        after: first.next,
+        ..world.question()
+    };
+    assert_eq!(
+        world.lookup.ask(&next).await.unwrap().stats.upstream_calls,
+        1
+    );
+}
