@@ -189,20 +189,17 @@ impl Walk {
     ) -> Result<Arc<Commit>, NoPage> {
         let (mut outcome, _waiting) = {
             let mut state = self.state();
-            // it moved on since it was found: the page is there
-            if state.floor != floor || state.phase == Phase::Ended {
-                return Ok(self.nothing(state.floor));
-            }
-            if state.phase == Phase::Fetching {
-                // asked too late is not waited for
-                if state.due > deadline {
-                    return Err(NoPage::TooLate);
-                }
-            } else if allowance.is_spent() {
-                self.leave(state, walks);
-                return Err(NoPage::Fetch(FetchError::AllowanceSpent));
-            }
             let ticket = match state.phase {
+                // it moved on since it was found: the page is there
+                _ if state.floor != floor => return Ok(self.nothing(state.floor)),
+                Phase::Ended => return Ok(self.nothing(floor)),
+                // asked too late is not waited for
+                Phase::Fetching if state.due > deadline => return Err(NoPage::TooLate),
+                Phase::Fetching => None,
+                Phase::Parked if allowance.is_spent() => {
+                    self.leave(state, walks);
+                    return Err(NoPage::Fetch(FetchError::AllowanceSpent));
+                }
                 Phase::Parked => match walks.upstream.budget(&self.key.scope).queue(Some(deadline))
                 {
                     Ok(ticket) => Some(ticket),
@@ -211,7 +208,6 @@ impl Walk {
                         return Err(NoPage::TooLate);
                     }
                 },
-                Phase::Fetching | Phase::Ended => None,
             };
             let waiting = Waiting::new(&self.waiting, allowance);
             // under the lock: the next outcome is the one of this page
