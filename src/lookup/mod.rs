@@ -24,7 +24,7 @@ pub use self::{
 use self::{
     answer::{Searched, answer},
     descend::Terms,
-    search::{End, Found},
+    search::End,
     walk::Walks,
 };
 use crate::{
@@ -103,15 +103,9 @@ impl Lookup {
         let allowance = Arc::new(Allowance::new(question.max_upstream_calls.max(1)));
         let allowance = &allowance;
         let searches = question.searched_scopes();
-        let searched: Vec<Searched<'_>> = join_all(searches.map(|(place, scope)| async move {
-            let found = self.search(question, place, scope, allowance).await;
-            Searched {
-                place,
-                scope,
-                found,
-            }
-        }))
-        .await;
+        let searches =
+            searches.map(|(place, scope)| self.search(question, place, scope, allowance));
+        let searched = join_all(searches).await;
         self.check(&searched, allowance)?;
         let found = searched.iter().map(|searched| &searched.found);
         let page = merge::merge(found, question.order, question.limit(), question.size);
@@ -129,14 +123,7 @@ impl Lookup {
         let allowance = &allowance;
         let searches = question.searched_scopes();
         let mut searches: FuturesUnordered<_> = searches
-            .map(|(place, scope)| async move {
-                let found = self.search(question, place, scope, allowance).await;
-                Searched {
-                    place,
-                    scope,
-                    found,
-                }
-            })
+            .map(|(place, scope)| self.search(question, place, scope, allowance))
             .collect();
         let mut searched: Vec<Searched<'_>> = Vec::with_capacity(question.scopes.len());
         while let Some(one) = searches.next().await {
@@ -173,13 +160,13 @@ impl Lookup {
             .flatten()
     }
 
-    async fn search(
+    async fn search<'q>(
         &self,
         question: &Question,
         place: usize,
-        scope: &Scope,
+        scope: &'q Scope,
         allowance: &Arc<Allowance>,
-    ) -> Found {
+    ) -> Searched<'q> {
         let stale = question.asked_at.saturating_sub(question.max_staleness);
         let keys = question.keys(scope);
         // the most selective, or all if there is no attribute to ask by
@@ -204,9 +191,13 @@ impl Lookup {
             size: question.size,
         };
         let (order, after) = (question.order, question.after.as_ref());
-        terms
-            .search(question.window_of(place), order, after, question.limit())
-            .await
+        let window = question.window_of(place);
+        let found = terms.search(window, order, after, question.limit()).await;
+        Searched {
+            place,
+            scope,
+            found,
+        }
     }
 
     /// An answer needs one scope that was searched, if only a little.
