@@ -17,6 +17,7 @@ use super::{EXIT_USAGE, signals::Signals};
 use crate::{
     awsjson::Several,
     clock::Clock,
+    config::{is_account, is_region},
     event::Scope,
     simulator::{self, Fault, Loaded, Options, Rate, Record, Simulator},
 };
@@ -189,7 +190,6 @@ impl Simulate {
                 self.listen
             ));
         }
-        let is_account = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
         if let Some(id) = self.accounts.iter().find(|id| !is_account(id)) {
             return Err(format!(
                 "--account {id:?} is no account: it needs 12 digits"
@@ -355,13 +355,6 @@ fn list(names: &[String]) -> String {
         None | Some(0) => shown,
         Some(more) => format!("{shown} and {more} more"),
     }
-}
-
-fn is_region(text: &str) -> bool {
-    text.contains('-')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 #[cfg(test)]

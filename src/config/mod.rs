@@ -197,11 +197,13 @@ fn unique(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-fn is_account(id: &str) -> bool {
+/// Whether a text has the form of an account's id.
+pub(crate) fn is_account(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_region(name: &str) -> bool {
+/// Whether a text has the form of a Region's name.
+pub(crate) fn is_region(name: &str) -> bool {
     name.contains('-')
         && name
             .bytes()

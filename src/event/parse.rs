@@ -237,12 +237,11 @@ fn principal(user: &Fields<'_>) -> Principal {
 }
 
 fn hash(record: &str) -> [u8; 16] {
-    let digest = Sha256::digest(record.as_bytes());
-    let mut hash = [0; 16];
-    for (to, from) in hash.iter_mut().zip(digest) {
-        *to = from;
-    }
-    hash
+    // SHA-256 has 32 bytes
+    Sha256::digest(record.as_bytes())
+        .first_chunk()
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

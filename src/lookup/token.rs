@@ -120,12 +120,11 @@ impl PageToken {
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
-    let digest = Sha256::digest(body);
-    let mut sum = [0; CHECKSUM];
-    for (to, from) in sum.iter_mut().zip(digest) {
-        *to = from;
-    }
-    sum
+    // SHA-256 has 32 bytes
+    Sha256::digest(body)
+        .first_chunk()
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

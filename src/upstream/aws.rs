@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 
 use super::{CloudTrail, Error, ErrorKind, PAGE_EVENTS, Page, PageFuture, PageRequest};
-use crate::event::{AttributeKey, Category, LookupEvent, Resource, Scope};
+use crate::event::{Category, LookupEvent, Resource, Scope};
 
 /// Whose keys sign the requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl CloudTrail for Aws {
                 .as_ref()
                 .map(|attribute| {
                     aws::LookupAttribute::builder()
-                        .attribute_key(key(attribute.key))
+                        .attribute_key(attribute.key.as_str().into())
                         .attribute_value(&*attribute.value)
                         .build()
                 })
@@ -174,19 +174,6 @@ impl CloudTrail for Aws {
                 .await;
             answer.map(page).map_err(|error| classify(&error))
         })
-    }
-}
-
-const fn key(key: AttributeKey) -> aws::LookupAttributeKey {
-    match key {
-        AttributeKey::AccessKeyId => aws::LookupAttributeKey::AccessKeyId,
-        AttributeKey::EventId => aws::LookupAttributeKey::EventId,
-        AttributeKey::EventName => aws::LookupAttributeKey::EventName,
-        AttributeKey::EventSource => aws::LookupAttributeKey::EventSource,
-        AttributeKey::ReadOnly => aws::LookupAttributeKey::ReadOnly,
-        AttributeKey::ResourceName => aws::LookupAttributeKey::ResourceName,
-        AttributeKey::ResourceType => aws::LookupAttributeKey::ResourceType,
-        AttributeKey::Username => aws::LookupAttributeKey::Username,
     }
 }
 
