@@ -1,11 +1,18 @@
 //! Compiles the protos in Rust, so that no `protoc` is needed.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{collections::BTreeSet, env, error::Error, fs, path::PathBuf};
+
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
 
 const PROTOS: [&str; 2] = [
     "trailgate/v1/event_service.proto",
     "trailgate/v1/scope_service.proto",
 ];
+
+const PACKAGE: &str = ".trailgate.v1";
+
+/// What the server tells as bytes that are ready.
+const EVENT: &str = ".trailgate.v1.Event";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -16,6 +23,57 @@ fn main() -> Result<(), Box<dyn Error>> {
         out.join("trailgate_descriptor.bin"),
         prost::Message::encode_to_vec(&descriptors),
     )?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure().compile_fds(descriptors.clone())?;
+
+    // Once more for the server, where an event is its bytes: only messages that
+    // have events are made twice.
+    let server = out.join("server");
+    fs::create_dir_all(&server)?;
+    let mut builder = tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(server)
+        .codec_path("crate::proto::Exact")
+        .extern_path(EVENT, "crate::proto::Encoded");
+    let with_events = with_events(&descriptors);
+    for name in types(&descriptors) {
+        if !with_events.contains(&format!("{PACKAGE}.{name}")) {
+            let path = format!("crate::proto::v1::{name}");
+            builder = builder.extern_path(format!("{PACKAGE}.{name}"), path);
+        }
+    }
+    builder.compile_fds(descriptors)?;
     Ok(())
+}
+
+/// Messages and enums of the package.
+fn types(descriptors: &FileDescriptorSet) -> BTreeSet<String> {
+    let ours = descriptors.file.iter();
+    ours.filter(|file| format!(".{}", file.package()) == PACKAGE)
+        .flat_map(|file| {
+            let messages = file.message_type.iter().map(DescriptorProto::name);
+            let enums = file.enum_type.iter().map(EnumDescriptorProto::name);
+            messages.chain(enums)
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The event, and every message that has one somewhere in it.
+fn with_events(descriptors: &FileDescriptorSet) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([EVENT.to_owned()]);
+    loop {
+        let before = found.len();
+        for message in descriptors.file.iter().flat_map(|file| &file.message_type) {
+            if message
+                .field
+                .iter()
+                .any(|field| found.contains(field.type_name()))
+            {
+                found.insert(format!("{PACKAGE}.{}", message.name()));
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
 }

@@ -36,6 +36,8 @@ pub enum Code {
     MissingAuthenticationToken,
     /// The quota is used up.
     Throttling,
+    /// A parameter cannot be used: Organizations' word for it.
+    InvalidInput,
     /// The body cannot be read.
     Serialization,
     /// There is no such operation.
@@ -65,6 +67,7 @@ impl Code {
             Self::IncompleteSignature => "IncompleteSignatureException",
             Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
             Self::Throttling => "ThrottlingException",
+            Self::InvalidInput => "InvalidInputException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::InternalFailure => "InternalFailure",

@@ -3,6 +3,12 @@ use tokio::time::sleep;
 
 use super::*;
 
+mod turns;
+
+fn me() -> Caller {
+    Caller::named("me")
+}
+
 /// AWS's meter, as the simulator has it: a token bucket in whole nanoseconds.
 struct Meter {
     rate: u128,
@@ -45,7 +51,7 @@ async fn two_at_once_then_two_a_second() {
     let start = Instant::now();
     let mut sent = Vec::new();
     for _ in 0..6 {
-        drop(budget.buy(None).await.unwrap());
+        drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
         sent.push(start.elapsed().as_millis());
     }
     assert_eq!(sent[..2], [0, 0]);
@@ -62,7 +68,7 @@ async fn slow_answers_do_not_hold_the_meter_up() {
     let start = Instant::now();
     let mut permits = Vec::new();
     for _ in 0..12 {
-        permits.push(budget.buy(None).await.unwrap());
+        permits.push(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     }
     // the first pair counts one second after it was sent, then two a second
     assert!(
@@ -81,26 +87,26 @@ async fn slow_answers_do_not_hold_the_meter_up() {
 async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
     let budget = Arc::new(Budget::new(2.0));
     for _ in 0..2 {
-        drop(budget.buy(None).await.unwrap());
+        drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     }
     let mut queue = Vec::new();
     for _ in 0..4 {
         let budget = Arc::clone(&budget);
         queue.push(tokio::spawn(async move {
-            drop(budget.buy(None).await.unwrap());
+            drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
         }));
     }
     tokio::task::yield_now().await;
-    assert_eq!(budget.stats().waiting, 4);
+    assert_eq!(budget.stats().all_waiting(), 4);
     let start = Instant::now();
     let soon = Some(start + Duration::from_secs(1));
-    let Err(Error::TooLate { wait }) = budget.buy(soon).await else {
+    let Err(Error::TooLate { wait }) = budget.buy(Class::Interactive, &me(), soon).await else {
         panic!("bought")
     };
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(wait, Duration::from_millis(2_505));
     let late = Some(start + Duration::from_secs(3));
-    assert!(budget.buy(late).await.is_ok());
+    assert!(budget.buy(Class::Interactive, &me(), late).await.is_ok());
     assert!(
         start.elapsed() <= wait + Duration::from_millis(10),
         "{:?}",
@@ -114,35 +120,34 @@ async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
 #[tokio::test(start_paused = true)]
 async fn whoever_gives_up_leaves_the_queue_and_buys_nothing() {
     let budget = Arc::new(Budget::new(1.0));
-    drop(budget.buy(None).await.unwrap());
+    drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     let quitter = tokio::spawn({
         let budget = Arc::clone(&budget);
-        async move { drop(budget.buy(None).await) }
+        async move { drop(budget.buy(Class::Interactive, &me(), None).await) }
     });
     tokio::task::yield_now().await;
-    assert_eq!(budget.stats().waiting, 1);
+    assert_eq!(budget.stats().all_waiting(), 1);
     quitter.abort();
     assert!(quitter.await.is_err());
-    assert_eq!(
-        budget.stats(),
-        Stats {
-            bought: 1,
-            ..Stats::default()
-        }
-    );
+    let Stats {
+        bought, waiting, ..
+    } = budget.stats();
+    assert_eq!((bought, waiting), (1, [0; 3]));
     let start = Instant::now();
-    drop(budget.buy(None).await.unwrap());
+    drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     assert!(start.elapsed() < Duration::from_millis(1_010));
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttling_empties_the_meter_and_honours_the_hint() {
     let budget = Arc::new(Budget::new(2.0));
-    budget.throttled(None);
-    assert_eq!(budget.estimated_wait(), Duration::from_millis(501));
-    budget.throttled(Some(Duration::from_secs(3)));
+    budget.throttled(Instant::now(), None);
+    let wait = budget.estimated_wait(Class::Interactive, &me());
+    let expected = "at seven tenths of the rate one more takes 5/7 s";
+    assert_eq!(wait.as_millis(), 715, "{expected}");
+    budget.throttled(Instant::now(), Some(Duration::from_secs(3)));
     let start = Instant::now();
-    drop(budget.buy(None).await.unwrap());
+    drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     assert_eq!(start.elapsed(), Duration::from_secs(3));
     assert_eq!(budget.stats().throttled, 2);
 }
@@ -152,7 +157,12 @@ async fn unmetered_never_waits() {
     let budget = Arc::new(Budget::new(0.0));
     let start = Instant::now();
     for _ in 0..1000 {
-        drop(budget.buy(Some(start)).await.unwrap());
+        drop(
+            budget
+                .buy(Class::Interactive, &me(), Some(start))
+                .await
+                .unwrap(),
+        );
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
@@ -161,29 +171,36 @@ async fn unmetered_never_waits() {
 async fn a_queue_counts_from_the_moment_it_is_joined() {
     let budget = Arc::new(Budget::new(2.0));
     let soon = Some(Instant::now() + Duration::from_secs(2));
-    let queued: Vec<Ticket> = (0..40).map_while(|_| budget.queue(soon).ok()).collect();
+    let queued: Vec<_> = (0..40)
+        .map_while(|_| budget.queue(Class::Interactive, &me(), soon).ok())
+        .collect();
     let most = "two at once, then two a second for less than two seconds";
     assert_eq!(queued.len(), 5, "{most}");
     drop(queued);
-    assert_eq!(budget.stats().waiting, 0);
-    assert!(budget.queue(soon).is_ok());
+    assert_eq!(budget.stats().all_waiting(), 0);
+    assert!(budget.queue(Class::Interactive, &me(), soon).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_queue_behind_a_pause_is_told_its_wait() {
     let budget = Arc::new(Budget::new(2.0));
-    budget.throttled(Some(Duration::from_secs(5)));
+    budget.throttled(Instant::now(), Some(Duration::from_secs(5)));
     let start = Instant::now();
-    let tickets: Vec<Ticket> = (0..10).map(|_| budget.queue(None).unwrap()).collect();
-    let due = tickets.last().unwrap().due() - start;
-    for ticket in tickets {
+    let wait = |budget: &Arc<Budget>| budget.estimated_wait(Class::Interactive, &me());
+    let mut tickets = Vec::new();
+    for _ in 0..9 {
+        tickets.push(budget.queue(Class::Interactive, &me(), None).unwrap());
+    }
+    let expected = wait(&budget);
+    tickets.push(budget.queue(Class::Interactive, &me(), None).unwrap());
+    for (mut ticket, _claim) in tickets {
         drop(ticket.ready().await);
     }
-    let off = due.abs_diff(start.elapsed());
+    // at the rate as it was: meanwhile it comes back, slowly
+    let (least, took) = (expected.mul_f64(0.9), start.elapsed());
     assert!(
-        off < Duration::from_millis(20),
-        "{due:?} and {:?}",
-        start.elapsed()
+        (least..=expected).contains(&took),
+        "{expected:?} and {took:?}"
     );
 }
 
@@ -191,8 +208,12 @@ async fn the_queue_behind_a_pause_is_told_its_wait() {
 async fn what_was_not_sent_is_not_counted() {
     let budget = Arc::new(Budget::new(1.0));
     let start = Instant::now();
-    budget.buy(None).await.unwrap().give_back();
-    drop(budget.buy(None).await.unwrap());
+    budget
+        .buy(Class::Interactive, &me(), None)
+        .await
+        .unwrap()
+        .give_back();
+    drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     assert_eq!(
         (budget.stats().bought, start.elapsed()),
         (1, Duration::ZERO)
@@ -202,9 +223,14 @@ async fn what_was_not_sent_is_not_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_that_never_comes_round_is_no_panic() {
     let budget = Arc::new(Budget::new(1e-20));
-    drop(budget.buy(None).await.unwrap());
+    drop(budget.buy(Class::Interactive, &me(), None).await.unwrap());
     let soon = Instant::now() + Duration::from_secs(1);
-    assert!(budget.buy(Some(soon)).await.is_err());
+    assert!(
+        budget
+            .buy(Class::Interactive, &me(), Some(soon))
+            .await
+            .is_err()
+    );
 }
 
 proptest! {
@@ -229,7 +255,7 @@ proptest! {
             for (there, back, pause) in calls {
                 let (budget, meter) = (Arc::clone(&budget), Arc::clone(&meter));
                 tasks.push(tokio::spawn(async move {
-                    let permit = budget.buy(None).await.unwrap();
+                    let permit = budget.buy(Class::Interactive, &me(), None).await.unwrap();
                     sleep(Duration::from_millis(there)).await;
                     assert!(meter.lock().unwrap().allows(), "refused");
                     sleep(Duration::from_millis(back)).await;

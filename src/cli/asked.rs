@@ -19,6 +19,8 @@ pub(super) struct Asked {
     pub(super) order: Order,
     pub(super) category: Category,
     pub(super) ignore_case: bool,
+    /// Fields whose values are counted.
+    pub(super) top: Vec<String>,
 }
 
 impl Asked {
@@ -39,6 +41,7 @@ impl Asked {
         };
         named("account_ids", "--account", &self.accounts)
             .or_else(|| named("regions", "--region", &self.regions))
+            .or_else(|| named("top_fields", "--top", &self.top))
             .or_else(|| {
                 let option = match field {
                     "start_time" => self.start.map_or("--start", |(option, _)| option),
@@ -49,6 +52,8 @@ impl Asked {
                     "max_staleness" => "--max-staleness",
                     "max_upstream_calls" => "--max-upstream-calls",
                     "event_id" => "EVENT_ID",
+                    "bucket" => "--bucket",
+                    "top_values" => "--top-values",
                     _ => return None,
                 };
                 Some(option.to_owned())
@@ -193,6 +198,7 @@ mod tests {
             alternatives: alternatives.iter().map(read).collect(),
             regions: vec!["a".to_owned(), "b".to_owned()],
             start: Some(("--since", 0)),
+            top: vec!["x".to_owned()],
             ..Asked::default()
         }
     }
@@ -208,6 +214,7 @@ mod tests {
             ("regions[1]", Some("--region b")),
             ("regions[2]", None),
             ("start_time", Some("--since")),
+            ("top_fields[0]", Some("--top x")),
             ("page_token", None),
         ] {
             assert_eq!(asked.option(field).as_deref(), option, "{field}");

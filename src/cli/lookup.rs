@@ -7,19 +7,21 @@ use clap::{Args, ValueEnum};
 use super::{
     EXIT_FAILED, EXIT_USAGE,
     asked::Asked,
-    connect::{Connect, Scopes, block_on},
-    output::Format,
+    connect::{Connect, block_on},
+    estimate::estimate,
+    output::{Format, Layout},
     paging::Paging,
+    question::{self, Question, Window},
+    refusal::Call,
     report,
+    source::Source,
     table::Column,
-    time::{self, When},
-    where_clause::{self, Condition, Conditions, equals},
+    time,
 };
 use crate::{
-    client::LookupOptions,
+    client::{Client, LookupOptions},
     clock::Clock,
-    event::Category,
-    proto::v1::{self, EventView, LookupEventsRequest},
+    proto::v1::{self, EventView, ExportEventsRequest, LookupEventsRequest},
 };
 
 const EXAMPLES: &str = "\
@@ -27,17 +29,25 @@ Examples:
   trailgate lookup --since 2h
   trailgate lookup --user alice --since 7d
   trailgate lookup --where errorCode=AccessDenied --where 'userIdentity.type != AWSService'
-  trailgate lookup --where 'eventName in (RunInstances, StopInstances)' --limit all -o jsonl
+  trailgate lookup --where 'eventName in (RunInstances, StopInstances)' --all -o jsonl
   trailgate lookup --where 'sourceIPAddress not cidr 10.0.0.0/8' --start 2024-05-06 --end 2024-05-06
+  trailgate lookup --since 1d -o csv --columns time,who,event,error,record > events.csv
+  trailgate lookup --where 'errorCode exists' --since 30d --estimate
   trailgate lookup -i -w 'requestParameters.bucketName ^= prod-' --or 'ResourceName *= prod' -o json";
+
+const CSV: &str = "\
+CSV: a header and quotes as RFC 4180 has them. A cell that a spreadsheet would run
+(it begins with = + - @, a tab or a line break, also after spaces and in other
+widths) has an apostrophe in front, and so has one that begins with an apostrophe:
+programs take one apostrophe away, or are given --csv-raw.";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 searched, as far as --limit; 1 the call failed; 2 some scope was not searched
 as far as was asked for (said on stderr); 64 usage; 130 interrupted.";
 
 fn long_help() -> String {
-    let [conditions, times] = [where_clause::HELP, time::HELP];
-    format!("{EXAMPLES}\n\n{conditions}\n\n{times}\n\n{EXIT_CODES}")
+    let question = question::help();
+    format!("{EXAMPLES}\n\n{question}\n\n{CSV}\n\n{EXIT_CODES}")
 }
 
 fn short_help() -> String {
@@ -57,72 +67,7 @@ const FIRST_PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 #[command(after_help = short_help(), after_long_help = long_help())]
 pub(super) struct Lookup {
     #[command(flatten)]
-    conditions: Conditions,
-    /// Letters match in either case, in all conditions; AWS cannot be asked so,
-    /// which makes the search a wider one
-    #[arg(short, long, help_heading = "What")]
-    ignore_case: bool,
-    /// The user, as LookupEvents names it: for an assumed role the session
-    #[arg(long = "user", value_name = "NAME", help_heading = "What")]
-    users: Vec<String>,
-    /// The API action (these options may be repeated: any of the values)
-    #[arg(long = "event-name", value_name = "NAME", help_heading = "What")]
-    names: Vec<String>,
-    /// The service, such as s3.amazonaws.com
-    #[arg(long = "event-source", value_name = "SERVICE", help_heading = "What")]
-    sources: Vec<String>,
-    /// The resource's type, such as AWS::S3::Bucket
-    #[arg(long = "resource-type", value_name = "TYPE", help_heading = "What")]
-    resource_types: Vec<String>,
-    /// The resource's name or ARN
-    #[arg(long = "resource-name", value_name = "NAME", help_heading = "What")]
-    resource_names: Vec<String>,
-    /// The access key that signed
-    #[arg(long = "access-key-id", value_name = "ID", help_heading = "What")]
-    access_keys: Vec<String>,
-    /// The event's id
-    #[arg(long = "event-id", value_name = "ID", help_heading = "What")]
-    ids: Vec<String>,
-    /// Only calls that read, or with =false only those that did more
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        help_heading = "What"
-    )]
-    read_only: Option<bool>,
-    #[command(flatten)]
-    scopes: Scopes,
-
-    /// From this long ago on, such as 30m, 2h, 7d
-    #[arg(
-        long,
-        value_name = "SPAN",
-        value_parser = time::some_span,
-        conflicts_with = "start",
-        help_heading = "When"
-    )]
-    since: Option<Duration>,
-    /// From this time on [default: as far back as history goes]
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = time::when,
-        allow_hyphen_values = true,
-        help_heading = "When"
-    )]
-    start: Option<When>,
-    /// Up to this time, inclusive [default: now]
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = time::when,
-        allow_hyphen_values = true,
-        help_heading = "When"
-    )]
-    end: Option<When>,
+    question: Question,
 
     /// Which end comes first; oldest costs more requests to AWS
     #[arg(long, value_enum, default_value = "newest", help_heading = "How")]
@@ -130,6 +75,10 @@ pub(super) struct Lookup {
     /// Stop after so many events; all or 0: no limit
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit, help_heading = "How")]
     limit: Limit,
+    /// Every event, however many: they are written as they come, and progress
+    /// shows on the terminal. What breaks off is taken up again
+    #[arg(long, conflicts_with = "limit", help_heading = "How")]
+    all: bool,
     /// How many events are asked for at once, up to 1000
     #[arg(
         long,
@@ -150,11 +99,16 @@ pub(super) struct Lookup {
         help_heading = "How"
     )]
     max_upstream_calls: Option<i32>,
+    /// Say how many requests to AWS the first page would cost, and how long
+    /// they would take; nothing is bought and no event is written
+    #[arg(long, help_heading = "How")]
+    estimate: bool,
     /// The format; json and jsonl have the whole record
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
-    /// The table's columns, such as time,who,agent [default: as many of time,
-    /// event, source, who, scope, address, error, resource as fit]
+    /// The columns of a table or CSV, such as time,who,agent [default: in a table
+    /// as many of time, event, source, who, scope, address, error, resource as
+    /// fit; in CSV all but scope and record]
     #[arg(
         long,
         value_enum,
@@ -163,6 +117,11 @@ pub(super) struct Lookup {
         help_heading = "How"
     )]
     columns: Vec<Column>,
+    /// CSV without the apostrophe in front of cells that a spreadsheet would
+    /// run: for programs alone. Whoever calls AWS can put a formula into a log,
+    /// and a spreadsheet that opens it runs it
+    #[arg(long, help_heading = "How")]
+    csv_raw: bool,
     #[command(flatten)]
     connect: Connect,
 }
@@ -173,6 +132,22 @@ enum Order {
     Newest,
     /// Oldest event first
     Oldest,
+}
+
+/// The same question of an export.
+fn export(request: &LookupEventsRequest) -> ExportEventsRequest {
+    ExportEventsRequest {
+        filters: request.filters.clone(),
+        start_time: request.start_time,
+        end_time: request.end_time,
+        account_ids: request.account_ids.clone(),
+        regions: request.regions.clone(),
+        event_category: request.event_category,
+        order: request.order,
+        view: request.view,
+        max_staleness: request.max_staleness,
+        ..ExportEventsRequest::default()
+    }
 }
 
 /// How many events are wanted; `None` is all.
@@ -198,93 +173,109 @@ impl Lookup {
 
     async fn search(self) -> u8 {
         let clock = Clock::system();
-        let start = match (self.since, self.start) {
-            (Some(span), _) => Some(("--since", When::Ago(span).first(&clock))),
-            (None, start) => start.map(|start| ("--start", start.first(&clock))),
+        let Some(window) = self.question.window(&clock) else {
+            return EXIT_USAGE;
         };
-        let end = self.end.map(|end| end.last(&clock));
-        let last = end.unwrap_or_else(|| clock.now_secs());
-        if let Some((_, start)) = start.filter(|(_, start)| *start > last) {
-            let [start, last] = [start, last].map(time::rfc3339);
-            report::note(format_args!("the start, {start}, is after the end, {last}"));
+        if !self.columns.is_empty() && matches!(self.output, Format::Json | Format::Jsonl) {
+            report::note("--columns is for -o table and csv; json and jsonl have all fields");
             return EXIT_USAGE;
         }
-        if !self.columns.is_empty() && self.output != Format::Table {
-            report::note("--columns is for -o table; json and jsonl have all fields");
+        if self.csv_raw && self.output != Format::Csv {
+            report::note("--csv-raw is for -o csv");
             return EXIT_USAGE;
         }
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
+        if self.estimate {
+            return self.estimate(&client, &window).await;
+        }
         let options = LookupOptions {
             page_timeout: self.connect.timeout,
             first_page_timeout: Some(FIRST_PAGE_TIMEOUT),
         };
-        let asked = self.asked(start);
-        let pages = client.lookup(self.request(&asked, end), options);
+        let asked = self.asked(&window);
+        let request = self.request(&asked, &window);
+        let source = match self.all {
+            true => {
+                let export = client.export(ExportEventsRequest {
+                    max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
+                    ..export(&request)
+                });
+                Source::export(export, client.lookup(request, options))
+            }
+            false => Source::pages(client.lookup(request, options)),
+        };
         let paging = Paging::new(
             asked,
-            (self.output, &self.columns),
-            self.limit.0,
+            &self.layout(),
+            self.limit.0.filter(|_| !self.all),
             self.page_size,
             self.max_upstream_calls,
         );
-        paging.run(pages, &self.connect.endpoint).await
+        paging.run(source, &self.connect.endpoint).await
     }
 
-    fn asked(&self, start: Option<(&'static str, i64)>) -> Asked {
-        let read_only = Vec::from_iter(self.read_only.map(|flag| flag.to_string()));
-        let common: Vec<Condition> = [
-            ("--event-id", "EventId", &self.ids),
-            ("--resource-name", "ResourceName", &self.resource_names),
-            ("--access-key-id", "AccessKeyId", &self.access_keys),
-            ("--user", "Username", &self.users),
-            ("--event-name", "EventName", &self.names),
-            ("--resource-type", "ResourceType", &self.resource_types),
-            ("--event-source", "EventSource", &self.sources),
-            ("--read-only", "ReadOnly", &read_only),
-        ]
-        .into_iter()
-        .filter_map(|(option, field, values)| equals(option, field, values))
-        .collect();
-        Asked {
-            alternatives: self.conditions.clone().with(&common, self.ignore_case),
-            accounts: self.scopes.accounts.clone(),
-            regions: self.scopes.regions.clone(),
-            start,
-            order: match self.order {
-                Order::Newest => v1::Order::NewestFirst,
-                Order::Oldest => v1::Order::OldestFirst,
-            },
-            category: match self.scopes.category() {
-                v1::EventCategory::Insight => Category::Insight,
-                _ => Category::Management,
-            },
-            ignore_case: self.ignore_case,
+    async fn estimate(&self, client: &Client, window: &Window) -> u8 {
+        let asked = self.asked(window);
+        let request = LookupEventsRequest {
+            page_size: self.page_size(),
+            max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
+            ..self.request(&asked, window)
+        };
+        let answer = estimate(client, request, self.connect.timeout, self.output);
+        answer.await.unwrap_or_else(|status| {
+            let call = Call {
+                endpoint: &self.connect.endpoint,
+                has_answered: false,
+                asked: &asked,
+            };
+            call.refused(&status)
+        })
+    }
+
+    /// How many events the first page is asked to have.
+    fn page_size(&self) -> i32 {
+        let size = self
+            .limit
+            .0
+            .map_or(self.page_size, |limit| limit.min(self.page_size));
+        i32::try_from(size).unwrap_or(i32::MAX)
+    }
+
+    fn asked(&self, window: &Window) -> Asked {
+        let order = match self.order {
+            Order::Newest => v1::Order::NewestFirst,
+            Order::Oldest => v1::Order::OldestFirst,
+        };
+        self.question.asked(window, order)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            format: self.output,
+            columns: self.columns.clone(),
+            csv_raw: self.csv_raw,
         }
     }
 
-    fn request(&self, asked: &Asked, end: Option<i64>) -> LookupEventsRequest {
-        let at = |second: Option<i64>| {
-            second.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 })
-        };
-        // a table shows nothing of the record
-        let view = match self.output {
-            Format::Table => EventView::Basic,
-            Format::Json | Format::Jsonl => EventView::Full,
+    fn request(&self, asked: &Asked, window: &Window) -> LookupEventsRequest {
+        let view = match self.layout().has_record() {
+            true => EventView::Full,
+            false => EventView::Basic,
         };
         LookupEventsRequest {
             filters: asked.filters(),
-            start_time: at(asked.start.map(|(_, start)| start)),
-            end_time: at(end),
-            event_category: self.scopes.category().into(),
+            start_time: window.start_time(),
+            end_time: window.end_time(),
+            event_category: self.question.category().into(),
             account_ids: asked.accounts.clone(),
             regions: asked.regions.clone(),
             order: asked.order.into(),
             view: view.into(),
             max_staleness: self.max_staleness.map(|span| prost_types::Duration {
                 seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-                nanos: 0,
+                nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
             }),
             ..LookupEventsRequest::default()
         }

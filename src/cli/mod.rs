@@ -2,18 +2,27 @@
 
 mod asked;
 mod connect;
+mod estimate;
 mod get;
+mod histogram;
 mod json;
 mod lookup;
 mod output;
 mod paging;
 mod progress;
+mod question;
 mod refusal;
 mod report;
+mod scopes;
 mod serve;
+mod sheet;
 mod signals;
 mod simulate;
+mod source;
+mod standing;
+mod summary;
 mod table;
+mod tally;
 mod time;
 mod where_clause;
 
@@ -60,6 +69,10 @@ enum Command {
     Lookup(Box<lookup::Lookup>),
     /// One event by its id
     Get(Box<get::Get>),
+    /// How each account and Region stands: quota, coverage, errors
+    Scopes(Box<scopes::Scopes>),
+    /// How many events there were, when, and of what
+    Summary(Box<summary::Summary>),
     /// A CloudTrail that behaves like AWS's, for tests and trials
     Simulate(Box<simulate::Simulate>),
 }
@@ -75,6 +88,8 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Lookup(lookup) => lookup.run(),
         Command::Get(get) => get.run(),
+        Command::Scopes(scopes) => scopes.run(),
+        Command::Summary(summary) => summary.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
 }

@@ -9,7 +9,8 @@ use clap::ValueEnum;
 
 use super::{
     json,
-    table::{Column, Rows},
+    sheet::Cells,
+    table::{Column, Fields, Rows},
 };
 use crate::proto::v1::Event;
 
@@ -22,6 +23,28 @@ pub(super) enum Format {
     Json,
     /// One JSON object a line
     Jsonl,
+    /// Comma-separated values with a header, for spreadsheets
+    Csv,
+}
+
+/// What is written of events, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) format: Format,
+    /// What a table or CSV has; empty: what is usual.
+    pub(super) columns: Vec<Column>,
+    /// CSV without marks in front of what a spreadsheet would run.
+    pub(super) csv_raw: bool,
+}
+
+impl Layout {
+    /// Whether the record is written.
+    pub(super) fn has_record(&self) -> bool {
+        match self.format {
+            Format::Table | Format::Csv => self.columns.contains(&Column::Record),
+            Format::Json | Format::Jsonl => true,
+        }
+    }
 }
 
 /// Writes batches of events; holds none of them.
@@ -30,36 +53,49 @@ pub(super) struct Output<W: Write> {
     to: W,
     format: Format,
     rows: Rows,
+    fields: Fields,
+    cells: Cells,
+    /// Whether CSV has its header.
+    has_header: bool,
     /// Events written.
     written: u64,
 }
 
 /// The width, in characters, of a terminal that does not tell its own: what most
 /// have at least.
-const USUAL_WIDTH: usize = 80;
+pub(super) const USUAL_WIDTH: usize = 80;
+
+/// The width of stdout in characters, if that is a terminal.
+pub(super) fn terminal_width() -> Option<usize> {
+    io::stdout().is_terminal().then(|| {
+        let told = terminal_size::terminal_size_of(io::stdout());
+        let set = || env::var("COLUMNS").ok()?.parse().ok();
+        told.map(|(width, _)| usize::from(width.0))
+            .or_else(set)
+            .unwrap_or(USUAL_WIDTH)
+    })
+}
 
 impl Output<io::StdoutLock<'static>> {
-    /// Output on stdout; a table of these columns fits the terminal if that is
-    /// one.
-    pub(super) fn stdout(format: Format, columns: &[Column]) -> Self {
-        let to = io::stdout().lock();
-        let width = to.is_terminal().then(|| {
-            let told = terminal_size::terminal_size_of(io::stdout());
-            let set = || env::var("COLUMNS").ok()?.parse().ok();
-            told.map(|(width, _)| usize::from(width.0))
-                .or_else(set)
-                .unwrap_or(USUAL_WIDTH)
-        });
-        Self::new(to, format, Rows::new(columns, width))
+    /// Output on stdout; a table fits the terminal if that is one.
+    pub(super) fn stdout(layout: &Layout) -> Self {
+        Self::new(io::stdout().lock(), layout, terminal_width())
     }
 }
 
 impl<W: Write> Output<W> {
-    fn new(to: W, format: Format, rows: Rows) -> Self {
+    /// `width`: of the terminal that `to` is, if it is one.
+    fn new(to: W, layout: &Layout, width: Option<usize>) -> Self {
         Self {
             to,
-            format,
-            rows,
+            format: layout.format,
+            rows: Rows::new(&layout.columns, width),
+            fields: Fields::new(&layout.columns),
+            cells: Cells {
+                raw: layout.csv_raw,
+                printable: width.is_some(),
+            },
+            has_header: false,
             written: 0,
         }
     }
@@ -82,6 +118,13 @@ impl<W: Write> Output<W> {
                 }
                 self.written += events.len() as u64;
             }
+            Format::Csv => {
+                let header = self.header();
+                let rows = events.iter().map(|event| self.fields.row(event));
+                let lines = self.cells.lines(header.into_iter().chain(rows))?;
+                self.to.write_all(&lines)?;
+                self.written += events.len() as u64;
+            }
             Format::Json | Format::Jsonl => {
                 for event in events {
                     let before = match (self.format, self.written) {
@@ -100,6 +143,12 @@ impl<W: Write> Output<W> {
         self.to.flush()
     }
 
+    /// The header of CSV, once.
+    fn header(&mut self) -> Option<Vec<String>> {
+        let is_due = !std::mem::replace(&mut self.has_header, true);
+        is_due.then(|| self.fields.header())
+    }
+
     /// Ends the output, so that what was written is whole, however the search
     /// went.
     ///
@@ -110,6 +159,10 @@ impl<W: Write> Output<W> {
         match (self.format, self.written) {
             (Format::Json, 0) => writeln!(self.to, "[]")?,
             (Format::Json, _) => writeln!(self.to, "]")?,
+            (Format::Csv, _) => {
+                let header = self.header();
+                self.to.write_all(&self.cells.lines(header)?)?;
+            }
             _ => {}
         }
         self.to.flush()
@@ -122,7 +175,15 @@ mod tests {
 
     fn written(format: Format, batches: &[&[&str]]) -> String {
         let mut to = Vec::new();
-        let mut output = Output::new(&mut to, format, Rows::new(&[], None));
+        let layout = Layout {
+            format,
+            columns: match format {
+                Format::Csv => vec![Column::Id, Column::Error],
+                _ => Vec::new(),
+            },
+            csv_raw: false,
+        };
+        let mut output = Output::new(&mut to, &layout, None);
         for batch in batches {
             let events: Vec<_> = batch
                 .iter()
@@ -149,6 +210,11 @@ mod tests {
             "{\"event_id\":\"a\"}\n{\"event_id\":\"b\"}\n"
         );
         assert_eq!(written(Format::Jsonl, &[]), "");
+        assert_eq!(
+            written(Format::Csv, &[&["a"], &[], &["=b"]]),
+            "id,error\na,\n'=b,\n"
+        );
+        assert_eq!(written(Format::Csv, &[]), "id,error\n");
         assert_eq!(written(Format::Table, &[&[]]), "");
         assert_eq!(written(Format::Table, &[&["a"], &["b"]]).lines().count(), 3);
     }

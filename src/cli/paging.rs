@@ -7,19 +7,18 @@ use std::{
     pin::pin,
 };
 
+use tokio::time::Instant;
+
 use super::{
     EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED,
     asked::Asked,
-    output::{Format, Output},
+    output::{Format, Layout, Output},
     progress::Progress,
-    refusal::{self, Call},
+    refusal::Call,
     report::{self, Searched, count},
-    table::{Column, printable},
+    source::{Batch, Source},
 };
-use crate::{
-    client::{Notice, Pages},
-    proto::v1::{LookupEventsResponse, Stats},
-};
+use crate::proto::v1::{Order, Stats};
 
 /// Why no more pages were asked for.
 enum End {
@@ -47,6 +46,10 @@ pub(super) struct Paging {
     searched: Searched,
     stats: Stats,
     has_answered: bool,
+    is_export: bool,
+    started: Instant,
+    /// When the last event happened that was written.
+    last: Option<i64>,
     /// What to say of a broad search, until it was said.
     breadth: Option<String>,
     /// Events still wanted; `None` is all.
@@ -60,18 +63,21 @@ impl Paging {
     /// Nothing found yet, to be written to stdout.
     pub(super) fn new(
         asked: Asked,
-        (format, columns): (Format, &[Column]),
+        layout: &Layout,
         limit: Option<u64>,
         page_size: u64,
         upstream_calls: Option<i32>,
     ) -> Self {
         Self {
-            format,
-            output: Output::stdout(format, columns),
+            format: layout.format,
+            output: Output::stdout(layout),
             progress: Progress::start(),
             searched: Searched::new(asked.order),
             stats: Stats::default(),
             has_answered: false,
+            is_export: false,
+            started: Instant::now(),
+            last: None,
             breadth: asked.breadth(),
             asked,
             limit,
@@ -80,22 +86,14 @@ impl Paging {
         }
     }
 
-    /// Writes all that `pages` bring, and says how it went.
-    pub(super) async fn run(mut self, pages: Pages, endpoint: &str) -> u8 {
-        let end = self.pages(pages).await;
+    /// Writes all that comes, and says how it went.
+    pub(super) async fn run(mut self, source: Source, endpoint: &str) -> u8 {
+        let end = self.batches(source).await;
         self.finish(end, endpoint)
     }
 
-    async fn pages(&mut self, pages: Pages) -> End {
-        let bar = self.progress.bar();
-        let mut pages = pages.on_wait(move |notice| match notice {
-            Notice::Retry(status, wait) => {
-                let wait = refusal::seconds(wait);
-                let waiting = format!("{}; asking again in {wait}", status.message());
-                bar.set_message(printable(&waiting));
-            }
-            Notice::Stalled(_) => bar.set_message("waiting for quota"),
-        });
+    async fn batches(&mut self, source: Source) -> End {
+        let mut source = source.waits_on(&self.progress.bar());
         let mut stop = pin!(async {
             if tokio::signal::ctrl_c().await.is_err() {
                 future::pending::<()>().await;
@@ -105,21 +103,22 @@ impl Paging {
             let size = self
                 .limit
                 .map_or(self.page_size, |left| left.min(self.page_size));
-            pages.set_page_size(i32::try_from(size).unwrap_or(i32::MAX));
-            pages.set_max_upstream_calls(self.upstream_calls.unwrap_or_default());
-            let mut next = pin!(pages.next());
-            let page = loop {
+            source.set(size, self.upstream_calls.unwrap_or_default());
+            let mut next = Box::pin(source.next());
+            let batch = loop {
                 tokio::select! {
                     biased;
                     () = &mut stop => return End::Interrupted,
-                    page = &mut next => break page,
+                    batch = &mut next => break batch,
                     () = self.progress.line() => {}
                 }
             };
-            let ended = match page {
+            drop(next);
+            self.is_export = source.is_export();
+            let ended = match batch {
                 None => Some(End::Searched),
                 Some(Err(status)) => Some(End::Refused(status)),
-                Some(Ok(page)) => self.take(page),
+                Some(Ok(batch)) => self.take(batch),
             };
             if let Some(end) = ended {
                 return end;
@@ -127,19 +126,19 @@ impl Paging {
         }
     }
 
-    /// Writes what a page brought; says why it was the last, if it was.
-    fn take(&mut self, page: LookupEventsResponse) -> Option<End> {
+    /// Writes what a batch brought; says why it was the last, if it was.
+    fn take(&mut self, batch: Batch) -> Option<End> {
         self.has_answered = true;
-        let mut events = page.events;
-        let mut more = !page.next_page_token.is_empty();
+        let mut events = batch.events;
+        let mut more = batch.has_more;
         if let Some(left) = &mut self.limit {
             let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
             more |= events.len() > wanted;
             events.truncate(wanted);
             *left = left.saturating_sub(events.len() as u64);
         }
-        self.searched.update(page.scopes);
-        let stats = page.stats.unwrap_or_default();
+        self.searched.update(batch.scopes);
+        let stats = batch.stats;
         self.stats.upstream_calls += stats.upstream_calls;
         self.stats.events_scanned += stats.events_scanned;
         if let Some(left) = &mut self.upstream_calls {
@@ -149,6 +148,9 @@ impl Paging {
         let output = &mut self.output;
         if let Err(error) = self.progress.aside(|| output.write(&events)) {
             return Some(End::Unwritable(error));
+        }
+        if let Some(time) = events.last().and_then(|event| event.event_time) {
+            self.last = Some(time.seconds);
         }
         self.progress.say(self.so_far());
         if !more {
@@ -162,7 +164,8 @@ impl Paging {
         {
             self.progress.note(breadth);
         }
-        (self.upstream_calls == Some(0)).then_some(End::UpstreamCalls)
+        // an export keeps the limit itself, and has more to send than it bought
+        (self.upstream_calls == Some(0) && !self.is_export).then_some(End::UpstreamCalls)
     }
 
     /// Where the search stands: the time reached, what was found, what it cost.
@@ -172,9 +175,35 @@ impl Paging {
             self.searched.so_far(),
             format!("{} found", count(written, "event")),
             format!("{} bought", count(self.stats.upstream_calls, "request")),
+            self.rate(),
+            match self.is_export && self.searched.waits_for_quota() {
+                true => "waiting for quota".to_owned(),
+                false => String::new(),
+            },
         ];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join(", ")
+    }
+
+    /// How fast an export is; empty where that is no news.
+    fn rate(&self) -> String {
+        let seconds = self.started.elapsed().as_secs();
+        match self.output.written().checked_div(seconds) {
+            Some(rate) if self.is_export && rate > 0 => format!("{rate} events/s"),
+            _ => String::new(),
+        }
+    }
+
+    /// The option that goes on where the output ends, if that is known. An
+    /// export may have searched further than it has sent.
+    fn go_on(&self) -> Option<String> {
+        let reached = match (self.searched.reached()?, self.last, self.asked.order) {
+            (_, None, _) if self.is_export => return None,
+            (reached, None, _) => reached,
+            (reached, Some(last), Order::OldestFirst) => reached.min(last),
+            (reached, Some(last), _) => reached.max(last),
+        };
+        Some(self.searched.go_on(reached))
     }
 
     /// Says what may be wrong where no event was found.
@@ -216,15 +245,20 @@ impl Paging {
                     has_answered: self.has_answered,
                     asked: &self.asked,
                 };
-                call.refused(&status)
+                let code = call.refused(&status);
+                if let Some(go_on) = self.go_on().filter(|_| code == EXIT_FAILED) {
+                    report::note(format_args!("there may be more events; {go_on}"));
+                }
+                code
             }
             End::Unwritable(error) => {
                 report::note(format_args!("cannot write: {error}"));
                 EXIT_FAILED
             }
             End::Interrupted => {
-                let go_on = self.searched.reached().map(|at| self.searched.go_on(at));
-                let go_on = go_on.map_or_else(String::new, |go_on| format!("; {go_on}"));
+                let go_on = self
+                    .go_on()
+                    .map_or_else(String::new, |go_on| format!("; {go_on}"));
                 report::note(format_args!("interrupted; there may be more events{go_on}"));
                 EXIT_INTERRUPTED
             }
@@ -233,7 +267,7 @@ impl Paging {
                 EXIT_INCOMPLETE
             }
             End::Limit => {
-                report::note("stopped at --limit; there may be more events (--limit all for all)");
+                report::note("stopped at --limit; there may be more events (--all for all)");
                 self.code(more_to_come)
             }
             End::Searched => self.code(more_to_come),

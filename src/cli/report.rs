@@ -119,10 +119,25 @@ impl Searched {
         let Some(time) = self.reached().map(rfc3339) else {
             return String::new();
         };
-        match self.order {
-            Order::OldestFirst => format!("searched up to {time}"),
-            Order::NewestFirst | Order::Unspecified => format!("searched back to {time}"),
+        let far = match self.order {
+            Order::OldestFirst => "up",
+            Order::NewestFirst | Order::Unspecified => "back",
+        };
+        let done = self.scopes.values();
+        let done = done.filter(|scope| scope.state() == SearchState::Complete);
+        match (done.count(), self.scopes.len()) {
+            (done, all) if all > 1 && done < all => {
+                format!("{done} of {all} scopes searched, the others {far} to {time}")
+            }
+            _ => format!("searched {far} to {time}"),
         }
+    }
+
+    /// Whether a scope that is still searched has no quota left.
+    pub(super) fn waits_for_quota(&self) -> bool {
+        let mut scopes = self.scopes.values();
+        scopes
+            .any(|scope| scope.state() == SearchState::Partial && scope.reason == "QUOTA_EXHAUSTED")
     }
 
     /// The option that asks for the rest.
@@ -282,7 +297,11 @@ mod tests {
             because("DEADLINE", "next_page_token", scope("b", Partial, 60)),
             scope("c", Partial, 50),
         ]);
-        assert_eq!(searched.so_far(), "searched back to 1970-01-01T00:01:00Z");
+        assert_eq!(
+            searched.so_far(),
+            "0 of 3 scopes searched, the others back to 1970-01-01T00:01:00Z"
+        );
+        assert!(!searched.waits_for_quota());
         assert!(searched.is_incomplete(true, None));
         let failed = "1/a was not searched: no [UPSTREAM_ACCESS_DENIED]";
         assert_eq!(searched.lines(true, None), [failed]);

@@ -28,6 +28,12 @@ Examples:
   # one account in two Regions
   trailgate serve --account 111122223333 --region us-east-1 --region eu-west-1
 
+  # a role in each of two accounts, or in all of the organization
+  trailgate serve --account 111122223333 --account 444455556666 --region us-east-1 \\
+    --assume-role-arn 'arn:aws:iam::{account}:role/TrailgateReader'
+  trailgate serve --organization --all-regions \\
+    --assume-role-arn 'arn:aws:iam::{account}:role/TrailgateReader'
+
   # in front of a simulator of your own
   trailgate simulate --records ./AWSLogs --account 111122223333 --unlimited-history
   trailgate serve --aws-endpoint-url http://127.0.0.1:4599 --account 111122223333 \\

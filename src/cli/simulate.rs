@@ -10,14 +10,13 @@ use std::{
 };
 
 use clap::Args;
-use jiff::SignedDuration;
 use tokio::net::TcpListener;
 
 use super::{EXIT_USAGE, signals::Signals};
 use crate::{
     awsjson::Several,
     clock::Clock,
-    config::{is_account, is_region},
+    config::{Span, is_account, is_region},
     event::Scope,
     simulator::{self, Fault, Loaded, Options, Rate, Record, Simulator},
 };
@@ -76,6 +75,28 @@ pub(super) struct Simulate {
     #[arg(long = "region", value_name = "REGION")]
     regions: Vec<String>,
 
+    /// Of the Regions served, an account has enabled only these (repeatable)
+    /// [default: all]
+    #[arg(long = "account-regions", value_name = "ID=REGION,…", value_parser = account_regions)]
+    account_regions: Vec<(String, Vec<String>)>,
+
+    /// The account that may list the organization's [default: the first]
+    #[arg(long, value_name = "ID")]
+    management_account: Option<String>,
+
+    /// An account of the organization that is suspended (repeatable)
+    #[arg(long = "suspended-account", value_name = "ID")]
+    suspended: Vec<String>,
+
+    /// AssumeRole must bring this external id
+    #[arg(long, value_name = "TEXT")]
+    external_id: Option<String>,
+
+    /// Sessions of AssumeRole last at most so many seconds, also fewer than
+    /// AWS allows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    session_seconds: Option<u32>,
+
     /// Requests a second in each scope; 0: no limit
     #[arg(
         long,
@@ -117,8 +138,9 @@ pub(super) struct Simulate {
     live: Rate,
 
     /// Let something go wrong (repeatable). KIND: throttle, 5xx, slow,
-    /// disconnect, denied-region (or denied-region=REGION), duplicate, late,
-    /// expired-token, expired-credentials, short-page
+    /// disconnect, denied-region (or denied-region=REGION), denied-role (or
+    /// denied-role=ACCOUNT), duplicate, late, expired-token,
+    /// expired-credentials, short-page
     #[arg(long = "fault", value_name = "KIND=PROBABILITY")]
     faults: Vec<Fault>,
 
@@ -139,16 +161,24 @@ pub(super) struct Simulate {
     seed: u64,
 }
 
-/// A span of time: `90s`, `5m`, `1h30m`; a bare number is seconds.
+/// A span of time; a bare number is seconds.
 fn span(text: &str) -> Result<Duration, String> {
-    let span = match text.parse::<u32>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds.into())),
-        Err(_) => text
-            .parse::<SignedDuration>()
-            .ok()
-            .and_then(|span| Duration::try_from(span).ok()),
-    };
-    span.ok_or_else(|| "not a span of time: write it as 90s, 5m or 1h30m".to_owned())
+    Span::or_seconds(text).map(Span::get)
+}
+
+/// An account with its Regions: `111122223333=us-east-1,eu-west-1`.
+fn account_regions(text: &str) -> Result<(String, Vec<String>), String> {
+    let (account, regions) = text.split_once('=').unwrap_or((text, ""));
+    if !is_account(account) {
+        return Err(format!("{account:?} is no account: it needs 12 digits"));
+    }
+    let regions: Vec<String> = regions.split(',').map(str::to_owned).collect();
+    match regions.iter().find(|region| !is_region(region)) {
+        Some(region) => Err(format!(
+            "{region:?} is no Region: write it as {account}=us-east-1,eu-west-1"
+        )),
+        None => Ok((account.to_owned(), regions)),
+    }
 }
 
 /// Writes a line. A closed pipe is no reason to fail.
@@ -190,10 +220,15 @@ impl Simulate {
                 self.listen
             ));
         }
-        if let Some(id) = self.accounts.iter().find(|id| !is_account(id)) {
-            return Err(format!(
-                "--account {id:?} is no account: it needs 12 digits"
-            ));
+        let ids = [
+            ("account", self.accounts.as_slice()),
+            ("suspended-account", &self.suspended),
+            ("management-account", self.management_account.as_slice()),
+        ];
+        for (flag, ids) in ids {
+            if let Some(id) = ids.iter().find(|id| !is_account(id)) {
+                return Err(format!("--{flag} {id:?} is no account: it needs 12 digits"));
+            }
         }
         if let Some(region) = self.regions.iter().find(|region| !is_region(region)) {
             return Err(format!(
@@ -286,6 +321,13 @@ impl Simulate {
         Options {
             accounts: self.accounts.clone(),
             regions: self.regions.clone(),
+            enabled_regions: self.account_regions.iter().cloned().collect(),
+            management_account: self.management_account.clone(),
+            suspended: self.suspended.clone(),
+            external_id: self.external_id.clone(),
+            session: self
+                .session_seconds
+                .map(|seconds| Duration::from_secs(seconds.into())),
             rate: self.rate,
             delay: self.delay,
             unlimited_history: self.unlimited_history,
@@ -369,12 +411,32 @@ mod tests {
             ("90s", 90),
             ("5m", 300),
             ("1h30m", 5400),
+            ("1d", 86_400),
         ] {
             assert_eq!(span(text), Ok(Duration::from_secs(secs)), "{text}");
         }
         assert_eq!(span("1500ms"), Ok(Duration::from_millis(1500)));
         for bad in ["", "-5m", "soon", "5 parsecs"] {
             assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_accounts_regions_are_read() {
+        assert_eq!(
+            account_regions("111122223333=us-east-1,eu-west-1"),
+            Ok((
+                "111122223333".to_owned(),
+                vec!["us-east-1".to_owned(), "eu-west-1".to_owned()]
+            ))
+        );
+        for bad in [
+            "111122223333",
+            "111122223333=",
+            "12=us-east-1",
+            "111122223333=Ireland",
+        ] {
+            assert!(account_regions(bad).is_err(), "{bad}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, config::Span};
 
 /// The formats, for help texts.
 pub(super) const HELP: &str = "\
@@ -107,34 +107,7 @@ fn unreadable(text: &str) -> String {
 
 /// Reads a span.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let unreadable = || format!("{text:?} is no span; write it like 90s, 30m, 2h, 7d, 1w or 1d12h");
-    let mut rest = text.trim();
-    if rest == "0" {
-        return Ok(Duration::ZERO);
-    }
-    if rest.is_empty() {
-        return Err(unreadable());
-    }
-    let mut total = 0_u64;
-    while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(unreadable)?;
-        let (number, tail) = rest.split_at_checked(end).ok_or_else(unreadable)?;
-        let number: u64 = number.parse().map_err(|_| unreadable())?;
-        let mut chars = tail.chars();
-        let unit = match chars.next() {
-            Some('s') => 1,
-            Some('m') => 60,
-            Some('h') => 3600,
-            Some('d') => 86_400,
-            Some('w') => 7 * 86_400,
-            _ => return Err(unreadable()),
-        };
-        total = total.saturating_add(number.saturating_mul(unit));
-        rest = chars.as_str();
-    }
-    let span = Duration::from_secs(total);
+    let span = text.trim().parse::<Span>()?.get();
     if span > MAX_SPAN {
         return Err(format!("{text:?} is longer than ten years"));
     }
@@ -211,6 +184,8 @@ mod tests {
             ("7d", 604_800),
             ("1w", 604_800),
             ("1d12h", 129_600),
+            ("1d 12h", 129_600),
+            ("1.5h", 5400),
         ] {
             assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
@@ -219,9 +194,7 @@ mod tests {
             "2",
             "h",
             "2y",
-            "1d 2h",
             "-1h",
-            "1.5h",
             "2hé",
             "99999999999999999999d",
             "9999w",

@@ -1,6 +1,7 @@
 //! The gateway for Rust programs: one [`Client`] a process, lookups that page
 //! and retry by themselves.
 
+mod export;
 mod fault;
 mod pages;
 mod retry;
@@ -12,13 +13,15 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+pub use export::Export;
 pub use fault::Fault;
 pub use pages::{LookupOptions, Pages};
 pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
 
 use crate::proto::v1::{
-    GetEventRequest, GetEventResponse, LookupEventsRequest, LookupEventsResponse,
-    event_service_client::EventServiceClient,
+    ExportEventsRequest, GetEventRequest, GetEventResponse, ListScopesRequest, ListScopesResponse,
+    LookupEventsRequest, LookupEventsResponse, SummarizeEventsRequest, SummarizeEventsResponse,
+    event_service_client::EventServiceClient, scope_service_client::ScopeServiceClient,
 };
 
 /// How long a connection may take to come up: an address that answers does so
@@ -49,6 +52,7 @@ pub struct EndpointError {
 #[derive(Clone, Debug)]
 pub struct Client {
     events: EventServiceClient<Channel>,
+    scopes: ScopeServiceClient<Channel>,
 }
 
 impl Client {
@@ -77,6 +81,7 @@ impl Client {
     #[must_use]
     pub fn from_channel(channel: Channel) -> Self {
         Self {
+            scopes: ScopeServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
             events: EventServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
         }
     }
@@ -85,6 +90,13 @@ impl Client {
     #[must_use]
     pub fn lookup(&self, request: LookupEventsRequest, options: LookupOptions) -> Pages {
         Pages::new(self.clone(), request, options)
+    }
+
+    /// Every event of an export, from `request.page_token` on. It has no
+    /// deadline: it takes as long as AWS does.
+    #[must_use]
+    pub fn export(&self, request: ExportEventsRequest) -> Export {
+        Export::new(self.clone(), request)
     }
 
     /// One page of a lookup, asked for once; `timeout` is the deadline that
@@ -127,6 +139,48 @@ impl Client {
                 .map_err(|status| in_time(status, timeout))
         };
         retry::retrying(ask, &mut |_| {}).await
+    }
+
+    /// Counts of events, over what could be searched within `timeout`, which
+    /// the server is told; `scopes` of the answer says what that was. Asked
+    /// once more, the server goes on from what it holds. Where it names a
+    /// wait it is asked again, as of [`MAX_RETRIES`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::lookup_page`].
+    pub async fn summarize(
+        &self,
+        request: SummarizeEventsRequest,
+        timeout: Duration,
+    ) -> Result<SummarizeEventsResponse, Status> {
+        let ask = async || {
+            let mut events = self.events.clone();
+            let answer = events.summarize_events(within(timeout, request.clone()));
+            answer
+                .await
+                .map(tonic::Response::into_inner)
+                .map_err(|status| in_time(status, timeout))
+        };
+        retry::retrying(ask, &mut |_| {}).await
+    }
+
+    /// How each scope stands, asked for once; `timeout` is the deadline that
+    /// the server is told. It costs no request to AWS.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::lookup_page`].
+    pub async fn list_scopes(
+        &self,
+        request: ListScopesRequest,
+        timeout: Duration,
+    ) -> Result<ListScopesResponse, Status> {
+        let mut scopes = self.scopes.clone();
+        let answer = scopes.list_scopes(within(timeout, request)).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| in_time(status, timeout))
     }
 }
 

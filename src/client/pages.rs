@@ -39,7 +39,7 @@ impl Default for LookupOptions {
     }
 }
 
-type Listener = Box<dyn FnMut(Notice<'_>) + Send>;
+pub(super) type Listener = Box<dyn FnMut(Notice<'_>) + Send>;
 
 /// The pages of a lookup, asked for one after the other. See [`Client::lookup`].
 pub struct Pages {

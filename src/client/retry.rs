@@ -46,7 +46,7 @@ where
 }
 
 /// How long to wait before asking again, if that may help.
-fn wait_for(status: &Status) -> Option<Duration> {
+pub(super) fn wait_for(status: &Status) -> Option<Duration> {
     let passing = matches!(
         status.code(),
         // with a wait named, a deadline is the gateway's word for "so far"

@@ -1,12 +1,16 @@
 //! Settings of the server: flags override `TRAILGATE_*` variables, which
 //! override the YAML file, which overrides the defaults.
 
+mod file;
 mod settings;
+mod sources;
 mod value;
 
 use std::{net::SocketAddr, time::Duration};
 
 pub use settings::{Credentials, LogFormat, Settings};
+pub use sources::{MAX_SCOPES, Profile, Sources};
+pub(crate) use sources::{is_account, is_region, too_many};
 pub use value::{History, Size, Span};
 
 use crate::{coverage, event::Scope, grpc::Limits, upstream::Signing};
@@ -35,10 +39,8 @@ pub struct Config {
     pub aws_endpoint_url: Option<String>,
     /// Whose keys sign.
     pub signing: Signing,
-    /// Accounts to search; empty: the account of the credentials.
-    pub accounts: Vec<String>,
-    /// Regions to search; empty: the Region of the environment or profile.
-    pub regions: Vec<String>,
+    /// Where scopes come from.
+    pub sources: Sources,
     /// Requests a second that a scope's budget allows; 0: unmetered.
     pub rate: f64,
     /// How far back AWS can be asked; `None`: without end.
@@ -47,6 +49,8 @@ pub struct Config {
     pub coverage: coverage::Options,
     /// What requests are held to.
     pub limits: Limits,
+    /// Requests to AWS that a caller may buy in a UTC day; 0: any number.
+    pub caller_daily_requests: u64,
     /// How long calls may take to finish once the server is told to stop.
     pub shutdown_grace: Duration,
     /// How log lines look.
@@ -65,10 +69,6 @@ impl Config {
             .collect()
     }
 }
-
-/// The most scopes of a server: an organisation's hundred accounts in thirty
-/// Regions would be more than one process should walk for.
-const MAX_SCOPES: usize = 1000;
 
 impl TryFrom<Settings> for Config {
     type Error = Error;
@@ -98,7 +98,7 @@ impl TryFrom<Settings> for Config {
             );
             return Err(Error::new(message));
         }
-        let url = settings.aws_endpoint_url;
+        let url = settings.aws_endpoint_url.clone();
         if let Some(url) = &url
             && !url.starts_with("http://")
             && !url.starts_with("https://")
@@ -122,33 +122,12 @@ impl TryFrom<Settings> for Config {
             Some(Credentials::Chain) => Signing::Chain,
             Some(Credentials::Simulator) => Signing::Simulator,
             // AWS is never there: keys sent to it would be sent in the clear
-            None if !settings.account.is_empty() && url.as_deref().is_some_and(is_local) => {
+            None if settings.names_only_accounts() && url.as_deref().is_some_and(is_local) => {
                 Signing::Simulator
             }
             None => Signing::Chain,
         };
-        let accounts = unique(settings.account);
-        if let Some(account) = accounts.iter().find(|account| !is_account(account)) {
-            return Err(Error::new(format!(
-                "--account {account:?} is no account: it needs 12 digits"
-            )));
-        }
-        if accounts.len() > 1 && signing == Signing::Chain && !demo {
-            return Err(Error::new(format!(
-                "{} accounts, and credentials for one; run a server for each account",
-                accounts.len()
-            )));
-        }
-        let regions = unique(settings.region);
-        if let Some(region) = regions.iter().find(|region| !is_region(region)) {
-            let message = format!("--region {region:?} is no Region; write it as eu-central-1");
-            return Err(Error::new(message));
-        }
-        let scopes = accounts.len().max(1) * regions.len().max(1);
-        if scopes > MAX_SCOPES {
-            let message = format!("{scopes} scopes; at most {MAX_SCOPES} in one server");
-            return Err(Error::new(message));
-        }
+        let sources = Sources::check(&settings, &signing)?;
         let defaults = coverage::Options::default();
         let timeout = settings
             .request_timeout
@@ -170,8 +149,7 @@ impl TryFrom<Settings> for Config {
             demo,
             aws_endpoint_url: url,
             signing,
-            accounts,
-            regions,
+            sources,
             rate,
             history: settings.history.unwrap_or_default().get(),
             coverage: coverage::Options {
@@ -182,6 +160,7 @@ impl TryFrom<Settings> for Config {
                 timeout,
                 max_upstream_calls,
             },
+            caller_daily_requests: settings.caller_daily_requests.unwrap_or_default(),
             shutdown_grace: settings
                 .shutdown_grace
                 .map_or(Duration::from_secs(30), Span::get),
@@ -189,25 +168,6 @@ impl TryFrom<Settings> for Config {
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
         })
     }
-}
-
-fn unique(mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Whether a text has the form of an account's id.
-pub(crate) fn is_account(id: &str) -> bool {
-    id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Whether a text has the form of a Region's name.
-pub(crate) fn is_region(name: &str) -> bool {
-    name.contains('-')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// Whether a URL is plain HTTP to this machine.

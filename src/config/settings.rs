@@ -1,11 +1,6 @@
-//! Settings as they are given: on the command line, in the environment, in a
-//! file.
+//! Settings as they are given: on the command line or in the environment.
 
-use std::{
-    fmt, fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::{
@@ -13,7 +8,7 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
-use super::{Error, History, Size, Span};
+use super::{History, Size, Span};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -74,7 +69,8 @@ pub struct Settings {
     #[arg(long, value_name = "WHOSE", env = "TRAILGATE_CREDENTIALS")]
     pub credentials: Option<Credentials>,
 
-    /// The account to search [default: that of the credentials]
+    /// An account to search (repeatable); with --organization, none but these
+    /// [default: that of the credentials]
     #[arg(
         long,
         value_name = "ID",
@@ -83,6 +79,57 @@ pub struct Settings {
     )]
     #[serde(default, alias = "accounts", deserialize_with = "one_or_many")]
     pub account: Vec<String>,
+
+    /// An account not to search (repeatable)
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "TRAILGATE_EXCLUDE_ACCOUNT",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "exclude_accounts", deserialize_with = "one_or_many")]
+    pub exclude_account: Vec<String>,
+
+    /// Search all active accounts of the organization; needs --assume-role-arn
+    #[arg(long, env = "TRAILGATE_ORGANIZATION", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    pub organization: Option<bool>,
+
+    /// The role to assume in each account, such as
+    /// arn:aws:iam::{account}:role/TrailgateReader; {partition} stands for aws,
+    /// aws-us-gov or aws-cn
+    #[arg(long, value_name = "PATTERN", env = "TRAILGATE_ASSUME_ROLE_ARN")]
+    pub assume_role_arn: Option<String>,
+
+    /// The external id that the roles' trust policies ask for
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "TRAILGATE_ASSUME_ROLE_EXTERNAL_ID",
+        hide_env_values = true
+    )]
+    pub assume_role_external_id: Option<String>,
+
+    /// The name of the sessions, which the accounts' events show [default: trailgate]
+    #[arg(long, value_name = "NAME", env = "TRAILGATE_ASSUME_ROLE_SESSION_NAME")]
+    pub assume_role_session_name: Option<String>,
+
+    /// Assume the role also in the account of the credentials, which is asked
+    /// with these otherwise
+    #[arg(long, env = "TRAILGATE_ASSUME_ROLE_IN_OWN_ACCOUNT", value_name = "BOOL",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub assume_role_in_own_account: Option<bool>,
+
+    /// A profile of ~/.aws/config whose account is searched with its
+    /// credentials (repeatable); ACCOUNT=NAME where STS cannot be asked
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TRAILGATE_PROFILE",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "profiles", deserialize_with = "one_or_many")]
+    pub profile: Vec<String>,
 
     /// A Region to search (repeatable) [default: that of the environment or profile]
     #[arg(
@@ -93,6 +140,26 @@ pub struct Settings {
     )]
     #[serde(default, alias = "regions", deserialize_with = "one_or_many")]
     pub region: Vec<String>,
+
+    /// Search all Regions that an account has enabled
+    #[arg(long, env = "TRAILGATE_ALL_REGIONS", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    pub all_regions: Option<bool>,
+
+    /// A Region not to search (repeatable)
+    #[arg(
+        long,
+        value_name = "REGION",
+        env = "TRAILGATE_EXCLUDE_REGION",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "exclude_regions", deserialize_with = "one_or_many")]
+    pub exclude_region: Vec<String>,
+
+    /// How often --organization and --all-regions look again; 0s: only at
+    /// start [default: 1h]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_SCOPE_REFRESH")]
+    pub scope_refresh: Option<Span>,
 
     /// Requests a second that each scope may spend; 0: unmetered, for a
     /// simulator only [default: 2]
@@ -125,6 +192,10 @@ pub struct Settings {
     /// Requests to AWS that a page may buy, unless the caller says so [default: 200]
     #[arg(long, value_name = "N", env = "TRAILGATE_MAX_UPSTREAM_CALLS")]
     pub max_upstream_calls: Option<u64>,
+
+    /// Requests to AWS that a caller may buy in a UTC day; 0: any number [default: 0]
+    #[arg(long, value_name = "N", env = "TRAILGATE_CALLER_DAILY_REQUESTS")]
+    pub caller_daily_requests: Option<u64>,
 
     /// How long calls may take to finish once the server is told to stop [default: 30s]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_SHUTDOWN_GRACE")]
@@ -169,166 +240,12 @@ impl<'de> Visitor<'de> for OneOrMany {
     }
 }
 
-/// The largest settings file: a few hundred accounts take a few kilobytes.
-const MAX_FILE: u64 = 1024 * 1024;
-
 impl Settings {
-    /// Completes what flags and variables left open from the file that they
-    /// name, if they do.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is not YAML with known settings.
-    pub fn with_file(self) -> Result<Self, Error> {
-        match self.config.clone() {
-            Some(path) => {
-                let file = Self::read(&path)?;
-                Ok(self.or(file))
-            }
-            None => Ok(self),
-        }
-    }
-
-    fn read(path: &Path) -> Result<Self, Error> {
-        let error = |what: String| Error::new(format!("--config {}: {what}", path.display()));
-        let size = fs::metadata(path).map_err(|e| error(e.to_string()))?.len();
-        if size > MAX_FILE {
-            return Err(error(format!("{size} bytes; at most {MAX_FILE} are read")));
-        }
-        let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-        Self::parse(&text).map_err(error)
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        // an empty file, or one of comments, sets nothing
-        let is_empty = text
-            .lines()
-            .all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
-        if is_empty {
-            return Ok(Self::default());
-        }
-        serde_saphyr::from_str(text).map_err(|error| {
-            // the parser knows the place, and not the name of the setting there
-            let at = error
-                .location()
-                .and_then(|at| usize::try_from(at.line()).ok());
-            let line = at.and_then(|at| text.lines().nth(at.checked_sub(1)?));
-            let place = line
-                .map(|line| format!(" ({:?})", line.trim()))
-                .unwrap_or_default();
-            format!("{}{place}", one_line(&error.without_snippet().to_string()))
-        })
-    }
-
-    fn or(self, file: Self) -> Self {
-        let list = |given: Vec<String>, file| if given.is_empty() { file } else { given };
-        Self {
-            config: self.config,
-            demo: self.demo.or(file.demo),
-            listen: self.listen.or(file.listen),
-            http_listen: self.http_listen.or(file.http_listen),
-            insecure: self.insecure.or(file.insecure),
-            aws_endpoint_url: self.aws_endpoint_url.or(file.aws_endpoint_url),
-            credentials: self.credentials.or(file.credentials),
-            account: list(self.account, file.account),
-            region: list(self.region, file.region),
-            rate: self.rate.or(file.rate),
-            history: self.history.or(file.history),
-            cache_size: self.cache_size.or(file.cache_size),
-            settle_horizon: self.settle_horizon.or(file.settle_horizon),
-            request_timeout: self.request_timeout.or(file.request_timeout),
-            max_upstream_calls: self.max_upstream_calls.or(file.max_upstream_calls),
-            shutdown_grace: self.shutdown_grace.or(file.shutdown_grace),
-            log_format: self.log_format.or(file.log_format),
-            log_level: self.log_level.or(file.log_level),
-        }
-    }
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_has_the_flags_names_and_gives_way_to_them() {
-        let file = Settings::parse(
-            "listen: 127.0.0.1:1\nrate: 0\nhistory: unlimited\naccount: ['111122223333']\n\
-             regions: [us-east-1, eu-west-1]\ncache_size: 1000\nsettle_horizon: 5m\nlog_format: json\n",
-        )
-        .unwrap();
-        assert_eq!(file.region, ["us-east-1", "eu-west-1"]);
-        assert_eq!(file.history.unwrap().get(), None);
-        assert_eq!(file.log_format, Some(LogFormat::Json));
-        let flags = Settings {
-            rate: Some(1.0),
-            region: vec!["us-west-2".into()],
-            ..Settings::default()
-        };
-        let both = flags.or(file);
-        assert_eq!(
-            (both.rate, both.region.as_slice()),
-            (Some(1.0), &["us-west-2".to_owned()][..])
-        );
-        assert_eq!(both.account, ["111122223333"]);
-        assert_eq!(Settings::parse("# nothing\n"), Ok(Settings::default()));
-        for text in [
-            "account: [012345678901]",
-            "account: '012345678901'",
-            "accounts: [012345678901]",
-        ] {
-            assert_eq!(
-                Settings::parse(text).unwrap().account,
-                ["012345678901"],
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_used_gets_one_clear_line() {
-        for (text, parts) in [
-            ("listn: 127.0.0.1:1\n", &["listn"][..]),
-            ("rate: fast\n", &["rate"]),
-            ("account: 012345678901\n", &["[012345678901]", "in quotes"]),
-            ("history: soon\n", &["soon", "90d", "unlimited"]),
-            ("listen: [1\n", &[]),
-            ("- 1\n", &[]),
-        ] {
-            let message = Settings::parse(text).unwrap_err();
-            assert!(message.contains("line"), "{message}");
-            assert!(!message.contains('\n') && !message.is_empty(), "{message}");
-            for part in parts {
-                assert!(message.contains(part), "{message}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_setting_is_in_the_merge() {
-        // a setting that `or` forgot would be lost from the file
-        let file = Settings {
-            config: None,
-            demo: Some(true),
-            listen: "127.0.0.1:1".parse().ok(),
-            http_listen: "127.0.0.1:2".parse().ok(),
-            insecure: Some(true),
-            aws_endpoint_url: Some("http://x".into()),
-            credentials: Some(Credentials::Chain),
-            account: vec!["1".into()],
-            region: vec!["2".into()],
-            rate: Some(3.0),
-            history: "1d".parse().ok(),
-            cache_size: "1".parse().ok(),
-            settle_horizon: "1s".parse().ok(),
-            request_timeout: "2s".parse().ok(),
-            max_upstream_calls: Some(4),
-            shutdown_grace: "3s".parse().ok(),
-            log_format: Some(LogFormat::Json),
-            log_level: Some("warn".into()),
-        };
-        assert_eq!(Settings::default().or(file.clone()), file);
+    /// Whether accounts are named, and nothing says how they are reached.
+    pub(super) fn names_only_accounts(&self) -> bool {
+        let is_reached = self.organization.unwrap_or_default()
+            || self.assume_role_arn.is_some()
+            || !self.profile.is_empty();
+        !self.account.is_empty() && !is_reached
     }
 }

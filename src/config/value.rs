@@ -5,7 +5,8 @@ use std::{str::FromStr, time::Duration};
 use jiff::{Span as JiffSpan, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// A span of time: `90s`, `15m`, `1h30m`, `90d`.
+/// A span of time: `90s`, `15m`, `1h30m`, `90d`, `2w`, `250ms`, or `0`. Days have
+/// 24 hours; months and years, which differ in length, are no span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(Duration);
 
@@ -15,12 +16,29 @@ impl Span {
     pub const fn get(self) -> Duration {
         self.0
     }
+
+    /// The same, with a bare number taken as seconds: for options that have
+    /// always taken one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Span::from_str`].
+    pub fn or_seconds(text: &str) -> Result<Self, String> {
+        match text.parse::<u32>() {
+            Ok(seconds) => Ok(Self(Duration::from_secs(seconds.into()))),
+            Err(_) => text.parse(),
+        }
+    }
 }
 
 impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // nothing is nothing in any unit
+        if text == "0" {
+            return Ok(Self(Duration::ZERO));
+        }
         let days = SpanRelativeTo::days_are_24_hours();
         text.parse::<JiffSpan>()
             .ok()
@@ -150,9 +168,15 @@ mod tests {
             "250ms".parse::<Span>().map(Span::get),
             Ok(Duration::from_millis(250))
         );
-        for bad in ["", "soon", "-5m", "5", "1 parsec"] {
+        assert_eq!(secs("2w"), Ok(14 * 86_400));
+        assert_eq!(secs("1d12h"), Ok(129_600));
+        assert_eq!(secs("0"), Ok(0));
+        for bad in ["", "soon", "-5m", "5", "1 parsec", "1mo", "2y", "5m ago"] {
             assert!(secs(bad).is_err(), "{bad}");
         }
+        let bare = |text| Span::or_seconds(text).map(|span| span.get().as_secs());
+        assert_eq!((bare("90"), bare("1d")), (Ok(90), Ok(86_400)));
+        assert!(bare("-90").is_err() && bare("1.5").is_err());
         assert_eq!("unlimited".parse::<History>().map(History::get), Ok(None));
         assert!("0s".parse::<History>().is_err());
         assert_eq!("256MB".parse::<Size>().map(Size::get), Ok(256_000_000));

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::Key;
-use crate::event::{Event, TimeRange};
+use crate::event::{Event, Identity, TimeRange};
 
 /// The most that a chunk weighs, in bytes, unless a single second is heavier:
 /// evicting one loses little, and a cache of 256 MB has a few hundred.
@@ -26,7 +26,13 @@ pub(super) struct Chunk {
     /// Ascending.
     pub(super) events: Arc<[Arc<Event>]>,
     pub(super) weight: usize,
+    /// Where events stand, by the short form of their identity: made when an
+    /// event is first looked for, weighed from the start.
+    ids: OnceLock<Box<[Place]>>,
 }
+
+/// The short form of an event's identity, and its place in the chunk.
+type Place = (u32, u32);
 
 impl Chunk {
     pub(super) fn new(id: u64, key: &Arc<Key>, from: i64, events: Vec<Arc<Event>>) -> Self {
@@ -42,7 +48,27 @@ impl Chunk {
             from,
             events: events.into(),
             weight,
+            ids: OnceLock::new(),
         }
+    }
+
+    /// The event of this identity.
+    pub(super) fn find(&self, identity: &Identity) -> Option<&Arc<Event>> {
+        let ids = self.ids.get_or_init(|| {
+            let places = (0..).zip(self.events.iter());
+            let mut ids: Box<[Place]> = places
+                .map(|(place, event)| (event.identity().short(), place))
+                .collect();
+            ids.sort_unstable();
+            ids
+        });
+        let short = identity.short();
+        let from = ids.partition_point(|(id, _)| *id < short);
+        ids.iter()
+            .skip(from)
+            .take_while(|(id, _)| *id == short)
+            .filter_map(|(_, place)| self.events.get(usize::try_from(*place).ok()?))
+            .find(|event| event.identity() == *identity)
     }
 
     pub(super) fn within(&self, range: TimeRange) -> &[Arc<Event>] {
@@ -55,8 +81,7 @@ pub(super) fn weigh(events: &[Arc<Event>]) -> usize {
 }
 
 pub(super) fn weigh_event(event: &Event) -> usize {
-    // the pointer, and the counts behind it
-    event.weight() + 3 * size_of::<usize>()
+    event.weight() + size_of::<Arc<Event>>() + size_of::<Place>()
 }
 
 /// The events whose second is in `range`, of a list that ascends.
@@ -76,7 +101,9 @@ pub fn unique(events: &[Arc<Event>]) -> Vec<Arc<Event>> {
 /// not in `old` although `settled` says that their second was.
 ///
 /// A differing record with an addendum replaces the older one; any other
-/// record that reuses a UUID is passed over.
+/// record that reuses a UUID in the same second is passed over. One that reuses
+/// it in another second is another event: which of the two is held must not
+/// depend on how stretches were cut into chunks.
 pub(super) fn merge(
     old: &[Arc<Event>],
     new: &[Arc<Event>],
@@ -89,13 +116,13 @@ pub(super) fn merge(
         .map(|e| (e, false))
         .chain(new.iter().map(|e| (e, true)))
     {
-        match found.entry(event.identity()) {
+        match found.entry((event.time, event.identity())) {
             Entry::Vacant(place) => {
                 late += u64::from(is_new && settled(event));
                 place.insert(Arc::clone(event));
             }
             Entry::Occupied(mut place) => {
-                if event.addendum && event.hash != place.get().hash {
+                if event.is_addendum() && event.hash() != place.get().hash() {
                     place.insert(Arc::clone(event));
                 }
             }

@@ -7,6 +7,8 @@
 //! more is a gap to be filled, never an error.
 
 mod chunk;
+mod report;
+mod sample;
 mod stretch;
 
 use std::{
@@ -26,11 +28,12 @@ use self::{
     stretch::{Piece, Stretch},
 };
 use crate::{
-    event::{Attribute, Category, Event, Origin, Scope, TimeRange},
+    event::{Attribute, Category, Event, Identity, Origin, Scope, TimeRange},
     filter::KnownFields,
 };
 
 pub use chunk::unique;
+pub use report::Report;
 pub use stretch::settled_before;
 
 /// What a stretch of time is held for. An unfiltered stretch (no pushdown)
@@ -277,20 +280,17 @@ impl Coverage {
         }
     }
 
-    /// An event of a scope by its id, if that is a UUID and it is held. Looks
-    /// through all that is held of the scope.
+    /// An event of these scopes by its id, if that is a UUID and it is held.
     #[must_use]
-    pub fn find(&self, scope: &Scope, category: Category, id: &str) -> Option<Arc<Event>> {
+    pub fn find(&self, scopes: &[Scope], category: Category, id: &str) -> Option<Arc<Event>> {
+        let identity = Identity::of_uuid(id)?;
         // an iterator leaves the order of use as it is
         self.chunks
             .iter()
-            .filter(|(_, chunk)| chunk.key.scope == *scope && chunk.key.category == category)
+            .filter(|(_, chunk)| chunk.key.category == category)
             .find_map(|(_, chunk)| {
-                chunk
-                    .events
-                    .iter()
-                    .find(|event| event.id.eq_ignore_ascii_case(id))
-                    .cloned()
+                let event = chunk.find(&identity)?;
+                scopes.contains(&chunk.key.scope).then(|| Arc::clone(event))
             })
     }
 
@@ -443,7 +443,7 @@ impl Coverage {
 
     fn learn_fields(&self, events: &[Arc<Event>]) {
         let mut fields = lock(&self.fields);
-        for name in events.iter().flat_map(|event| &event.unusual_fields) {
+        for name in events.iter().flat_map(|event| event.unusual_fields()) {
             if fields.len() < MAX_FIELDS && !fields.contains(name) {
                 fields.insert(name.clone());
             }

@@ -51,7 +51,7 @@ fn coverage() -> Coverage {
 fn ids(held: &Held, second: i64) -> Vec<String> {
     chunk::within(&held.events, TimeRange::new(second, second + 1))
         .iter()
-        .map(|event| event.id.clone())
+        .map(|event| event.id().to_owned())
         .collect()
 }
 
@@ -159,9 +159,11 @@ fn an_addendum_replaces_and_any_other_reuse_of_an_id_does_not() {
         let held = coverage.held(&keys, 5, Freshness(at(1_000))).unwrap();
         assert_eq!(held.events[..], *std::slice::from_ref(&corrected));
     }
+    let elsewhen = event_with(id, 6, "{\"a\":1}");
     let page = [
         first.clone(),
         first.clone(),
+        elsewhen.clone(),
         event_with("1", 5, "{}"),
         event_with("1", 5, "[]"),
     ];
@@ -172,9 +174,16 @@ fn an_addendum_replaces_and_any_other_reuse_of_an_id_does_not() {
         .unwrap();
     assert_eq!(
         held.events.len(),
-        3,
-        "equal records count once, reused odd ids each"
+        4,
+        "equal records count once, reused odd ids each, and ids reused later"
     );
+    // cut into chunks or not, it is the same
+    let coverage = self::coverage();
+    coverage.insert(&key(None), TimeRange::new(0, 6), at(1_000), &[first]);
+    coverage.insert(&key(None), TimeRange::new(6, 10), at(1_000), &[elsewhen]);
+    assert_eq!(coverage.stats().chunks, 1);
+    let held = coverage.held(&[key(None)], 5, Freshness(at(1_000)));
+    assert_eq!(held.unwrap().events.len(), 2);
 }
 
 #[test]
@@ -214,7 +223,7 @@ fn an_evicted_chunk_is_a_gap() {
     assert!(
         coverage
             .find(
-                &scope(),
+                &[scope()],
                 Category::Management,
                 "00000000-0000-4000-8000-000000000099"
             )
@@ -223,7 +232,7 @@ fn an_evicted_chunk_is_a_gap() {
     assert!(
         coverage
             .find(
-                &scope(),
+                &[scope()],
                 Category::Insight,
                 "00000000-0000-4000-8000-000000000099"
             )
@@ -253,6 +262,30 @@ fn chunks_are_bounded_and_no_second_is_cut() {
         second = held.range.from - 1;
     }
     assert_eq!((seen, second), (60, -101));
+}
+
+#[test]
+fn an_event_is_found_by_its_id_in_either_case_and_by_no_other() {
+    let coverage = coverage();
+    let by_name = key(Some(Attribute::new(AttributeKey::EventName, "a")));
+    let upper = "ABCDEF00-0000-4000-8000-000000000001";
+    let events: Vec<_> = (0..500)
+        .map(|number| event(number, i64::try_from(number % 7).unwrap()))
+        .chain([event_with(upper, 3, "{}"), event_with("reused", 3, "{}")])
+        .collect();
+    coverage.insert(&by_name, TimeRange::new(0, 10), at(1_000), &events);
+    let find = |id: &str| coverage.find(&[scope()], Category::Management, id);
+    for event in &events[..501] {
+        assert_eq!(find(event.id()).as_ref(), Some(event));
+        assert_eq!(find(&event.id().to_lowercase()).as_ref(), Some(event));
+    }
+    assert_eq!(find("00000000-0000-4000-8000-000000000500"), None);
+    // the same short form, and another id
+    assert_eq!(find("00000000-4000-0000-8000-000000000001"), None);
+    assert_eq!(find("reused"), None, "names no event");
+    let elsewhere = Scope::new("111122223333", "eu-west-1");
+    let id = events[0].id();
+    assert_eq!(coverage.find(&[elsewhere], Category::Management, id), None);
 }
 
 #[test]
@@ -310,7 +343,7 @@ proptest! {
                 prop_assert_eq!(held.is_some(), expected.is_some(), "second {} need {}", second, need);
                 if let (Some(held), Some(began)) = (held, expected) {
                     let all: Vec<String> = visible(*began, TimeRange::new(second, second + 1))
-                        .iter().map(|event| event.id.clone()).collect();
+                        .iter().map(|event| event.id().to_owned()).collect();
                     prop_assert_eq!(ids(&held, second), all);
                 } else if let Some(to) = coverage.below(&keys, second, Freshness(at(need))) {
                     prop_assert!(to <= second);

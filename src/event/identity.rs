@@ -14,7 +14,25 @@ impl Identity {
     /// The identity of the event with this id and hash of the record.
     #[must_use]
     pub fn of(id: &str, hash: &[u8; 16]) -> Self {
-        parse_uuid(id).map_or(Self::Record(*hash), Self::Uuid)
+        Self::of_uuid(id).unwrap_or(Self::Record(*hash))
+    }
+
+    /// The identity of the event with this id, if it is a UUID.
+    #[must_use]
+    pub fn of_uuid(id: &str) -> Option<Self> {
+        parse_uuid(id).map(Self::Uuid)
+    }
+}
+
+impl Identity {
+    /// Four bytes of it, as even as its bits are, by which it can be looked for.
+    #[must_use]
+    pub fn short(&self) -> u32 {
+        let (Self::Uuid(bytes) | Self::Record(bytes)) = self;
+        let (words, _) = bytes.as_chunks::<4>();
+        words
+            .iter()
+            .fold(0, |mixed, word| mixed ^ u32::from_be_bytes(*word))
     }
 }
 

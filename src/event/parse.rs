@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Event, MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS, Origin, Principal, Resource, Scope,
+    Event, MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS, Origin, Parts, Principal, Resource, Scope,
     fields::is_documented_field,
     json::{array, object, scalar},
 };
@@ -72,8 +72,24 @@ impl Event {
     /// the record gives a time, it is placed at `fallback_time`.
     #[must_use]
     pub fn from_lookup(scope: &Scope, api: LookupEvent, fallback_time: i64) -> Self {
+        Self::new(&Parts::from_lookup(scope, api, fallback_time))
+    }
+
+    /// An event from a bare record, as log files and EventBridge hold it. Its
+    /// scope is what the record says, `scope` where it says nothing; where it
+    /// gives no time, it is placed at `fallback_time`.
+    #[must_use]
+    pub fn from_record(scope: &Scope, record: &[u8], origin: Origin, fallback_time: i64) -> Self {
+        Self::new(&Parts::from_record(scope, record, origin, fallback_time))
+    }
+}
+
+impl Parts {
+    /// As [`Event::from_lookup`].
+    #[must_use]
+    pub fn from_lookup(scope: &Scope, api: LookupEvent, fallback_time: i64) -> Self {
         let record = api.record.unwrap_or_default();
-        let mut event = Self::index(scope, record.into(), Origin::LookupEvents, fallback_time);
+        let mut event = Self::index(scope, record, Origin::LookupEvents, fallback_time);
         let set = |field: &mut String, given: Option<String>| {
             if let Some(given) = given {
                 *field = given;
@@ -98,14 +114,12 @@ impl Event {
         event
     }
 
-    /// An event from a bare record, as log files and EventBridge hold it. Its
-    /// scope is what the record says, `scope` where it says nothing; where it
-    /// gives no time, it is placed at `fallback_time`.
+    /// As [`Event::from_record`].
     #[must_use]
     pub fn from_record(scope: &Scope, record: &[u8], origin: Origin, fallback_time: i64) -> Self {
         let text = String::from_utf8_lossy(record);
         let lossy = matches!(text, Cow::Owned(_));
-        let mut event = Self::index(scope, text.into(), origin, fallback_time);
+        let mut event = Self::index(scope, text.into_owned(), origin, fallback_time);
         event.lossy = lossy;
         event.scope = Scope {
             account: event.account_id.clone(),
@@ -114,7 +128,7 @@ impl Event {
         event
     }
 
-    fn index(scope: &Scope, record: Box<str>, origin: Origin, fallback_time: i64) -> Self {
+    fn index(scope: &Scope, record: String, origin: Origin, fallback_time: i64) -> Self {
         let parsed = object(&record);
         let malformed = parsed.is_none();
         let fields = parsed.unwrap_or_default();
@@ -144,7 +158,7 @@ impl Event {
             principal: user.as_ref().map(principal),
             shared_event_id: get("sharedEventID"),
             hash: hash(&record),
-            record: Box::default(),
+            record: String::new(),
             origin,
             addendum: nested(&fields, "addendum").is_some(),
             malformed,
@@ -256,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_record_and_its_lookup_event_give_the_same_event() {
-        let bare = Event::from_record(&scope(), RECORD.as_bytes(), Origin::LogFile, 0);
+        let bare = Parts::from_record(&scope(), RECORD.as_bytes(), Origin::LogFile, 0);
         let api = LookupEvent {
             event_id: Some("0a1b2c3d-0000-4000-8000-00000000000f".into()),
             event_name: Some("PutBucketPolicy".into()),
@@ -271,12 +285,12 @@ mod tests {
             }],
             record: Some(RECORD.into()),
         };
-        let looked_up = Event::from_lookup(&scope(), api, 0);
+        let looked_up = Parts::from_lookup(&scope(), api, 0);
         assert_eq!(looked_up.username.as_deref(), Some("build-42"));
         assert_eq!(bare.username, None, "only the API derives it");
         assert_eq!(bare.resources.len(), 1);
         assert_eq!(&*bare.record, RECORD);
-        let same = Event {
+        let same = Parts {
             username: None,
             resources: bare.resources.clone(),
             origin: Origin::LogFile,
@@ -297,7 +311,7 @@ mod tests {
             (b"[1]", false),
             (b"{\"a\":\"\xff\"}", true),
         ] {
-            let event = Event::from_record(&scope(), record, Origin::LogFile, 77);
+            let event = Parts::from_record(&scope(), record, Origin::LogFile, 77);
             assert_eq!(event.malformed, !lossy);
             assert_eq!(event.lossy, lossy);
             assert_eq!((event.time, event.time_inferred), (77, true));
@@ -309,7 +323,7 @@ mod tests {
             record: Some("not json".into()),
             ..LookupEvent::default()
         };
-        let event = Event::from_lookup(&scope(), api, 77);
+        let event = Parts::from_lookup(&scope(), api, 77);
         assert!(event.malformed);
         assert_eq!(
             (event.id.as_str(), event.time, event.time_inferred),
@@ -320,13 +334,13 @@ mod tests {
     #[test]
     fn odd_types_are_read_where_they_have_one_meaning_and_left_unset_elsewhere() {
         let record = br#"{"userIdentity":{"accountId":123456789012,"invokedBy":null},"eventTime":null,"readOnly":"true","sourceIPAddress":{"ipaddress":"192.0.2.1"},"resources":null,"eventName":["a"]}"#;
-        let event = Event::from_record(&scope(), record, Origin::LogFile, 1);
+        let event = Parts::from_record(&scope(), record, Origin::LogFile, 1);
         assert_eq!(&*event.account_id, "123456789012");
         assert_eq!(event.read_only, Some(true));
         assert_eq!(event.source_ip_address, None);
         assert_eq!(event.name, "");
         assert!(event.time_inferred && !event.malformed);
-        let event = Event::from_record(&scope(), br#"{"userIdentity":"none"}"#, Origin::LogFile, 1);
+        let event = Parts::from_record(&scope(), br#"{"userIdentity":"none"}"#, Origin::LogFile, 1);
         assert_eq!(event.principal, None);
     }
 
@@ -341,7 +355,7 @@ mod tests {
                 let record = format!(
                     "{{\"eventName\":\"DeleteTrail\",\"userIdentity\":{{\"arn\":\"arn:evil\",\"x\":{odd}}},\"requestParameters\":{{\"labels\":{odd}}},\"tlsDetails\":{odd}}}"
                 );
-                let event = Event::from_record(&scope(), record.as_bytes(), Origin::LogFile, 0);
+                let event = Parts::from_record(&scope(), record.as_bytes(), Origin::LogFile, 0);
                 assert!(!event.malformed, "{record}");
                 assert_eq!(event.name, "DeleteTrail");
                 assert_eq!(event.principal.unwrap().arn.as_deref(), Some("arn:evil"));

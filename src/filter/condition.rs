@@ -57,7 +57,7 @@ impl Condition {
     pub(super) fn holds(&self, event: &Event, members: &Members<'_>) -> bool {
         let found = match &self.field {
             Field::Attribute(key) => self.attribute_holds(*key, event),
-            Field::Path(..) if event.malformed => {
+            Field::Path(..) if event.is_malformed() => {
                 namesake(&self.field).is_some_and(|key| self.attribute_holds(key, event))
             }
             Field::Path(_, rest) => self
@@ -80,51 +80,56 @@ impl Condition {
     }
 
     fn attribute_holds(&self, key: AttributeKey, event: &Event) -> bool {
-        let holds = |text: &str| self.text_holds(text);
+        Self::any_attribute(key, event, &|text: &str| self.text_holds(text))
+    }
+
+    /// Whether `holds` for any value of an attribute.
+    pub(super) fn any_attribute(
+        key: AttributeKey,
+        event: &Event,
+        holds: &dyn Fn(&str) -> bool,
+    ) -> bool {
         // the index says an absent name, source or id as an empty one
         let given = |text: &str| !text.is_empty() && holds(text);
         match key {
-            AttributeKey::AccessKeyId => event.access_key_id.as_deref().is_some_and(holds),
-            AttributeKey::EventId => given(&event.id),
-            AttributeKey::EventName => given(&event.name),
-            AttributeKey::EventSource => given(&event.source),
+            AttributeKey::AccessKeyId => event.access_key_id().is_some_and(holds),
+            AttributeKey::EventId => given(event.id()),
+            AttributeKey::EventName => given(event.name()),
+            AttributeKey::EventSource => given(event.source()),
             AttributeKey::ReadOnly => event
-                .read_only
+                .read_only()
                 .is_some_and(|flag| holds(if flag { "true" } else { "false" })),
-            AttributeKey::ResourceName => event
-                .resources
-                .iter()
-                .any(|resource| resource.name.as_deref().is_some_and(holds)),
-            AttributeKey::ResourceType => event
-                .resources
-                .iter()
-                .any(|resource| resource.kind.as_deref().is_some_and(holds)),
-            AttributeKey::Username => event.username.as_deref().is_some_and(holds),
+            AttributeKey::ResourceName => {
+                event.resources().any(|(_, name)| name.is_some_and(holds))
+            }
+            AttributeKey::ResourceType => {
+                event.resources().any(|(kind, _)| kind.is_some_and(holds))
+            }
+            AttributeKey::Username => event.username().is_some_and(holds),
         }
     }
 
-    /// The attribute that every event has for which this holds, if there is
-    /// one that AWS can be asked by.
-    pub(super) fn pushdown(&self) -> Option<Attribute> {
+    /// Attributes of which every event has one for which this holds, if AWS can
+    /// be asked by all of them; else none.
+    pub(super) fn pushdown(&self) -> Vec<Attribute> {
         if self.operator != Operator::Equals || self.negate || self.ignore_case {
-            return None;
+            return Vec::new();
         }
         let key = match self.field {
-            Field::Attribute(key) => key,
+            Field::Attribute(key) => Some(key),
             // AWS names events as their records do
-            Field::Path(..) => {
-                namesake(&self.field).filter(|key| *key != AttributeKey::ReadOnly)?
-            }
+            Field::Path(..) => namesake(&self.field).filter(|key| *key != AttributeKey::ReadOnly),
         };
-        let mut values = self.values.iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return None;
-        };
-        let sendable = match key {
-            AttributeKey::ReadOnly => matches!(&**value, "true" | "false"),
+        let Some(key) = key else { return Vec::new() };
+        let sendable = |value: &str| match key {
+            AttributeKey::ReadOnly => matches!(value, "true" | "false"),
             _ => (1..=Attribute::MAX_VALUE_LEN).contains(&Attribute::value_len(value)),
         };
-        sendable.then(|| Attribute::new(key, value))
+        if !self.values.iter().all(|value| sendable(value)) {
+            return Vec::new();
+        }
+        let attributes = self.values.iter();
+        attributes.map(|value| Attribute::new(key, value)).collect()
     }
 
     /// How dear it is: what needs the record parsed comes last.
@@ -155,7 +160,7 @@ impl Condition {
 }
 
 /// Where `name` stands in `names`, at the end if it is new.
-fn position(names: &mut Vec<String>, name: &str) -> usize {
+pub(super) fn position(names: &mut Vec<String>, name: &str) -> usize {
     names
         .iter()
         .position(|known| known == name)
@@ -167,7 +172,7 @@ fn position(names: &mut Vec<String>, name: &str) -> usize {
 
 /// The attribute that stands for a path where the record cannot be read, and
 /// that says what the record says where it can.
-fn namesake(field: &Field) -> Option<AttributeKey> {
+pub(super) fn namesake(field: &Field) -> Option<AttributeKey> {
     match field {
         Field::Path(first, rest) if rest.is_empty() => match first.as_str() {
             "eventID" => Some(AttributeKey::EventId),

@@ -30,10 +30,10 @@ impl<'a> Members<'a> {
     /// The member whose name is `wanted[index]`; a malformed record has none.
     pub(super) fn get(&self, index: usize) -> Option<&'a RawValue> {
         let values = self.values.get_or_init(|| {
-            if self.event.malformed {
+            if self.event.is_malformed() {
                 Vec::new()
             } else {
-                pick(self.wanted, &self.event.record)
+                pick(self.wanted, self.event.record())
             }
         });
         values.get(index).copied().flatten()

@@ -15,12 +15,14 @@ mod oracle;
 mod property;
 #[cfg(test)]
 mod tests;
+mod values;
 #[cfg(test)]
 mod whole;
 
 use std::{collections::BTreeSet, fmt};
 
 pub use field::KnownFields;
+pub use values::Fields;
 
 use self::{condition::Condition, members::Members};
 use crate::event::{Attribute, AttributeKey, Category, Event};
@@ -238,7 +240,8 @@ impl Filter {
         let of = |conditions: &Vec<Condition>| -> BTreeSet<Attribute> {
             conditions
                 .iter()
-                .filter_map(Condition::pushdown)
+                .filter_map(|condition| <[_; 1]>::try_from(condition.pushdown()).ok())
+                .flatten()
                 .filter(|attribute| attribute.key.fits(category))
                 .collect()
         };
@@ -251,6 +254,35 @@ impl Filter {
             .unwrap_or_default();
         common.sort_by_key(|attribute| selectivity(attribute.key));
         common
+    }
+
+    /// For each alternative its choices: sets of attributes of which every event
+    /// that passes it has one, so that AWS may be asked by each attribute of one
+    /// set. Empty if some alternative has no choice: AWS must be asked for
+    /// everything.
+    #[must_use]
+    pub fn pushdown_sets(&self, category: Category) -> Vec<Vec<Vec<Attribute>>> {
+        let sets = |conditions: &Vec<Condition>| -> Option<Vec<Vec<Attribute>>> {
+            let sets = conditions.iter().map(Condition::pushdown);
+            let fits = |set: &Vec<Attribute>| {
+                !set.is_empty() && set.iter().all(|attribute| attribute.key.fits(category))
+            };
+            Some(sets.filter(fits).collect::<Vec<_>>()).filter(|sets| !sets.is_empty())
+        };
+        let all: Option<Vec<_>> = self.alternatives.iter().map(sets).collect();
+        all.unwrap_or_default()
+    }
+
+    /// The filter that passes the events which have an attribute.
+    #[must_use]
+    pub fn by(attribute: &Attribute) -> Self {
+        let matches = vec![Match {
+            field: attribute.key.as_str().to_owned(),
+            values: vec![attribute.value.to_string()],
+            ..Match::default()
+        }];
+        // an attribute key is a field; a value longer than values may be has no events
+        Self::compile(&[EventFilter { matches }], &()).unwrap_or_default()
     }
 
     /// The question in a form that is the same for the same question and

@@ -34,6 +34,7 @@ fn holds(one: &Match, event: &Event) -> bool {
 
 /// Everything at the end of a field that is not null.
 fn leaves(field: &str, event: &Event) -> Vec<Value> {
+    let event = event.parts();
     let some = |text: &Option<String>| text.clone().map(Value::from).into_iter().collect();
     let given = |text: &str| {
         (!text.is_empty())

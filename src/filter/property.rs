@@ -169,6 +169,7 @@ fn filters() -> impl Strategy<Value = Vec<EventFilter>> {
 }
 
 fn has(event: &Event, attribute: &Attribute) -> bool {
+    let event = event.parts();
     let value = Some(attribute.value.to_string());
     match attribute.key {
         AttributeKey::AccessKeyId => event.access_key_id == value,
@@ -194,6 +195,12 @@ proptest! {
             for attribute in filter.pushdowns(Category::Management) {
                 prop_assert!(has(&event, &attribute), "{}", attribute);
             }
+            let sets = filter.pushdown_sets(Category::Management);
+            let is_found = |set: &Vec<Attribute>| set.iter().any(|attribute| has(&event, attribute));
+            prop_assert!(
+                sets.is_empty() || sets.iter().any(|choices| choices.iter().all(is_found)),
+                "{:?}", sets
+            );
         }
     }
 
@@ -279,7 +286,7 @@ fn real_records_agree_with_the_oracle() {
                     filter.matches(event),
                     oracle::passes(&source, event),
                     "{source:?} of {}",
-                    event.record
+                    event.record()
                 );
             }
         }

@@ -387,8 +387,8 @@ fn a_key_that_is_no_text_hides_nothing() {
     let scope = crate::event::Scope::new("111122223333", "us-east-1");
     let origin = crate::event::Origin::LogFile;
     let event = Event::from_record(&scope, record.as_bytes(), origin, 0);
-    assert!(!event.malformed);
-    assert_eq!(event.name, "CreateTags");
+    assert!(!event.is_malformed());
+    assert_eq!(event.name(), "CreateTags");
     let team = Match {
         field: "requestParameters.team".into(),
         values: vec!["red".into()],

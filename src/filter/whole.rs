@@ -24,6 +24,43 @@ fn everything_is_known_as_such() {
 }
 
 #[test]
+fn alternatives_are_asked_for_one_by_one() {
+    use Operator::*;
+    let sets = |filters: &[EventFilter]| -> Vec<Vec<Vec<String>>> {
+        let filter = Filter::compile(filters, &()).unwrap();
+        let text = |set: Vec<Attribute>| set.iter().map(ToString::to_string).collect();
+        let sets = filter.pushdown_sets(Category::Management).into_iter();
+        sets.map(|choices| choices.into_iter().map(text).collect())
+            .collect()
+    };
+    let either = [
+        question(&[
+            one("EventName", Equals, &["B", "A"]),
+            one("ReadOnly", Equals, &["false"]),
+            one("errorCode", Exists, &[]),
+        ]),
+        question(&[one("Username", Equals, &["u"])]),
+    ]
+    .concat();
+    assert_eq!(
+        sets(&either),
+        [
+            vec![vec!["EventName=A", "EventName=B"], vec!["ReadOnly=false"]],
+            vec![vec!["Username=u"]],
+        ]
+    );
+    let with_any = [either, question(&[one("errorCode", Exists, &[])])].concat();
+    assert!(
+        sets(&with_any).is_empty(),
+        "one alternative has no attribute"
+    );
+    // one value that AWS would refuse spoils the set
+    let long = "x".repeat(1_500) + &"_".repeat(300);
+    assert!(sets(&question(&[one("EventName", Equals, &["A", &long])])).is_empty());
+    assert!(sets(&[]).is_empty());
+}
+
+#[test]
 fn pushdowns_are_what_all_events_that_pass_have() {
     use Operator::*;
     let names = |filters: &[EventFilter], category| -> Vec<String> {

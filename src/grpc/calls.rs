@@ -2,7 +2,7 @@
 //! request that is too large gets the answer of any other that cannot be used.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -20,57 +20,102 @@ use super::{MAX_REQUEST, status::Invalid};
 use crate::proto::{DESCRIPTORS, code_name};
 
 /// Told of every call that was answered.
-pub trait CallObserver: Clone + Send + Sync + 'static {
-    /// A call of `method` (`package.Service/Method`, or `other` where there is
-    /// no such method) was answered with `code`, by its name, after `latency`;
-    /// of a stream, when its headers went out.
-    fn answered(&self, method: &str, code: &str, latency: Duration);
+pub trait CallObserver {
+    /// Is told of the calls of one method.
+    type Method: MethodObserver;
+
+    /// Who is told of the calls of `method`: `package.Service/Method`, or
+    /// `other` for calls of no method that there is. Asked once for each.
+    fn method(&self, method: &str) -> Self::Method;
+}
+
+/// Told of every call of one method that was answered.
+pub trait MethodObserver: Send + Sync + 'static {
+    /// A call was answered with `code`, by its name, after `latency`; of a
+    /// stream, when its headers went out.
+    fn answered(&self, code: &'static str, latency: Duration);
 }
 
 /// Wraps every service of the port.
-#[derive(Clone, Debug)]
-pub struct CallsLayer<O> {
-    observer: O,
-    methods: Arc<HashSet<String>>,
+#[derive(Debug)]
+pub struct CallsLayer<M> {
+    methods: Arc<Methods<M>>,
 }
 
-impl<O: CallObserver> CallsLayer<O> {
-    pub(super) fn new(observer: O) -> Self {
+/// Methods by `package.Service/Method`, so that a call makes no name of its
+/// own.
+#[derive(Debug)]
+struct Methods<M> {
+    known: HashMap<String, Arc<Method<M>>>,
+    other: Arc<Method<M>>,
+}
+
+#[derive(Debug)]
+struct Method<M> {
+    name: String,
+    observer: M,
+}
+
+impl<M> CallsLayer<M> {
+    pub(super) fn new(observer: &impl CallObserver<Method = M>) -> Self {
+        let method = |name: String| {
+            let observer = observer.method(&name);
+            Arc::new(Method { name, observer })
+        };
+        let known = methods().into_iter();
+        let methods = Methods {
+            known: known.map(|name| (name.clone(), method(name))).collect(),
+            other: method("other".to_owned()),
+        };
         Self {
-            observer,
-            methods: Arc::new(methods()),
+            methods: Arc::new(methods),
         }
     }
 }
 
-impl<S, O: CallObserver> Layer<S> for CallsLayer<O> {
-    type Service = Calls<S, O>;
+impl<M> Clone for CallsLayer<M> {
+    fn clone(&self) -> Self {
+        Self {
+            methods: Arc::clone(&self.methods),
+        }
+    }
+}
+
+impl<S, M> Layer<S> for CallsLayer<M> {
+    type Service = Calls<S, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Calls {
             inner,
-            observer: self.observer.clone(),
             methods: Arc::clone(&self.methods),
         }
     }
 }
 
 /// See [`CallsLayer`].
-#[derive(Clone, Debug)]
-pub struct Calls<S, O> {
+#[derive(Debug)]
+pub struct Calls<S, M> {
     inner: S,
-    observer: O,
-    methods: Arc<HashSet<String>>,
+    methods: Arc<Methods<M>>,
+}
+
+impl<S: Clone, M> Clone for Calls<S, M> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            methods: Arc::clone(&self.methods),
+        }
+    }
 }
 
 type Answer<B, E> = Pin<Box<dyn Future<Output = Result<http::Response<B>, E>> + Send>>;
 
-impl<S, O, A, B> Service<http::Request<A>> for Calls<S, O>
+impl<S, M, A, B> Service<http::Request<A>> for Calls<S, M>
 where
     S: Service<http::Request<A>, Response = http::Response<B>>,
     S::Future: Send + 'static,
     B: Default,
-    O: CallObserver,
+    M: MethodObserver,
 {
     type Response = http::Response<B>;
     type Error = S::Error;
@@ -83,29 +128,30 @@ where
     fn call(&mut self, request: http::Request<A>) -> Self::Future {
         // callers choose paths: only those of the contract are names
         let path = request.uri().path().trim_start_matches('/');
-        let method = self
-            .methods
-            .get(path)
-            .map_or("other", String::as_str)
-            .to_owned();
-        let observer = self.observer.clone();
+        let method = self.methods.known.get(path);
+        let method = Arc::clone(method.unwrap_or(&self.methods.other));
         let start = Instant::now();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut answer = answer.await?;
             // trailers-only answers carry their status in the headers; any other
             // has begun well
-            let status = Status::from_header_map(answer.headers());
+            let mut status = Status::from_header_map(answer.headers());
             if let Some(refused) = status.as_ref().and_then(too_large) {
-                answer = refused.into_http();
+                answer = refused.clone().into_http();
+                status = Some(refused);
             }
-            let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |s| s.code());
+            let code = status.map_or(Code::Ok, |status| status.code());
+            let (is_ok, code) = (code == Code::Ok, code_name(code));
             let latency = start.elapsed();
-            observer.answered(&method, code_name(code), latency);
-            if method.starts_with("trailgate.") {
-                tracing::info!(method, code = code_name(code), ?latency, "call answered");
+            let Method { name, observer } = &*method;
+            observer.answered(code, latency);
+            // a line for each answer out of the cache would cost more than the
+            // answer
+            if name.starts_with("trailgate.") && !is_ok {
+                tracing::info!(method = name, code, ?latency, "call answered");
             } else {
-                tracing::debug!(method, code = code_name(code), ?latency, "call answered");
+                tracing::debug!(method = name, code, ?latency, "call answered");
             }
             Ok(answer)
         })

@@ -1,6 +1,6 @@
 //! `EventService`: validate, call, convert.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use prost_types::Timestamp;
@@ -10,34 +10,42 @@ use super::{
     Service,
     request::{Context, Page},
     status::{not_found, not_implemented, unfinished},
+    summary::response,
 };
 use crate::{
+    budget::Caller,
     event::{Event, is_uuid},
-    lookup::{Answer, PageToken, ScopeAnswer, ScopeState, Stats},
+    lookup::{Answer, Estimate, ScopeAnswer, ScopeState, Stats},
     proto::{
-        self,
-        v1::{self, event_service_server::EventService},
+        Encoded,
+        server::{self, event_service_server::EventService},
+        v1,
     },
 };
 
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl EventService for Service {
     async fn lookup_events(
         &self,
         request: Request<v1::LookupEventsRequest>,
-    ) -> Result<Response<v1::LookupEventsResponse>, Status> {
+    ) -> Result<Response<server::LookupEventsResponse>, Status> {
+        let caller = caller(&request);
         let (metadata, _, request) = request.into_parts();
-        let page = self.context().page(request, &metadata)?;
+        let is_estimate = request.estimate_only;
+        let page = self.context(caller).page(request, &metadata)?;
+        if is_estimate {
+            let estimate = self.lookup.estimate(&page.question).await;
+            return Ok(Response::new(server::LookupEventsResponse {
+                estimate: Some(convert(estimate)),
+                ..server::LookupEventsResponse::default()
+            }));
+        }
         let answer = self.lookup.ask(&page.question).await?;
-        Ok(Response::new(v1::LookupEventsResponse {
-            next_page_token: next_page(&page, &answer),
-            events: answer
-                .events
-                .iter()
-                .map(|e| proto::event(e, page.with_record))
-                .collect(),
+        Ok(Response::new(server::LookupEventsResponse {
+            events: messages(&answer.events, page.with_record),
+            next_page_token: next_page(page, &answer),
             scopes: answer.scopes.iter().map(scope_status).collect(),
             stats: Some(stats(answer.stats)),
             estimate: None,
@@ -47,17 +55,18 @@ impl EventService for Service {
     async fn get_event(
         &self,
         request: Request<v1::GetEventRequest>,
-    ) -> Result<Response<v1::GetEventResponse>, Status> {
+    ) -> Result<Response<server::GetEventResponse>, Status> {
+        let caller = caller(&request);
         let (metadata, _, request) = request.into_parts();
         let Page {
             question,
             with_record,
             ..
-        } = self.context().event(&request, &metadata)?;
+        } = self.context(caller).event(&request, &metadata)?;
         let id = &request.event_id;
-        let respond = |event: &Event, scopes, total| {
-            Ok(Response::new(v1::GetEventResponse {
-                event: Some(proto::event(event, with_record)),
+        let respond = |event: &Arc<Event>, scopes, total| {
+            Ok(Response::new(server::GetEventResponse {
+                event: Some(Encoded::new(Arc::clone(event), with_record)),
                 scopes,
                 stats: Some(stats(total)),
             }))
@@ -88,23 +97,32 @@ impl EventService for Service {
         Err(not_found(id))
     }
 
-    type ExportEventsStream = Streamed<v1::ExportEventsResponse>;
+    type ExportEventsStream = Streamed<server::ExportEventsResponse>;
 
     async fn export_events(
         &self,
-        _: Request<v1::ExportEventsRequest>,
+        request: Request<v1::ExportEventsRequest>,
     ) -> Result<Response<Self::ExportEventsStream>, Status> {
-        Err(not_implemented("ExportEvents"))
+        let caller = caller(&request);
+        let (metadata, _, request) = request.into_parts();
+        let page = self.context(caller).export(request, &metadata)?;
+        Ok(Response::new(self.export(page)?))
     }
 
     async fn summarize_events(
         &self,
-        _: Request<v1::SummarizeEventsRequest>,
+        request: Request<v1::SummarizeEventsRequest>,
     ) -> Result<Response<v1::SummarizeEventsResponse>, Status> {
-        Err(not_implemented("SummarizeEvents"))
+        let caller = caller(&request);
+        let (metadata, _, request) = request.into_parts();
+        let names = request.top_fields.clone();
+        let (question, of) = self.context(caller).summary(request, &metadata)?;
+        let _turn = self.turn_to_summarize(question.deadline).await?;
+        let summary = self.lookup.summarize(question, &of).await?;
+        Ok(Response::new(response(&summary, &of, names)))
     }
 
-    type SubscribeEventsStream = Streamed<v1::SubscribeEventsResponse>;
+    type SubscribeEventsStream = Streamed<server::SubscribeEventsResponse>;
 
     async fn subscribe_events(
         &self,
@@ -115,49 +133,43 @@ impl EventService for Service {
 }
 
 impl Service {
-    fn context(&self) -> Context<'_> {
+    pub(super) fn context(&self, caller: Caller) -> Context<'_> {
         Context {
+            caller,
             lookup: &self.lookup,
-            scopes: &self.scopes,
+            scopes: self.scopes.now(),
+            scopes_before: self.scopes.before(),
             limits: &self.limits,
         }
     }
 }
 
-/// The token of the next page; empty: there is none.
-fn next_page(page: &Page, answer: &Answer) -> String {
-    let Some(after) = answer.next.clone() else {
-        return String::new();
-    };
-    let question = &page.question;
-    let failed = question
-        .scopes
-        .iter()
-        .enumerate()
-        .filter_map(|(place, scope)| {
-            let state = &answer
-                .scopes
-                .iter()
-                .find(|answer| answer.scope == *scope)?
-                .state;
-            match state {
-                ScopeState::Failed(error) => Some((place, error.reason().to_owned())),
-                ScopeState::FailedBefore(reason) => Some((place, reason.clone())),
-                ScopeState::Complete | ScopeState::Partial(_) => None,
-            }
-        });
-    let token = PageToken {
-        digest: page.digest,
-        window: question.window,
-        asked_at: question.asked_at,
-        after,
-        short_by: answer.short_by.clone(),
-        failed: failed.collect(),
-    };
-    token.encode()
+/// Who asks: the peer's address, until callers have an identity.
+pub(super) fn caller<T>(request: &Request<T>) -> Caller {
+    match request.remote_addr() {
+        Some(address) => Caller::peer(address.ip()),
+        // a transport without addresses, in the same process
+        None => Caller::named("local"),
+    }
 }
 
-fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
+/// The token of the next page; empty: there is none.
+fn next_page(page: Page, answer: &Answer) -> String {
+    let mut question = page.question;
+    question.follow(answer);
+    match answer.next {
+        Some(_) => question.token(page.digest).encode(),
+        None => String::new(),
+    }
+}
+
+/// Events as they go out.
+pub(super) fn messages(events: &[Arc<Event>], with_record: bool) -> Vec<Encoded> {
+    let message = |event: &Arc<Event>| Encoded::new(Arc::clone(event), with_record);
+    events.iter().map(message).collect()
+}
+
+pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
     let (state, reason, message) = match &answer.state {
         ScopeState::Complete if answer.starts_before_history => (
             v1::SearchState::Complete,
@@ -196,19 +208,39 @@ fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         searched_to: (!searched.is_empty())
             .then(|| second(searched.to - 1))
             .flatten(),
-        as_of: Some(Timestamp {
-            seconds: answer.as_of.as_second(),
-            nanos: answer.as_of.subsec_nanosecond().max(0),
-        }),
+        as_of: Some(time(answer.as_of)),
     }
 }
 
-fn stats(stats: Stats) -> v1::Stats {
-    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+fn convert(estimate: Estimate) -> v1::Estimate {
+    // the longest span that the contract can say is 10,000 years
+    let span = |span: Duration| prost_types::Duration::try_from(span).ok();
+    v1::Estimate {
+        upstream_calls: count(estimate.calls),
+        duration: span(estimate.duration),
+        window_upstream_calls: count(estimate.window_calls),
+        window_duration: span(estimate.window_duration),
+    }
+}
+
+pub(super) fn stats(stats: Stats) -> v1::Stats {
     v1::Stats {
         upstream_calls: count(stats.upstream_calls),
         events_scanned: count(stats.events_scanned),
         events_matched: count(stats.events_matched),
         events_from_cache: count(stats.events_from_cache),
+    }
+}
+
+/// A count as messages have it.
+pub(super) fn count(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// A time as messages have it.
+pub(super) fn time(time: jiff::Timestamp) -> Timestamp {
+    Timestamp {
+        seconds: time.as_second(),
+        nanos: time.subsec_nanosecond().max(0),
     }
 }

@@ -3,29 +3,32 @@
 
 mod calls;
 mod events;
+mod export;
 mod request;
 mod scopes;
 mod status;
+mod summary;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use calls::{CallObserver, CallsLayer};
+pub use calls::{CallObserver, CallsLayer, MethodObserver};
 pub use request::Limits;
 
 use crate::{
-    event::Scope,
     lookup::Lookup,
     proto::{
         DESCRIPTORS,
-        v1::{
+        server::{
             event_service_server::{EventServiceServer, SERVICE_NAME as EVENT_SERVICE},
             scope_service_server::{SERVICE_NAME as SCOPE_SERVICE, ScopeServiceServer},
         },
     },
+    upstream::Scopes,
 };
 
 /// The largest request, in bytes: the filters of a long list of values, with
@@ -45,25 +48,36 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE`].
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Exports at once. Each holds up to three batches of 3 MiB on the way out:
+/// together some 150 MB. More would not be faster, since they share the quota.
+const MAX_EXPORTS: usize = 16;
+/// Summaries at once: each holds up to 16 MiB of values, and a page of 32 MiB
+/// that the cache may have dropped. Others wait for their turn.
+const MAX_SUMMARIES: usize = 8;
+
 /// What the services stand on.
 #[derive(Clone, Debug)]
 pub struct Service {
     lookup: Arc<Lookup>,
-    /// The configured scopes, sorted.
-    scopes: Arc<[Scope]>,
+    scopes: Scopes,
     limits: Limits,
+    exports: Arc<Semaphore>,
+    summaries: Arc<Semaphore>,
+    /// The server shuts down: streams end.
+    stopping: CancellationToken,
 }
 
 impl Service {
     /// Services over the configured scopes.
     #[must_use]
-    pub fn new(lookup: Arc<Lookup>, mut scopes: Vec<Scope>, limits: Limits) -> Self {
-        scopes.sort();
-        scopes.dedup();
+    pub fn new(lookup: Arc<Lookup>, scopes: impl Into<Scopes>, limits: Limits) -> Self {
         Self {
             lookup,
             scopes: scopes.into(),
             limits,
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            summaries: Arc::new(Semaphore::new(MAX_SUMMARIES)),
+            stopping: CancellationToken::new(),
         }
     }
 }
@@ -73,10 +87,10 @@ impl Service {
 ///
 /// # Errors
 /// If the reflection descriptors are broken, or the listener fails.
-pub async fn serve<O: CallObserver>(
+pub async fn serve(
     service: Service,
     listener: TcpListener,
-    observer: O,
+    observer: &impl CallObserver,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -90,8 +104,10 @@ pub async fn serve<O: CallObserver>(
     // what older clients ask, Python's among them
     let reflection_v1alpha = reflection().build_v1alpha()?;
     let hard_limit = service.limits.timeout + Duration::from_secs(5);
+    let stopping = service.stopping.clone();
     let drain = async {
         shutdown.await;
+        stopping.cancel();
         set_health(&health, ServingStatus::NotServing).await;
         // ends the streams of those who watch, which would hold the end up
         for name in HEALTH_NAMES {

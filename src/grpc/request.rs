@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tonic::{Status, metadata::MetadataMap};
 
-use super::status::{Invalid, not_implemented};
+use super::status::Invalid;
 use crate::{
+    budget::{Caller, Class},
+    clock::Clock,
     event::{Attribute, Category, Scope, TimeRange, is_uuid},
-    filter::{self, EventFilter, Filter, Match, Operator},
-    lookup::{Lookup, Order, PageToken, Question},
+    filter::{self, EventFilter, Fields, Filter, Match, Operator},
+    lookup::{Lookup, Order, PageToken, Question, SummaryOf},
     proto::{self, v1},
 };
 
@@ -35,6 +37,34 @@ const PAGE_BYTES: usize = 3 * 1024 * 1024;
 /// not say.
 const DEFAULT_STALENESS: Duration = Duration::from_secs(30);
 
+/// The events in a batch of an export, at most: as on a page.
+const EXPORT_BATCH: usize = 1000;
+/// Events that a summary holds at once: many, since a page of many scopes looks
+/// at as many of each.
+const SUMMARY_EVENTS: usize = 10_000;
+/// Their bytes, which the cache may have dropped meanwhile.
+const SUMMARY_BYTES: usize = 32 * 1024 * 1024;
+/// The most fields whose values are counted: each takes memory.
+const MAX_TOP_FIELDS: usize = 10;
+/// The values of a field that are told where the request does not say.
+const DEFAULT_TOP_VALUES: i32 = 10;
+/// The most values of a field that are told: ten fields' fit an answer.
+const MAX_TOP_VALUES: i32 = 1000;
+
+/// What requests about many events have in common.
+struct Asked {
+    filters: Vec<v1::EventFilter>,
+    start_time: Option<prost_types::Timestamp>,
+    end_time: Option<prost_types::Timestamp>,
+    account_ids: Vec<String>,
+    regions: Vec<String>,
+    event_category: i32,
+    order: i32,
+    view: i32,
+    page_token: String,
+    max_staleness: Option<prost_types::Duration>,
+}
+
 /// A checked request for a page.
 pub(super) struct Page {
     pub(super) question: Question,
@@ -44,8 +74,12 @@ pub(super) struct Page {
 
 /// What is asked of, and what it goes by.
 pub(super) struct Context<'a> {
+    /// Who asks.
+    pub(super) caller: Caller,
     pub(super) lookup: &'a Lookup,
-    pub(super) scopes: &'a [Scope],
+    pub(super) scopes: Arc<[Scope]>,
+    /// What was configured before: see [`Context::page`].
+    pub(super) scopes_before: Vec<Arc<[Scope]>>,
     pub(super) limits: &'a Limits,
 }
 
@@ -56,36 +90,138 @@ impl Context<'_> {
         request: v1::LookupEventsRequest,
         metadata: &MetadataMap,
     ) -> Result<Page, Status> {
-        if request.estimate_only {
-            return Err(not_implemented("estimate_only"));
+        let page_events = page_size(request.page_size)?;
+        let max_upstream_calls = calls(request.max_upstream_calls)?;
+        let mut page = self.asked(Asked {
+            filters: request.filters,
+            start_time: request.start_time,
+            end_time: request.end_time,
+            account_ids: request.account_ids,
+            regions: request.regions,
+            event_category: request.event_category,
+            order: request.order,
+            view: request.view,
+            page_token: request.page_token,
+            max_staleness: request.max_staleness,
+        })?;
+        page.question.page_events = page_events;
+        page.question.max_upstream_calls =
+            max_upstream_calls.unwrap_or(self.limits.max_upstream_calls);
+        page.question.deadline = deadline(metadata, self.limits.timeout);
+        Ok(page)
+    }
+
+    /// Checks an `ExportEvents` request. An export has no time limit of its own.
+    pub(super) fn export(
+        &self,
+        request: v1::ExportEventsRequest,
+        metadata: &MetadataMap,
+    ) -> Result<Page, Status> {
+        let max_upstream_calls = calls(request.max_upstream_calls)?;
+        let mut page = self.asked(Asked {
+            filters: request.filters,
+            start_time: request.start_time,
+            end_time: request.end_time,
+            account_ids: request.account_ids,
+            regions: request.regions,
+            event_category: request.event_category,
+            order: request.order,
+            view: request.view,
+            page_token: request.page_token,
+            max_staleness: request.max_staleness,
+        })?;
+        page.question.class = Class::Backfill;
+        page.question.page_events = EXPORT_BATCH;
+        page.question.max_upstream_calls = max_upstream_calls.unwrap_or(u64::MAX);
+        page.question.deadline = deadline(metadata, Duration::MAX);
+        Ok(page)
+    }
+
+    /// Checks a `SummarizeEvents` request.
+    pub(super) fn summary(
+        &self,
+        request: v1::SummarizeEventsRequest,
+        metadata: &MetadataMap,
+    ) -> Result<(Question, SummaryOf), Status> {
+        let max_upstream_calls = calls(request.max_upstream_calls)?;
+        let most = MAX_TOP_FIELDS;
+        if request.top_fields.len() > most {
+            let message = format!("{} fields; at most {most}", request.top_fields.len());
+            return Err(Invalid::new("TOO_MANY_FIELDS", "top_fields", message).into());
         }
-        let filter = compile(request.filters, self.lookup)?;
-        let scopes = self.select(&request.account_ids, &request.regions)?;
-        let category = category(request.event_category)?;
-        let order = match enumerated::<v1::Order>("order", request.order)? {
+        let fields = Fields::parse(
+            &request.top_fields,
+            "top_fields",
+            self.lookup.known_fields(),
+        );
+        let fields =
+            fields.map_err(|error| Invalid::new("INVALID_FIELD", error.path, error.message))?;
+        let top_values = top_values(request.top_values)?;
+        let Page { mut question, .. } = self.asked(Asked {
+            filters: request.filters,
+            start_time: request.start_time,
+            end_time: request.end_time,
+            account_ids: request.account_ids,
+            regions: request.regions,
+            event_category: request.event_category,
+            order: v1::Order::NewestFirst.into(),
+            view: v1::EventView::Full.into(),
+            page_token: String::new(),
+            max_staleness: request.max_staleness,
+        })?;
+        question.page_events = SUMMARY_EVENTS;
+        question.page_bytes = SUMMARY_BYTES;
+        question.max_upstream_calls = max_upstream_calls.unwrap_or(self.limits.max_upstream_calls);
+        question.deadline = deadline(metadata, self.limits.timeout);
+        let of = SummaryOf {
+            width: width(request.bucket.as_ref(), question.window)?,
+            fields,
+            top_values,
+        };
+        Ok((question, of))
+    }
+
+    /// Checks what requests have in common; the rest is as for one page.
+    fn asked(&self, asked: Asked) -> Result<Page, Status> {
+        let filter = compile(asked.filters, self.lookup)?;
+        let select =
+            |of: &[Scope]| select(of, &asked.account_ids, &asked.regions).map_err(Status::from);
+        let selected = select(&self.scopes);
+        let category = category(asked.event_category)?;
+        let order = match enumerated::<v1::Order>("order", asked.order)? {
             v1::Order::Unspecified | v1::Order::NewestFirst => Order::NewestFirst,
             v1::Order::OldestFirst => Order::OldestFirst,
         };
-        let with_record = with_record(request.view)?;
-        let page_events = page_size(request.page_size)?;
-        let calls = request.max_upstream_calls;
-        let max_upstream_calls = match u64::try_from(calls) {
-            Ok(0) => self.limits.max_upstream_calls,
-            Ok(calls) => calls,
-            Err(_) => return Err(negative("max_upstream_calls", calls).into()),
-        };
-        let max_staleness = staleness(request.max_staleness.as_ref())?;
-        let start = second("start_time", request.start_time.as_ref())?;
-        let end = second("end_time", request.end_time.as_ref())?;
+        let with_record = with_record(asked.view)?;
+        let max_staleness = staleness(asked.max_staleness.as_ref())?;
+        let start = second("start_time", asked.start_time.as_ref())?;
+        let end = second("end_time", asked.end_time.as_ref())?;
         if let (Some(start), Some(end)) = (start, end)
             && start > end
         {
             let message = format!("{} is after end_time {}; swap them", show(start), show(end));
             return Err(Invalid::new("INVALID_TIME_RANGE", "start_time", message).into());
         }
-        let digest = digest(&filter, &scopes, category, order, with_record, start, end);
+        let digest =
+            |scopes: &[Scope]| digest(&filter, scopes, category, order, with_record, start, end);
+        let token = &asked.page_token;
+        let begun = |scopes: Vec<Scope>| -> Result<_, Status> {
+            let digest = digest(&scopes);
+            let token = (!token.is_empty()).then(|| PageToken::decode(token, &digest));
+            Ok((scopes, digest, token.transpose()?))
+        };
+        let mut chain = selected.and_then(begun);
+        if !token.is_empty() {
+            // begun before an account or a Region came or went, it goes on as it began
+            for scopes in &self.scopes_before {
+                chain = chain.or_else(|why| select(scopes).and_then(begun).map_err(|_| why));
+            }
+        }
+        let (scopes, digest, token) = chain?;
         let now = self.lookup.clock().now();
         let mut question = Question {
+            caller: self.caller.clone(),
+            class: Class::Interactive,
             filter: Arc::new(filter),
             scopes,
             category,
@@ -96,26 +232,20 @@ impl Context<'_> {
             after: None,
             short_by: Vec::new(),
             failed: Vec::new(),
-            page_events,
+            page_events: 1,
             page_bytes: PAGE_BYTES,
             size: if with_record {
                 proto::full_size
             } else {
                 proto::basic_size
             },
+            reads_all: false,
             max_staleness,
-            max_upstream_calls,
-            deadline: deadline(metadata, self.limits.timeout),
+            max_upstream_calls: self.limits.max_upstream_calls,
+            deadline: Clock::deadline(self.limits.timeout),
         };
-        if !request.page_token.is_empty() {
-            let token = PageToken::decode(&request.page_token, &digest)?;
-            // a token that was made by hand asks for no future either
-            question.window = token.window;
-            question.window.to = token.window.to.min(now.as_second().saturating_add(1));
-            question.asked_at = token.asked_at.min(now);
-            question.after = Some(token.after);
-            question.short_by = token.short_by;
-            question.failed = token.failed;
+        if let Some(token) = token {
+            question.resume(token, now);
         }
         Ok(Page {
             question,
@@ -154,8 +284,10 @@ impl Context<'_> {
         let now = self.lookup.clock().now();
         let with_record = with_record(request.view)?;
         let question = Question {
+            caller: self.caller.clone(),
+            class: Class::Interactive,
             filter: Arc::new(filter),
-            scopes: self.select(&request.account_ids, &request.regions)?,
+            scopes: select(&self.scopes, &request.account_ids, &request.regions)?,
             category,
             window: self.window(None, None, now),
             asked_at: now,
@@ -167,6 +299,7 @@ impl Context<'_> {
             page_events: 1,
             page_bytes: PAGE_BYTES,
             size: proto::full_size,
+            reads_all: false,
             max_staleness: DEFAULT_STALENESS,
             max_upstream_calls: self.limits.max_upstream_calls,
             deadline: deadline(metadata, self.limits.timeout),
@@ -185,23 +318,25 @@ impl Context<'_> {
         let start = start.unwrap_or_else(|| self.lookup.history_start(now));
         TimeRange::new(start, end.saturating_add(1).max(start))
     }
+}
 
-    /// The configured scopes of these accounts and Regions; none named: all.
-    fn select(&self, accounts: &[String], regions: &[String]) -> Result<Vec<Scope>, Invalid> {
-        let known =
-            |part: fn(&Scope) -> &str| -> BTreeSet<&str> { self.scopes.iter().map(part).collect() };
-        named("account_ids", accounts, &known(|scope| &scope.account))?;
-        named("regions", regions, &known(|scope| &scope.region))?;
-        let is_asked =
-            |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
-        let selected: Vec<Scope> = self
-            .scopes
-            .iter()
-            .filter(|scope| is_asked(accounts, &scope.account) && is_asked(regions, &scope.region))
-            .cloned()
-            .collect();
-        Ok(selected)
-    }
+/// The scopes of these accounts and Regions; none named: all.
+pub(super) fn select(
+    scopes: &[Scope],
+    accounts: &[String],
+    regions: &[String],
+) -> Result<Vec<Scope>, Invalid> {
+    let known = |part: fn(&Scope) -> &str| -> BTreeSet<&str> { scopes.iter().map(part).collect() };
+    named("account_ids", accounts, &known(|scope| &scope.account))?;
+    named("regions", regions, &known(|scope| &scope.region))?;
+    let is_asked =
+        |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let selected: Vec<Scope> = scopes
+        .iter()
+        .filter(|scope| is_asked(accounts, &scope.account) && is_asked(regions, &scope.region))
+        .cloned()
+        .collect();
+    Ok(selected)
 }
 
 fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), Invalid> {
@@ -283,6 +418,53 @@ fn page_size(size: i32) -> Result<usize, Invalid> {
             Err(Invalid::new("INVALID_PAGE_SIZE", "page_size", message))
         }
     }
+}
+
+/// The most requests to buy; `None`: the request does not say.
+fn calls(calls: i32) -> Result<Option<u64>, Invalid> {
+    match u64::try_from(calls) {
+        Ok(calls) => Ok((calls > 0).then_some(calls)),
+        Err(_) => Err(negative("max_upstream_calls", calls)),
+    }
+}
+
+fn top_values(values: i32) -> Result<usize, Invalid> {
+    let values = if values == 0 {
+        DEFAULT_TOP_VALUES
+    } else {
+        values
+    };
+    match usize::try_from(values) {
+        Ok(most) if values <= MAX_TOP_VALUES => Ok(most),
+        _ => {
+            let message =
+                format!("{values} is not within 1 to {MAX_TOP_VALUES}; 0 is {DEFAULT_TOP_VALUES}");
+            Err(Invalid::new("INVALID_TOP_VALUES", "top_values", message))
+        }
+    }
+}
+
+/// The width of buckets in seconds.
+fn width(span: Option<&prost_types::Duration>, window: TimeRange) -> Result<i64, Invalid> {
+    let Some(span) = span else {
+        return Ok(SummaryOf::usual_width(window));
+    };
+    let invalid = |message| Err(Invalid::new("INVALID_BUCKET", "bucket", message));
+    let (seconds, nanos) = (span.seconds, span.nanos);
+    if seconds < 1 || nanos != 0 {
+        return invalid(format!(
+            "{seconds} s {nanos} ns is not a whole number of seconds from 1 on"
+        ));
+    }
+    let (count, most) = (SummaryOf::buckets(window, seconds), SummaryOf::MAX_BUCKETS);
+    if count > most {
+        // one more than the window is long: it may begin inside a bucket
+        let least = window.seconds() / (most - 1) + 1;
+        return invalid(format!(
+            "{seconds} s makes {count} buckets, and at most {most} are told; give {least} s or more"
+        ));
+    }
+    Ok(seconds)
 }
 
 fn negative(field: &str, value: impl std::fmt::Display) -> Invalid {

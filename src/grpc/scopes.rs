@@ -1,16 +1,115 @@
 //! `ScopeService`.
 
+use prost_types::Timestamp;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{Service, status::not_implemented};
-use crate::proto::v1::{self, scope_service_server::ScopeService};
+use super::{
+    Service,
+    events::{caller, count, time},
+    request::select,
+};
+use crate::{
+    budget::{Caller, Class},
+    coverage::Report,
+    event::Scope,
+    proto::{server::scope_service_server::ScopeService, v1},
+    upstream::{ErrorKind, Health},
+};
 
 #[tonic::async_trait]
 impl ScopeService for Service {
     async fn list_scopes(
         &self,
-        _: Request<v1::ListScopesRequest>,
+        request: Request<v1::ListScopesRequest>,
     ) -> Result<Response<v1::ListScopesResponse>, Status> {
-        Err(not_implemented("ListScopes"))
+        let caller = caller(&request);
+        let request = request.into_inner();
+        let context = self.context(caller.clone());
+        let scopes = select(&context.scopes, &request.account_ids, &request.regions)?;
+        let reports = self.lookup.coverage().report(&scopes);
+        let scopes = scopes.iter().zip(&reports);
+        let scopes = scopes.map(|(scope, report)| self.scope(scope, report, &caller));
+        Ok(Response::new(v1::ListScopesResponse {
+            scopes: scopes.collect(),
+        }))
+    }
+}
+
+impl Service {
+    fn scope(&self, scope: &Scope, report: &Report, caller: &Caller) -> v1::Scope {
+        let upstream = self.lookup.upstream();
+        let budget = upstream.budget(scope);
+        let quota = budget.stats();
+        let wait = budget.estimated_wait(Class::Interactive, caller);
+        let health = upstream.health(scope);
+        let now = Instant::now();
+        let wall = |instant| Some(time(self.lookup.clock().wall_at(instant)));
+        let last = health.last_error.as_ref();
+        v1::Scope {
+            account_id: scope.account.to_string(),
+            region: scope.region.to_string(),
+            // 0 is unmetered
+            requests_per_second: quota.rate.unwrap_or_default(),
+            waiting_calls: count(quota.all_waiting()),
+            estimated_wait: wait.try_into().ok(),
+            watermark: None,
+            last_error: last.map_or_else(String::new, |last| reason(last.kind).to_owned()),
+            state: state(&health, now).into(),
+            max_requests_per_second: quota.ceiling.unwrap_or_default(),
+            requests_bought: count(quota.bought),
+            requests_throttled: count(quota.throttled),
+            last_error_time: last.and_then(|last| wall(last.at)),
+            last_success_time: health.last_success.and_then(wall),
+            denied_until: health
+                .barred_until
+                .filter(|until| *until > now)
+                .and_then(wall),
+            coverage: Some(coverage(report)),
+            collector_state: v1::CollectorState::None.into(),
+            lag: None,
+        }
+    }
+}
+
+fn coverage(report: &Report) -> v1::ScopeCoverage {
+    let second = |seconds| Timestamp { seconds, nanos: 0 };
+    v1::ScopeCoverage {
+        seconds: report.seconds,
+        oldest_time: report.ends.map(|(oldest, _)| second(oldest)),
+        newest_time: report.ends.map(|(_, newest)| second(newest)),
+        stretches: count(report.stretches),
+        events: count(report.events),
+        bytes: count(report.bytes),
+    }
+}
+
+fn state(health: &Health, now: Instant) -> v1::ScopeState {
+    let Some(last) = &health.last_error else {
+        return match health.last_success {
+            Some(_) => v1::ScopeState::Ok,
+            None => v1::ScopeState::NotAsked,
+        };
+    };
+    if !health.is_barred(now) && health.last_success.is_some_and(|at| at >= last.at) {
+        return v1::ScopeState::Ok;
+    }
+    match last.kind {
+        ErrorKind::Denied | ErrorKind::Credentials => v1::ScopeState::Denied,
+        ErrorKind::Throttled => v1::ScopeState::Throttled,
+        ErrorKind::Invalid | ErrorKind::InvalidToken | ErrorKind::Transient | ErrorKind::Gone => {
+            v1::ScopeState::Failing
+        }
+    }
+}
+
+/// A stable word for what went wrong; AWS's own words may name principals.
+fn reason(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Throttled => "UPSTREAM_THROTTLED",
+        ErrorKind::Denied => "UPSTREAM_ACCESS_DENIED",
+        ErrorKind::Credentials => "UPSTREAM_CREDENTIALS",
+        ErrorKind::Invalid | ErrorKind::InvalidToken => "UPSTREAM_REJECTED",
+        ErrorKind::Transient | ErrorKind::Gone => "UPSTREAM_UNAVAILABLE",
     }
 }

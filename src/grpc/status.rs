@@ -67,6 +67,14 @@ impl From<lookup::Error> for Status {
                 );
                 Code::ResourceExhausted
             }
+            Error::DailyAllowance { wait } => {
+                details.set_retry_info(Some(*wait));
+                details.add_quota_failure_violation(
+                    "trailgate:caller",
+                    "the requests to AWS that a caller may buy in a UTC day",
+                );
+                Code::ResourceExhausted
+            }
             Error::Denied { .. } | Error::Credentials { .. } => Code::FailedPrecondition,
             Error::Rejected { .. } => Code::Internal,
             Error::Unavailable { .. } => {
@@ -91,6 +99,9 @@ pub(super) fn not_found(id: &str) -> Status {
 pub(super) fn unfinished(reason: lookup::Reason) -> Status {
     let code = match reason {
         lookup::Reason::Upstream(error) => return error.into(),
+        lookup::Reason::DailyAllowance { wait } => {
+            return lookup::Error::DailyAllowance { wait }.into();
+        }
         lookup::Reason::Deadline => Code::DeadlineExceeded,
         lookup::Reason::PageFull
         | lookup::Reason::OtherScopes
@@ -107,6 +118,22 @@ pub(super) fn unfinished(reason: lookup::Reason) -> Status {
     )
 }
 
+/// As many calls of a kind are under way as may be.
+pub(super) fn too_many(reason: &str, message: &str) -> Status {
+    let mut details = info(reason);
+    details.set_retry_info(Some(Duration::from_secs(5)));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The server shuts down.
+pub(super) fn shutting_down() -> Status {
+    let mut details = info("SHUTTING_DOWN");
+    // one that is started anew is back by then
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    let message = "the server shuts down; the last next_page_token goes on elsewhere";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
 /// A method or a field that is part of the contract and is not there yet.
 pub(super) fn not_implemented(what: &str) -> Status {
     let message = format!("{what} is not implemented in this version");
@@ -115,4 +142,28 @@ pub(super) fn not_implemented(what: &str) -> Status {
 
 fn info(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, [])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spent_day_is_told_with_its_end() {
+        let wait = Duration::from_secs(4_321);
+        let spent = lookup::Error::DailyAllowance { wait };
+        let reason = lookup::Reason::DailyAllowance { wait };
+        for status in [Status::from(spent), unfinished(reason)] {
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(
+                (info.domain.as_str(), info.reason.as_str()),
+                (DOMAIN, "DAILY_ALLOWANCE_SPENT")
+            );
+            let retry = status.get_details_retry_info().unwrap();
+            assert_eq!(retry.retry_delay, Some(wait));
+            let quota = status.get_details_quota_failure().unwrap();
+            assert_eq!(quota.violations[0].subject, "trailgate:caller");
+        }
+    }
 }

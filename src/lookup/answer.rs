@@ -1,6 +1,6 @@
 //! What is told.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -66,6 +66,11 @@ pub enum Reason {
     Deadline,
     /// As many requests were bought as may be.
     UpstreamCallLimit,
+    /// The caller bought as many requests today as may be.
+    DailyAllowance {
+        /// How long until the next day, in UTC.
+        wait: Duration,
+    },
     /// Others use the quota up.
     Quota,
     /// AWS, or the way there, failed on the way.
@@ -81,6 +86,7 @@ impl Reason {
             Self::OtherScopes => "OTHER_SCOPES",
             Self::Deadline => "DEADLINE",
             Self::UpstreamCallLimit => "UPSTREAM_CALL_LIMIT",
+            Self::DailyAllowance { .. } => "DAILY_ALLOWANCE_SPENT",
             Self::Quota => "QUOTA_EXHAUSTED",
             Self::Upstream(error) => error.reason(),
         }
@@ -101,6 +107,9 @@ impl Reason {
                 .into(),
             Self::UpstreamCallLimit => "max_upstream_calls were made before the whole window was \
                                         searched; next_page_token goes on"
+                .into(),
+            Self::DailyAllowance { .. } => "the caller's requests of this day are spent; \
+                                            next_page_token goes on after midnight UTC"
                 .into(),
             Self::Quota => "CloudTrail throttles: other tools use the scope's quota up; \
                             next_page_token goes on"

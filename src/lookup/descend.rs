@@ -1,17 +1,20 @@
 //! Searching one scope downward in time: from what is held, and by walks
 //! where nothing is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
+use futures_util::future::join_all;
+
 use super::{
     Error, Stats,
-    walk::{NoPage, Walk, Walks, Wanting, Way},
+    plan::{Keys, Known, Plan},
+    walk::{Commit, NoPage, Walks, Wanting, Way},
 };
 use crate::{
-    coverage::{Coverage, Freshness, Key, settled_before},
+    coverage::{Coverage, Freshness, Key, settled_before, unique},
     event::{Event, Position, TimeRange},
     filter::Filter,
     upstream::{self, Allowance, ErrorKind, FetchError},
@@ -22,10 +25,8 @@ pub(super) struct Terms<'a> {
     pub(super) coverage: &'a Coverage,
     pub(super) walks: &'a Arc<Walks>,
     pub(super) filter: &'a Filter,
-    /// What to walk by where nothing is held.
-    pub(super) walk_by: Key,
     /// Whose coverage can answer.
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Keys,
     pub(super) need: Freshness,
     /// What AWS has forgotten: nothing before this is asked for.
     pub(super) forgotten_before: i64,
@@ -37,6 +38,8 @@ pub(super) struct Terms<'a> {
     pub(super) allowance: &'a Arc<Allowance>,
     /// The size of an event in an answer, in bytes.
     pub(super) size: fn(&Event) -> usize,
+    /// Further pages will be asked for to the end of the window.
+    pub(super) reads_all: bool,
 }
 
 /// How much is wanted.
@@ -67,6 +70,105 @@ pub(super) struct Aim<'q> {
     pub(super) limit: Limit,
 }
 
+/// A stretch that can be searched without asking AWS.
+pub(super) struct Ready {
+    pub(super) range: TimeRange,
+    began: Timestamp,
+    /// Ascending; others outside of `range` too.
+    pub(super) events: Arc<[Arc<Event>]>,
+    source: Source,
+}
+
+impl Terms<'_> {
+    /// What is held that has `second`: by one key that answers alone, or by one
+    /// set of keys of each alternative.
+    pub(super) fn held(&self, second: i64) -> Option<Ready> {
+        self.ready(second, &[])
+    }
+
+    /// The same, with pages that this question has got itself.
+    fn ready(&self, second: i64, got: &[(Key, Arc<Commit>)]) -> Option<Ready> {
+        if let Some(ready) = got_one(second, got, |key| self.keys.whole.contains(key)) {
+            return Some(ready);
+        }
+        if let Some(held) = self.coverage.held(&self.keys.whole, second, self.need) {
+            return Some(Ready {
+                range: held.range,
+                began: held.began,
+                events: held.events,
+                source: Source::Cache,
+            });
+        }
+        let one = |key: &Key| {
+            got_one(second, got, |it| it == key).or_else(|| {
+                let keys = std::slice::from_ref(key);
+                let held = self.coverage.held(keys, second, self.need)?;
+                Some(Ready {
+                    range: held.range,
+                    began: held.began,
+                    events: held.events,
+                    source: Source::Cache,
+                })
+            })
+        };
+        let set = |set: &Vec<Key>| set.iter().map(one).collect::<Option<Vec<_>>>();
+        let alternatives = self.keys.sets.iter();
+        let parts: Option<Vec<_>> = alternatives
+            .map(|choices| choices.iter().find_map(set))
+            .collect();
+        together(&parts?.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// What it is known to plan by.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            coverage: self.coverage,
+            walks: self.walks,
+            densities: self.walks.densities(),
+            filter: self.filter,
+            keys: &self.keys,
+            need: self.need,
+        }
+    }
+}
+
+/// Of the pages that a question has got itself, one by such a key.
+fn got_one(second: i64, got: &[(Key, Arc<Commit>)], is_so: impl Fn(&Key) -> bool) -> Option<Ready> {
+    let (_, commit) = got
+        .iter()
+        .find(|(key, commit)| commit.range.contains(second) && is_so(key))?;
+    Some(Ready {
+        range: commit.range,
+        began: commit.began,
+        events: Arc::clone(&commit.events),
+        source: Source::Upstream,
+    })
+}
+
+/// What several keys hold together: the seconds that all of them have, with the
+/// events that any of them has.
+fn together(parts: &[Ready]) -> Option<Ready> {
+    let range = parts
+        .iter()
+        .map(|part| part.range)
+        .reduce(|all, next| all.intersect(&next))?;
+    let began = parts.iter().map(|part| part.began).min()?;
+    let is_fresh = parts.iter().any(|part| part.source == Source::Upstream);
+    let events = parts
+        .iter()
+        .flat_map(|part| candidates(&part.events, range, None));
+    Some(Ready {
+        range,
+        began,
+        events: unique(&events.cloned().collect::<Vec<_>>()).into(),
+        source: if is_fresh {
+            Source::Upstream
+        } else {
+            Source::Cache
+        },
+    })
+}
+
 /// Why a descent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -80,6 +182,8 @@ pub(super) enum Stop {
     Deadline,
     /// The allowance is spent.
     Calls,
+    /// The caller's daily allowance is spent; the next day is so far away.
+    Today(Duration),
     /// AWS went on throttling: others use the quota up.
     Quota,
     /// AWS, or the way there, failed.
@@ -87,7 +191,7 @@ pub(super) enum Stop {
 }
 
 /// Where events were when the question came to them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Cache,
     Upstream,
@@ -106,6 +210,9 @@ pub(super) struct Descent<'a, 'b> {
     pub(super) stats: Stats,
     /// The earliest beginning of a walk whose reading is not settled yet.
     pub(super) as_of: Option<Timestamp>,
+    /// Pages that were got for this search, by each key the last one: a cache
+    /// that holds nothing must not stand in the way.
+    got: Vec<(Key, Arc<Commit>)>,
 }
 
 impl<'a, 'b> Descent<'a, 'b> {
@@ -118,6 +225,7 @@ impl<'a, 'b> Descent<'a, 'b> {
             found_bytes: 0,
             stats: Stats::default(),
             as_of: None,
+            got: Vec::new(),
         }
     }
 
@@ -125,109 +233,157 @@ impl<'a, 'b> Descent<'a, 'b> {
     pub(super) async fn run(&mut self, aim: Aim<'_>) -> Stop {
         let terms = self.terms;
         while self.at > aim.from {
-            if let Some(held) = terms.coverage.held(&terms.keys, self.at - 1, terms.need) {
-                let from = held.range.from.max(aim.from);
-                if self.take(&held.events, from, held.began, Source::Cache, aim) {
-                    return Stop::Full;
-                }
-                // a long descent through the cache leaves room for others
-                tokio::task::yield_now().await;
-                if self.at > aim.from && Instant::now() >= terms.deadline {
-                    return Stop::Deadline;
-                }
-                continue;
+            if let Some(stop) = self.run_held(aim).await {
+                return stop;
+            }
+            if self.at <= aim.from {
+                break;
             }
             if self.at <= terms.forgotten_before {
                 return Stop::Forgotten;
             }
-            let is_top = aim.is_top && self.at == self.to;
-            // what a later page reads for the first time up to the first page's
-            // present counts as read then
-            let is_present = is_top && self.at > terms.asked_at.as_second();
-            let wanting = Wanting {
-                key: &terms.walk_by,
-                keys: &terms.keys,
-                at: self.at,
-                need: terms.need,
-                began: if is_present {
-                    terms.asked_at
-                } else {
-                    terms.now
-                },
-                is_top,
-            };
-            let floor = || {
-                let below = terms.coverage.below(&terms.keys, self.at - 1, terms.need);
-                let reachable = aim.from.max(terms.forgotten_before);
-                reachable.max(below.unwrap_or(i64::MIN))
-            };
-            let (walk, floor) = match terms.walks.join(&wanting, floor) {
-                Way::Walk { walk, floor } => (walk, floor),
-                Way::Held => continue,
-                Way::Present(present) => {
-                    self.at = present;
-                    self.to = present;
-                    continue;
-                }
-            };
-            let pending = walk.pending_matches(terms.filter);
             // no request merely to finish a second, unless the page would be empty
-            if !self.found.is_empty() && self.found.len() + pending >= aim.limit.events {
+            if !self.found.is_empty() && self.found.len() + self.pending() >= aim.limit.events {
                 return Stop::Full;
             }
-            if let Some(stop) = self.advance(&walk, floor, aim).await {
+            if let Some(stop) = self.ask(aim).await {
                 return stop;
             }
         }
         Stop::Floor
     }
 
-    /// Waits for the walk's next page and takes what it added.
-    async fn advance(&mut self, walk: &Arc<Walk>, floor: i64, aim: Aim<'_>) -> Option<Stop> {
+    /// Searches downward as far as is held.
+    pub(super) async fn run_held(&mut self, aim: Aim<'_>) -> Option<Stop> {
         let terms = self.terms;
+        while self.at > aim.from {
+            let ready = terms.ready(self.at - 1, &self.got)?;
+            if self.take(&ready, aim) {
+                return Some(Stop::Full);
+            }
+            // a long descent through the cache leaves room for others
+            tokio::task::yield_now().await;
+            if self.at > aim.from && Instant::now() >= terms.deadline {
+                return Some(Stop::Deadline);
+            }
+        }
+        None
+    }
+
+    /// How many matching events were read of the second that is next, which is
+    /// not finished.
+    fn pending(&self) -> usize {
+        let pending = self.terms.walks.pending(&self.terms.keys.all(), self.at);
+        // a caller's filter may take its time: not under a lock
+        let matching = pending
+            .iter()
+            .filter(|event| self.terms.filter.matches(event));
+        matching.count()
+    }
+
+    /// Gets the next pages of what is missing.
+    async fn ask(&mut self, aim: Aim<'_>) -> Option<Stop> {
+        let terms = self.terms;
+        let range = TimeRange::new(aim.from.max(terms.forgotten_before), self.at);
+        let wanted = aim.limit.events.saturating_sub(self.found.len());
+        let wanted = (aim.limit.events < usize::MAX).then_some(wanted);
+        let plan = Plan::make(terms.known(), range, wanted);
+        let missing: Vec<Key> = plan.keys.into_iter().filter(|key| !self.has(key)).collect();
+        let asked = missing.iter().map(|key| self.ask_by(key, aim));
+        let pages = join_all(asked).await;
+        let mut stop = None;
+        for (key, page) in missing.into_iter().zip(pages) {
+            match page {
+                Asked::Page(commit) => {
+                    self.got.retain(|(it, _)| *it != key);
+                    self.got.push((key, commit));
+                }
+                Asked::Present(present) => {
+                    self.at = self.at.min(present);
+                    self.to = self.to.min(present);
+                }
+                Asked::Again => {}
+                Asked::Stop(why) => stop = stop.or(Some(why)),
+            }
+        }
+        stop
+    }
+
+    /// Whether the next second is there by this key.
+    fn has(&self, key: &Key) -> bool {
+        let second = self.at - 1;
+        let keys = std::slice::from_ref(key);
+        got_one(second, &self.got, |it| it == key).is_some()
+            || self
+                .terms
+                .coverage
+                .held(keys, second, self.terms.need)
+                .is_some()
+    }
+
+    /// Gets the next page by one key.
+    async fn ask_by(&self, key: &Key, aim: Aim<'_>) -> Asked {
+        let terms = self.terms;
+        let keys = terms.keys.beside(key);
+        let is_top = aim.is_top && self.at == self.to;
+        // what a later page reads for the first time up to the first page's
+        // present counts as read then
+        let is_present = is_top && self.at > terms.asked_at.as_second();
+        let wanting = Wanting {
+            key,
+            keys: &keys,
+            at: self.at,
+            need: terms.need,
+            began: if is_present {
+                terms.asked_at
+            } else {
+                terms.now
+            },
+            is_top,
+        };
+        let floor = || {
+            let below = terms.coverage.below(&keys, self.at - 1, terms.need);
+            let reachable = aim.from.max(terms.forgotten_before);
+            reachable.max(below.unwrap_or(i64::MIN))
+        };
+        let (walk, floor) = match terms.walks.join(&wanting, floor) {
+            Way::Walk { walk, floor } => (walk, floor),
+            Way::Held => return Asked::Again,
+            Way::Present(present) => return Asked::Present(present),
+        };
         let page = walk.advance(terms.walks, floor, terms.allowance, terms.deadline);
         match timeout_at(terms.deadline, page).await {
-            Err(_) | Ok(Err(NoPage::TooLate)) => Some(Stop::Deadline),
-            Ok(Ok(commit)) => {
-                // else it is in coverage, or another second is due
-                if commit.range.contains(self.at - 1) {
-                    let from = commit.range.from.max(aim.from);
-                    let is_full =
-                        self.take(&commit.events, from, commit.began, Source::Upstream, aim);
-                    return is_full.then_some(Stop::Full);
-                }
-                None
-            }
+            Err(_) | Ok(Err(NoPage::TooLate)) => Asked::Stop(Stop::Deadline),
+            Ok(Ok(commit)) => Asked::Page(commit),
             Ok(Err(NoPage::Fetch(FetchError::AllowanceSpent))) if terms.allowance.is_spent() => {
-                Some(Stop::Calls)
+                let today = terms.allowance.spent_today();
+                Asked::Stop(today.map_or(Stop::Calls, Stop::Today))
             }
             // those were another's: with an allowance of one's own it goes on
-            Ok(Err(NoPage::Fetch(FetchError::AllowanceSpent | FetchError::Abandoned))) => None,
-            Ok(Err(NoPage::Fetch(FetchError::Upstream(error)))) => {
-                // the error of a later page: one's own came before
-                (!walk.has_passed(floor)).then(|| stop_for(error))
+            Ok(Err(NoPage::Fetch(FetchError::AllowanceSpent | FetchError::Abandoned))) => {
+                Asked::Again
             }
+            // the error of a later page: one's own came before
+            Ok(Err(NoPage::Fetch(FetchError::Upstream(_)))) if walk.has_passed(floor) => {
+                Asked::Again
+            }
+            Ok(Err(NoPage::Fetch(FetchError::Upstream(error)))) => Asked::Stop(stop_for(error)),
         }
     }
 
     /// Takes the matching events from here down to `from`, and goes there. Says
     /// whether the limit is reached; then the last event found is as far as the
     /// search got.
-    fn take(
-        &mut self,
-        events: &[Arc<Event>],
-        from: i64,
-        began: Timestamp,
-        source: Source,
-        aim: Aim<'_>,
-    ) -> bool {
-        if self.at > settled_before(began, self.terms.coverage.horizon()) {
+    fn take(&mut self, ready: &Ready, aim: Aim<'_>) -> bool {
+        let from = ready.range.from.max(aim.from);
+        if self.at > settled_before(ready.began, self.terms.coverage.horizon()) {
+            let began = ready.began;
             self.as_of = Some(self.as_of.map_or(began, |as_of| as_of.min(began)));
         }
         let (range, limit) = (TimeRange::new(from, self.at), aim.limit);
-        for event in candidates(events, range, aim.before).iter().rev() {
+        for event in candidates(&ready.events, range, aim.before).iter().rev() {
             self.stats.events_scanned += 1;
-            self.stats.events_from_cache += u64::from(source == Source::Cache);
+            self.stats.events_from_cache += u64::from(ready.source == Source::Cache);
             if self.terms.filter.matches(event) {
                 self.stats.events_matched += 1;
                 self.found_bytes += (self.terms.size)(event);
@@ -241,6 +397,16 @@ impl<'a, 'b> Descent<'a, 'b> {
         self.at = from;
         false
     }
+}
+
+/// What came of asking.
+enum Asked {
+    Page(Arc<Commit>),
+    /// What ends here counts up to now.
+    Present(i64),
+    /// Look again: it is there, or another way is open.
+    Again,
+    Stop(Stop),
 }
 
 /// The events of `range` that come before a position, of an ascending list.

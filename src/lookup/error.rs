@@ -17,8 +17,21 @@ pub enum Error {
         /// How long the next request would wait.
         wait: Duration,
     },
+    /// Nothing could be searched: the caller bought as many requests today as
+    /// may be.
+    #[error(
+        "the caller's CloudTrail requests of this day are spent; try again after midnight UTC, or \
+         ask for what is held"
+    )]
+    DailyAllowance {
+        /// How long until the next day, in UTC.
+        wait: Duration,
+    },
     /// AWS refuses the gateway.
-    #[error("CloudTrail refuses the gateway's identity ({code}): allow cloudtrail:LookupEvents")]
+    #[error(
+        "AWS refuses the gateway's identity ({code}): allow {}",
+        missing_right(code)
+    )]
     Denied {
         /// AWS's error code.
         code: String,
@@ -46,6 +59,15 @@ pub enum Error {
     },
 }
 
+/// The right that an upstream code complains of.
+fn missing_right(code: &str) -> &'static str {
+    if code.starts_with(upstream::ASSUME_ROLE) {
+        "sts:AssumeRole on the account's role, and the gateway in its trust policy"
+    } else {
+        "cloudtrail:LookupEvents"
+    }
+}
+
 impl Error {
     /// A stable word for it.
     #[must_use]
@@ -53,6 +75,7 @@ impl Error {
         match self {
             Self::Token(_) => "INVALID_PAGE_TOKEN",
             Self::Exhausted { .. } => "QUOTA_EXHAUSTED",
+            Self::DailyAllowance { .. } => "DAILY_ALLOWANCE_SPENT",
             Self::Denied { .. } => "UPSTREAM_ACCESS_DENIED",
             Self::Credentials { .. } => "UPSTREAM_CREDENTIALS",
             Self::Rejected { .. } => "UPSTREAM_REJECTED",

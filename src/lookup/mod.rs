@@ -2,11 +2,17 @@
 //! nothing is, merged over scopes.
 
 mod answer;
+mod chain;
+mod density;
 mod descend;
 mod error;
+mod estimate;
+mod export;
 mod merge;
+mod plan;
 mod question;
 mod search;
+mod summary;
 mod token;
 mod walk;
 
@@ -17,20 +23,25 @@ use jiff::Timestamp;
 
 pub use self::{
     answer::{Answer, Reason, ScopeAnswer, ScopeState, Stats},
+    chain::{Chain, Link, Outlook},
     error::Error,
+    estimate::Estimate,
+    export::{Export, Step},
     question::{Order, Question},
+    summary::{Bucket, Summary, SummaryOf, Top},
     token::PageToken,
 };
 use self::{
     answer::{Searched, answer},
     descend::Terms,
+    plan::Pushdowns,
     search::End,
     walk::Walks,
 };
 use crate::{
     clock::Clock,
     coverage::{Coverage, Freshness},
-    event::{Category, Event, Scope, is_uuid},
+    event::{Category, Event, Scope},
     filter::KnownFields,
     upstream::{Allowance, Upstream},
 };
@@ -92,21 +103,42 @@ impl Lookup {
         self.walks.count()
     }
 
+    /// The way to AWS, with its budgets and how each scope does.
+    #[must_use]
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// What is held.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
     /// Answers a question with one page.
     ///
     /// Dropping the future leaves the queue for quota; what was bought is kept.
     ///
     /// # Errors
     /// If no scope could be searched at all: the first one's error, or
-    /// [`Error::Exhausted`] if quota would have come too late.
+    /// [`Error::Exhausted`] if quota would have come too late, or
+    /// [`Error::DailyAllowance`] if the caller may buy nothing more today.
     pub async fn ask(&self, question: &Question) -> Result<Answer, Error> {
-        let allowance = Arc::new(Allowance::new(question.max_upstream_calls.max(1)));
-        let allowance = &allowance;
+        self.ask_within(question, &self.allowance(question)).await
+    }
+
+    /// As [`Lookup::ask`], buying what `allowance` allows.
+    async fn ask_within(
+        &self,
+        question: &Question,
+        allowance: &Arc<Allowance>,
+    ) -> Result<Answer, Error> {
+        let pushdowns = &question.pushdowns();
         let searches = question.searched_scopes();
-        let searches =
-            searches.map(|(place, scope)| self.search(question, place, scope, allowance));
+        let searches = searches
+            .map(|(place, scope)| self.search(question, place, scope, pushdowns, allowance));
         let searched = join_all(searches).await;
-        self.check(&searched, allowance)?;
+        self.check(question, &searched, allowance)?;
         let found = searched.iter().map(|searched| &searched.found);
         let page = merge::merge(found, question.order, question.limit(), question.size);
         Ok(answer(question, page, &searched, allowance.spent()))
@@ -119,11 +151,12 @@ impl Lookup {
     /// # Errors
     /// As [`Lookup::ask`], where there is none.
     pub async fn find(&self, question: &Question, is_unique: bool) -> Result<Answer, Error> {
-        let allowance = Arc::new(Allowance::new(question.max_upstream_calls.max(1)));
+        let allowance = self.allowance(question);
         let allowance = &allowance;
+        let pushdowns = &question.pushdowns();
         let searches = question.searched_scopes();
         let mut searches: FuturesUnordered<_> = searches
-            .map(|(place, scope)| self.search(question, place, scope, allowance))
+            .map(|(place, scope)| self.search(question, place, scope, pushdowns, allowance))
             .collect();
         let mut searched: Vec<Searched<'_>> = Vec::with_capacity(question.scopes.len());
         while let Some(one) = searches.next().await {
@@ -136,7 +169,7 @@ impl Lookup {
         let events = searched.iter().flat_map(|searched| &searched.found.events);
         let newest = events.max_by(|a, b| a.cmp_position(b)).cloned();
         if newest.is_none() {
-            self.check(&searched, allowance)?;
+            self.check(question, &searched, allowance)?;
         }
         let events = newest.into_iter().collect();
         let page = merge::Merged {
@@ -151,13 +184,13 @@ impl Lookup {
     /// Only ids that are UUIDs name one event.
     #[must_use]
     pub fn held(&self, scopes: &[Scope], category: Category, id: &str) -> Option<Arc<Event>> {
-        is_uuid(id)
-            .then(|| {
-                scopes
-                    .iter()
-                    .find_map(|scope| self.coverage.find(scope, category, id))
-            })
-            .flatten()
+        self.coverage.find(scopes, category, id)
+    }
+
+    fn allowance(&self, question: &Question) -> Arc<Allowance> {
+        let limit = question.max_upstream_calls.max(1);
+        self.upstream
+            .allowance(limit, question.class, &question.caller)
     }
 
     async fn search<'q>(
@@ -165,31 +198,10 @@ impl Lookup {
         question: &Question,
         place: usize,
         scope: &'q Scope,
+        pushdowns: &Pushdowns,
         allowance: &Arc<Allowance>,
     ) -> Searched<'q> {
-        let stale = question.asked_at.saturating_sub(question.max_staleness);
-        let keys = question.keys(scope);
-        // the most selective, or all if there is no attribute to ask by
-        let walk_by = keys
-            .first()
-            .cloned()
-            .unwrap_or_else(|| question.key(scope, None));
-        let terms = Terms {
-            coverage: &self.coverage,
-            walks: &self.walks,
-            filter: &question.filter,
-            walk_by,
-            keys,
-            need: Freshness(stale.unwrap_or(Timestamp::MIN)),
-            forgotten_before: self
-                .history
-                .map_or(i64::MIN, |_| self.history_start(question.now)),
-            asked_at: question.asked_at,
-            now: question.now,
-            deadline: question.deadline,
-            allowance,
-            size: question.size,
-        };
+        let terms = self.terms(question, scope, pushdowns, allowance);
         let (order, after) = (question.order, question.after.as_ref());
         let window = question.window_of(place);
         let found = terms.search(window, order, after, question.limit()).await;
@@ -200,12 +212,45 @@ impl Lookup {
         }
     }
 
+    fn terms<'a>(
+        &'a self,
+        question: &'a Question,
+        scope: &Scope,
+        pushdowns: &Pushdowns,
+        allowance: &'a Arc<Allowance>,
+    ) -> Terms<'a> {
+        let stale = question.asked_at.saturating_sub(question.max_staleness);
+        Terms {
+            coverage: &self.coverage,
+            walks: &self.walks,
+            filter: &question.filter,
+            keys: pushdowns.keys(scope, question.category),
+            need: Freshness(stale.unwrap_or(Timestamp::MIN)),
+            forgotten_before: self
+                .history
+                .map_or(i64::MIN, |_| self.history_start(question.now)),
+            asked_at: question.asked_at,
+            now: question.now,
+            deadline: question.deadline,
+            allowance,
+            size: question.size,
+            reads_all: question.reads_all,
+        }
+    }
+
     /// An answer needs one scope that was searched, if only a little.
-    fn check(&self, searched: &[Searched<'_>], allowance: &Allowance) -> Result<(), Error> {
+    fn check(
+        &self,
+        question: &Question,
+        searched: &[Searched<'_>],
+        allowance: &Allowance,
+    ) -> Result<(), Error> {
         let mut failed = None;
         let mut stuck = None;
+        let mut today = None;
         for Searched { scope, found, .. } in searched {
-            let wait = || self.upstream.budget(scope).estimated_wait();
+            let budget = self.upstream.budget(scope);
+            let wait = || budget.estimated_wait(question.class, &question.caller);
             match &found.end {
                 End::Failed(error) => failed = failed.or(Some(error)),
                 // what was bought is kept: then the next page goes on from there
@@ -216,8 +261,17 @@ impl Lookup {
                 } if allowance.bought_nothing() => {
                     stuck = stuck.max(Some(wait()));
                 }
+                End::Open {
+                    reason: Reason::DailyAllowance { wait },
+                    is_stuck: true,
+                    ..
+                } if allowance.bought_nothing() => today = Some(*wait),
                 End::Complete | End::Open { .. } => return Ok(()),
             }
+        }
+        // with quota in every scope it would still be spent
+        if let Some(wait) = today {
+            return Err(Error::DailyAllowance { wait });
         }
         match (stuck, failed) {
             (Some(wait), _) => Err(Error::Exhausted {

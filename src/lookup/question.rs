@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{descend::Limit, search::Found};
+use super::{descend::Limit, plan::Pushdowns, search::Found};
 use crate::{
-    coverage::Key,
-    event::{Attribute, Category, Event, Origin, Position, Scope, TimeRange},
+    budget::{Caller, Class},
+    event::{Category, Event, Position, Scope, TimeRange},
     filter::Filter,
 };
 
@@ -25,6 +25,10 @@ pub enum Order {
 /// One question for one page.
 #[derive(Clone, Debug)]
 pub struct Question {
+    /// Who asks: callers take turns.
+    pub caller: Caller,
+    /// How urgent it is.
+    pub class: Class,
     /// What events must look like.
     pub filter: Arc<Filter>,
     /// The scopes to search, each once.
@@ -56,6 +60,9 @@ pub struct Question {
     pub page_bytes: usize,
     /// The bytes that an event takes on the page.
     pub size: fn(&Event) -> usize,
+    /// Whether the pages that follow will be asked for to the end of the window:
+    /// then stretches that are missing are walked side by side.
+    pub reads_all: bool,
     /// How old the answer for what is not settled may be.
     pub max_staleness: Duration,
     /// The most requests to buy.
@@ -70,6 +77,11 @@ impl Question {
             events: self.page_events.max(1),
             bytes: self.page_bytes,
         }
+    }
+
+    /// What it may be asked by.
+    pub(super) fn pushdowns(&self) -> Pushdowns {
+        Pushdowns::of(&self.filter, self.category)
     }
 
     /// The window as the pages before have left it for a scope: newest first, it
@@ -142,25 +154,5 @@ impl Question {
             Order::OldestFirst => searched.from.saturating_sub(self.window.from),
         };
         short_by.max(0)
-    }
-
-    /// Whose coverage of a scope can answer: that of any attribute which all
-    /// matching events have, the most selective first, and the unfiltered.
-    pub(super) fn keys(&self, scope: &Scope) -> Vec<Key> {
-        let pushdowns = self.filter.pushdowns(self.category).into_iter().map(Some);
-        pushdowns
-            .chain([None])
-            .map(|pushdown| self.key(scope, pushdown))
-            .collect()
-    }
-
-    /// The coverage of a scope by one attribute, or the unfiltered.
-    pub(super) fn key(&self, scope: &Scope, pushdown: Option<Attribute>) -> Key {
-        Key {
-            scope: scope.clone(),
-            category: self.category,
-            pushdown,
-            origin: Origin::LookupEvents,
-        }
     }
 }

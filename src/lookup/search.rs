@@ -1,7 +1,8 @@
 //! Searching one scope in either order.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
@@ -12,11 +13,18 @@ use crate::event::{Event, Position, TimeRange};
 
 /// The first slice of a search from the old end. AWS walks newest first, so a
 /// slice must be walked whole before its oldest event is known.
-const FIRST_SLICE: i64 = 86_400;
+pub(super) const FIRST_SLICE: i64 = 86_400;
 /// Slices with fewer events than this are too short: a page of AWS has 50.
 const FEW: u64 = 100;
 /// Slices with more events than this are too long: 20 pages of AWS.
 const MANY: u64 = 1_000;
+/// Stretches that are walked at once beside the one that is next, where all of
+/// them will be read: an answer of two seconds with four under way is the
+/// quota of two a second.
+const AHEAD: usize = 3;
+/// How far each is walked while one page is made: as many events as the
+/// largest page has, so that what is ahead is not evicted before it is read.
+const AHEAD_EVENTS: usize = 1_000;
 /// Slices grow and shrink by this factor.
 const STEP: i64 = 4;
 
@@ -73,14 +81,22 @@ impl Terms<'_> {
     ) -> Found {
         let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
         let mut descent = Descent::new(self, top);
-        let stop = descent
-            .run(Aim {
-                from: window.from,
-                before: after,
-                is_top: after.is_none_or(|after| after.seconds_before() >= window.to),
-                limit,
-            })
-            .await;
+        let aim = Aim {
+            from: window.from,
+            before: after,
+            is_top: after.is_none_or(|after| after.seconds_before() >= window.to),
+            limit,
+        };
+        // the first page should come soon: nothing takes turns from it
+        let stop = if self.reads_all && after.is_some() {
+            let ahead = self.walk_ahead(TimeRange::new(window.from, top));
+            tokio::select! {
+                stop = descent.run(aim) => stop,
+                never = ahead => match never {},
+            }
+        } else {
+            descent.run(aim).await
+        };
         let progressed = descent.at < descent.to;
         let end = match (&stop, descent.found.last()) {
             (Stop::Floor | Stop::Forgotten, _) => End::Complete,
@@ -102,13 +118,40 @@ impl Terms<'_> {
         }
     }
 
+    /// Walks the stretches that are missing further down, as far ahead as is
+    /// sensible: AWS may take longer for an answer than the quota does to refill.
+    async fn walk_ahead(&self, range: TimeRange) -> Infallible {
+        let reachable = TimeRange::new(range.from.max(self.forgotten_before), range.to);
+        // what several keys hold together has no gaps of its own to tell
+        if self.keys.sets.is_empty() {
+            let gaps = self.coverage.gaps(&self.keys.whole, reachable, self.need);
+            let ahead = gaps.iter().rev().skip(1).take(AHEAD).map(|gap| async {
+                let mut descent = Descent::new(self, gap.to);
+                // what stops it is met again by the search itself
+                let _ = descent
+                    .run(Aim {
+                        from: gap.from,
+                        before: None,
+                        is_top: false,
+                        limit: Limit {
+                            events: AHEAD_EVENTS,
+                            bytes: usize::MAX,
+                        },
+                    })
+                    .await;
+            });
+            join_all(ahead).await;
+        }
+        std::future::pending().await
+    }
+
     /// By slices of time from the old end, each walked whole.
     async fn search_up(&self, window: TimeRange, after: Option<&Position>, limit: Limit) -> Found {
         let start = after.map_or(window.from, |after| window.from.max(after.time));
         // what AWS has forgotten may still be held, down from where it begins
         let mut known = self.forgotten_before.clamp(start, window.to.max(start));
         while known > start {
-            match self.coverage.held(&self.keys, known - 1, self.need) {
+            match self.held(known - 1) {
                 Some(held) => known = held.range.from.max(start),
                 None => break,
             }
@@ -183,9 +226,7 @@ impl Terms<'_> {
     /// if the search had come there on this page. A page of many scopes may
     /// have the calls for a slice or two of each, and years may be empty.
     fn first_slice(&self, from: i64, at: i64) -> i64 {
-        let before = (at > from)
-            .then(|| self.coverage.held(&self.keys, at - 1, self.need))
-            .flatten();
+        let before = (at > from).then(|| self.held(at - 1)).flatten();
         let Some(held) = before else {
             return FIRST_SLICE;
         };
@@ -200,12 +241,12 @@ impl Terms<'_> {
     /// The end of the slice that starts at `at`: what is held from there on, or
     /// up to where something is held again, but no more than `slice` to walk.
     fn slice_end(&self, at: i64, to: i64, slice: i64) -> i64 {
-        if let Some(held) = self.coverage.held(&self.keys, at, self.need) {
+        if let Some(held) = self.held(at) {
             return held.range.to.min(to);
         }
         let above = self
             .coverage
-            .above(&self.keys, at, self.need)
+            .above(&self.keys.whole, at, self.need)
             .unwrap_or(i64::MAX);
         at.saturating_add(slice).min(above).min(to)
     }
@@ -226,6 +267,7 @@ fn end(stop: Stop, at: Position, progressed: bool) -> End {
         },
         Stop::Deadline => open(Reason::Deadline),
         Stop::Calls => open(Reason::UpstreamCallLimit),
+        Stop::Today(wait) => open(Reason::DailyAllowance { wait }),
         Stop::Quota => open(Reason::Quota),
         // what was found before is told first; the next page fails, or goes on
         Stop::Failed(error) if progressed => open(Reason::Upstream(error)),

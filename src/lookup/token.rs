@@ -97,8 +97,8 @@ impl PageToken {
         }
         if wire.d != *digest {
             return Err(Error::Token(
-                "this page token belongs to another request; only page_size, max_staleness and \
-                 max_upstream_calls may change between pages",
+                "this page token belongs to another request, or to scopes of long ago; only \
+                 page_size, max_staleness and max_upstream_calls may change between pages",
             ));
         }
         let asked_at = Timestamp::from_microsecond(wire.n).map_err(|_| GARBAGE)?;

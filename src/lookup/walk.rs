@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
+use super::density::Densities;
 use crate::{
-    budget::{self, Ticket},
+    budget::{self, Claim, Place, Ticket},
     coverage::{Coverage, Freshness, Key, settled_before, unique},
     event::{Event, TimeRange},
-    filter::Filter,
     upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Payers, Upstream},
 };
 
@@ -63,7 +63,7 @@ pub(super) struct Commit {
     /// When the walk began.
     pub(super) began: Timestamp,
     /// Their events, ascending.
-    pub(super) events: Vec<Arc<Event>>,
+    pub(super) events: Arc<[Arc<Event>]>,
 }
 
 /// Why no page came.
@@ -100,8 +100,8 @@ struct State {
     pending: Vec<Arc<Event>>,
     /// Where AWS goes on.
     token: Option<String>,
-    /// When the page that is being fetched is expected to be asked for.
-    due: Instant,
+    /// The place in the queue of the page that is being fetched.
+    place: Option<Place>,
 }
 
 impl State {
@@ -126,7 +126,7 @@ impl Walk {
             floor: range.to,
             pending: Vec::new(),
             token: None,
-            due: Instant::now(),
+            place: None,
         };
         Self {
             key,
@@ -167,14 +167,6 @@ impl Walk {
         self.state().phase == Phase::Fetching
     }
 
-    /// How many events of the second that the walk stands in, as far as it was
-    /// read, pass `filter`.
-    pub(super) fn pending_matches(&self, filter: &Filter) -> usize {
-        // a caller's filter may take its time: not under the lock
-        let pending = self.state().pending.clone();
-        pending.iter().filter(|event| filter.matches(event)).count()
-    }
-
     /// Waits for the page that goes on from `floor`, and has it fetched unless it
     /// is under way already.
     ///
@@ -187,33 +179,48 @@ impl Walk {
         allowance: &Arc<Allowance>,
         deadline: Instant,
     ) -> Result<Arc<Commit>, NoPage> {
+        let scope = &self.key.scope;
+        let (class, caller) = (allowance.class(), allowance.caller());
         let (mut outcome, _waiting) = {
             let mut state = self.state();
-            let ticket = match state.phase {
+            let (ticket, claim) = match state.phase {
                 // it moved on since it was found: the page is there
                 _ if state.floor != floor => return Ok(self.nothing(state.floor)),
                 Phase::Ended => return Ok(self.nothing(floor)),
-                // asked too late is not waited for
-                Phase::Fetching if state.due > deadline => return Err(NoPage::TooLate),
-                Phase::Fetching => None,
+                Phase::Fetching => {
+                    let place = state.place.as_ref();
+                    match place.map(|place| place.claim(class, caller, Some(deadline))) {
+                        Some(Ok(claim)) => (None, Some(claim)),
+                        None => (None, None),
+                        // asked too late is not waited for
+                        Some(Err(budget::Error::TooLate { .. })) => return Err(NoPage::TooLate),
+                    }
+                }
                 Phase::Parked if allowance.is_spent() => {
+                    allowance.note_refusal();
                     self.leave(state, walks);
                     return Err(NoPage::Fetch(FetchError::AllowanceSpent));
                 }
-                Phase::Parked => match walks.upstream.budget(&self.key.scope).queue(Some(deadline))
-                {
-                    Ok(ticket) => Some(ticket),
-                    Err(budget::Error::TooLate { .. }) => {
+                Phase::Parked => {
+                    if let Some(error) = walks.upstream.remembered(scope) {
                         self.leave(state, walks);
-                        return Err(NoPage::TooLate);
+                        return Err(NoPage::Fetch(error.into()));
                     }
-                },
+                    let budget = walks.upstream.budget(scope);
+                    match budget.queue(class, caller, Some(deadline)) {
+                        Ok((ticket, claim)) => (Some(ticket), Some(claim)),
+                        Err(budget::Error::TooLate { .. }) => {
+                            self.leave(state, walks);
+                            return Err(NoPage::TooLate);
+                        }
+                    }
+                }
             };
-            let waiting = Waiting::new(&self.waiting, allowance);
+            let waiting = Waiting::new(&self.waiting, allowance, claim);
             // under the lock: the next outcome is the one of this page
             let outcome = self.outcome.subscribe();
             if let Some(ticket) = ticket {
-                state.due = ticket.due();
+                state.place = Some(ticket.place());
                 state.phase = Phase::Fetching;
                 // its own task: a page that was bought is kept, whoever hangs up
                 tokio::spawn(Arc::clone(walks).fetch(Fetching::new(walks, self), ticket));
@@ -226,8 +233,12 @@ impl Walk {
             .await
             .ok()
             .and_then(|()| outcome.borrow().clone());
-        told.unwrap_or(Err(FetchError::Abandoned))
-            .map_err(NoPage::Fetch)
+        told.unwrap_or(Err(FetchError::Abandoned)).map_err(|error| {
+            if error == FetchError::AllowanceSpent {
+                allowance.note_refusal();
+            }
+            NoPage::Fetch(error)
+        })
     }
 
     /// Turns away who cannot have a page. A walk that nothing was asked for is not
@@ -245,6 +256,7 @@ impl Walk {
         // both under the lock: whoever finds it parked waits for the next outcome
         let mut state = self.state();
         state.phase = phase;
+        state.place = None;
         self.outcome.send_replace(Some(outcome));
     }
 
@@ -252,12 +264,12 @@ impl Walk {
         Arc::new(Commit {
             range: TimeRange::new(at, at),
             began: self.began,
-            events: Vec::new(),
+            events: Arc::default(),
         })
     }
 
     /// Takes in a page: seconds that are walked to their end become coverage.
-    fn take_in(&self, page: Page, coverage: &Coverage) -> Arc<Commit> {
+    fn take_in(&self, page: Page, coverage: &Coverage, densities: &Densities) -> Arc<Commit> {
         let mut state = self.state();
         let floor = state.floor;
         let mut events = std::mem::take(&mut state.pending);
@@ -288,6 +300,7 @@ impl Walk {
         let done = unique(&done);
         let range = TimeRange::new(done_from, floor);
         coverage.insert(&self.key, range, self.began, &done);
+        densities.learn(&self.key, range, done.len());
         coverage.fold_in(&self.key, &strays);
         state.floor = done_from;
         state.pending = pending;
@@ -295,7 +308,7 @@ impl Walk {
         Arc::new(Commit {
             range,
             began: self.began,
-            events: done,
+            events: done.into(),
         })
     }
 
@@ -304,18 +317,24 @@ impl Walk {
     }
 }
 
-/// One who waits, and pays.
+/// One who waits, pays, and brings the page a turn.
 struct Waiting<'a> {
     all: &'a watch::Sender<Payers>,
     allowance: Arc<Allowance>,
+    _claim: Option<Claim>,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(all: &'a watch::Sender<Payers>, allowance: &Arc<Allowance>) -> Self {
+    fn new(
+        all: &'a watch::Sender<Payers>,
+        allowance: &Arc<Allowance>,
+        claim: Option<Claim>,
+    ) -> Self {
         all.send_modify(|waiting| waiting.push(Arc::clone(allowance)));
         Self {
             all,
             allowance: Arc::clone(allowance),
+            _claim: claim,
         }
     }
 }
@@ -372,6 +391,7 @@ impl Drop for Fetching {
 pub(super) struct Walks {
     upstream: Arc<Upstream>,
     coverage: Arc<Coverage>,
+    densities: Densities,
     /// Least recently used first.
     open: Mutex<Vec<Arc<Walk>>>,
 }
@@ -381,8 +401,37 @@ impl Walks {
         Self {
             upstream,
             coverage,
+            densities: Densities::default(),
             open: Mutex::default(),
         }
+    }
+
+    /// What the walks have found so far.
+    pub(super) fn densities(&self) -> &Densities {
+        &self.densities
+    }
+
+    /// Whether a page that goes on from `at` is under way.
+    pub(super) fn is_fetching(&self, key: &Key, at: i64) -> bool {
+        let open = lock(&self.open);
+        open.iter()
+            .any(|walk| walk.key == *key && walk.is_fetching() && walk.stands() == Some(at))
+    }
+
+    /// What walks by `keys` have read of the second that they stand in, where
+    /// that is `at - 1`; each event once, by identity.
+    pub(super) fn pending(&self, keys: &[&Key], at: i64) -> Vec<Arc<Event>> {
+        let open = lock(&self.open);
+        let standing = open.iter().filter(|walk| keys.contains(&&walk.key));
+        let pending = standing.flat_map(|walk| {
+            let state = walk.state();
+            if state.floor == at {
+                state.pending.clone()
+            } else {
+                Vec::new()
+            }
+        });
+        unique(&pending.collect::<Vec<_>>())
     }
 
     /// How to get the second `at - 1`, which was not held a moment ago: by a
@@ -478,28 +527,19 @@ impl Walks {
             token,
         };
         let (phase, outcome) = loop {
-            let payers = walk.waiting.subscribe();
+            let mut payers = walk.waiting.subscribe();
             let fetched = self
                 .upstream
-                .fetch(&walk.key.scope, &request, ticket, payers)
+                .fetch(&walk.key.scope, &request, &mut ticket, &mut payers)
                 .await;
             break match fetched {
                 Ok(page) => {
                     let ended = page.next_token.is_none();
-                    let commit = walk.take_in(page, &self.coverage);
+                    let commit = walk.take_in(page, &self.coverage, &self.densities);
                     (if ended { Phase::Ended } else { Phase::Parked }, Ok(commit))
                 }
                 // someone came just as the last one left
-                Err(FetchError::Abandoned) if !walk.waiting.borrow().is_empty() => {
-                    match self.upstream.budget(&walk.key.scope).queue(None) {
-                        Ok(again) => {
-                            walk.state().due = again.due();
-                            ticket = again;
-                        }
-                        Err(_) => return,
-                    }
-                    continue;
-                }
+                Err(FetchError::Abandoned) if !walk.waiting.borrow().is_empty() => continue,
                 // expired: another walk starts the second that it stood in again
                 Err(FetchError::Upstream(error))
                     if error.kind == ErrorKind::InvalidToken && request.token.is_some() =>

@@ -1,121 +1,86 @@
-//! From events to messages.
+//! Events as messages: their bytes are ready, and only have to be copied.
 
-use prost_types::Timestamp;
+use std::sync::Arc;
 
-use super::v1;
-use crate::event::{Event, Origin, Principal};
+use prost::{
+    DecodeError, Message,
+    bytes::{Buf, BufMut},
+    encoding::{DecodeContext, WireType, encoded_len_varint, skip_field},
+};
 
-/// An event as a message, with its record or without.
-#[must_use]
-pub fn event(event: &Event, with_record: bool) -> v1::Event {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let resources = event.resources.iter().map(|resource| v1::Resource {
-        r#type: text(&resource.kind),
-        name: text(&resource.name),
-    });
-    v1::Event {
-        event_id: event.id.clone(),
-        event_name: event.name.clone(),
-        event_source: event.source.clone(),
-        event_time: Some(Timestamp {
-            seconds: event.time,
-            nanos: 0,
-        }),
-        region: event.region.to_string(),
-        account_id: event.account_id.to_string(),
-        username: text(&event.username),
-        access_key_id: text(&event.access_key_id),
-        read_only: event.read_only,
-        resources: resources.collect(),
-        event_category: text(&event.category),
-        event_type: text(&event.event_type),
-        error_code: text(&event.error_code),
-        error_message: text(&event.error_message),
-        source_ip_address: text(&event.source_ip_address),
-        user_agent: text(&event.user_agent),
-        identity: event.principal.as_ref().map(identity),
-        shared_event_id: text(&event.shared_event_id),
-        record: if with_record {
-            event.record.to_string()
-        } else {
-            String::new()
-        },
-        origin: match event.origin {
-            Origin::LookupEvents => v1::Origin::LookupEvents,
-            Origin::LogFile => v1::Origin::LogFile,
-            Origin::EventBridge => v1::Origin::EventBridge,
+use crate::event::Event;
+
+/// The generated code's stand-in for [`super::v1::Event`] where events are
+/// told: an event that is held, with its record or without.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Encoded {
+    event: Option<Arc<Event>>,
+    with_record: bool,
+    len: usize,
+}
+
+impl Encoded {
+    /// An event, with its record or without.
+    #[must_use]
+    pub fn new(event: Arc<Event>, with_record: bool) -> Self {
+        Self {
+            len: len(&event, with_record),
+            event: Some(event),
+            with_record,
         }
-        .into(),
-        record_malformed: event.malformed,
-        record_lossy: event.lossy,
-        event_time_inferred: event.time_inferred,
     }
 }
 
-fn identity(principal: &Principal) -> v1::Identity {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    v1::Identity {
-        r#type: text(&principal.kind),
-        principal_id: text(&principal.principal_id),
-        arn: text(&principal.arn),
-        account_id: text(&principal.account_id),
-        user_name: text(&principal.user_name),
-        role_name: text(&principal.role_name),
-        session_name: text(&principal.session_name),
-        invoked_by: text(&principal.invoked_by),
+fn len(event: &Event, with_record: bool) -> usize {
+    event.encoding(with_record).iter().map(|p| p.len()).sum()
+}
+
+impl Message for Encoded {
+    fn encode_raw(&self, out: &mut impl BufMut) {
+        if let Some(event) = &self.event {
+            for piece in event.encoding(self.with_record) {
+                out.put_slice(piece);
+            }
+        }
+    }
+
+    /// Events are told and never read here.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        skip_field(wire_type, tag, buf, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.len
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
-/// The most bytes that an event takes in an answer with its record.
-///
-/// Its weight in memory counts every text and, in place of tags and lengths,
-/// fields that are wider than those.
+/// The bytes that an event takes in an answer with its record.
 #[must_use]
 pub fn full_size(event: &Event) -> usize {
-    event.weight()
+    size(event, true)
 }
 
-/// The most bytes that an event takes in an answer without its record.
+/// The bytes that an event takes in an answer without its record.
 #[must_use]
 pub fn basic_size(event: &Event) -> usize {
-    event.weight() - event.record.len()
+    size(event, false)
+}
+
+fn size(event: &Event, with_record: bool) -> usize {
+    // the field's number, and the length
+    let len = len(event, with_record);
+    1 + encoded_len_varint(u64::try_from(len).unwrap_or(u64::MAX)) + len
 }
 
 #[cfg(test)]
-mod tests {
-    use prost::Message;
-
-    use super::*;
-    use crate::event::{Resource, Scope};
-
-    #[test]
-    fn messages_are_never_larger_than_said_and_records_are_whole() {
-        let long = "x".repeat(300);
-        let records = [
-            "{}".to_owned(),
-            format!(
-                "{{\"eventID\":\"{long}\",\"eventTime\":\"2024-01-01T00:00:00Z\",\"userIdentity\":{{\"type\":\"{long}\",\"arn\":\"{long}\",\"principalId\":\"{long}\",\"accountId\":\"{long}\",\"userName\":\"{long}\"}},\"readOnly\":true,\"errorCode\":\"{long}\",\"sourceIPAddress\":\"{long}\",\"recipientAccountId\":\"{long}\",\"awsRegion\":\"{long}\"}}"
-            ),
-            "not json".to_owned(),
-        ];
-        for record in records {
-            let mut e = Event::from_record(
-                &Scope::new("", ""),
-                record.as_bytes(),
-                Origin::LogFile,
-                i64::MAX,
-            );
-            e.resources = vec![
-                Resource {
-                    kind: Some(String::new()),
-                    name: Some(String::new())
-                };
-                100
-            ];
-            assert!(event(&e, true).encoded_len() + 5 <= full_size(&e));
-            assert!(event(&e, false).encoded_len() + 5 <= basic_size(&e));
-            assert_eq!(event(&e, true).record, record);
-            assert_eq!(event(&e, false).record, "");
-        }
-    }
-}
+mod tests;

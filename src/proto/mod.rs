@@ -1,15 +1,25 @@
 //! Generated types, and the one place that turns events into them.
 
 mod code;
+mod codec;
 mod convert;
 
 pub use code::code_name;
-pub use convert::{basic_size, event, full_size};
+pub use codec::{Exact, ExactEncoder};
+pub use convert::{Encoded, basic_size, full_size};
 
 /// `trailgate.v1`, generated from `proto/trailgate/v1`.
 #[allow(clippy::all, missing_docs, unreachable_pub, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("trailgate.v1");
+}
+
+/// The services, and those answers of `trailgate.v1` that have events: here
+/// each event is an [`Encoded`], whose bytes are ready. Everything else is
+/// [`v1`]'s.
+#[allow(clippy::all, missing_docs, unreachable_pub, reason = "generated")]
+pub mod server {
+    include!(concat!(env!("OUT_DIR"), "/server/trailgate.v1.rs"));
 }
 
 /// The descriptors that the generated types were made of, for reflection.

@@ -22,6 +22,8 @@ pub enum FaultKind {
     Disconnect,
     /// A Region refuses `LookupEvents`, always: drawn once for each Region.
     DeniedRegion,
+    /// No role of an account can be assumed, ever: drawn once for each account.
+    DeniedRole,
     /// An event stands twice in the history.
     Duplicate,
     /// An event appears only 20 to 60 minutes after its time.
@@ -36,12 +38,13 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Throttle,
         Self::ServerError,
         Self::Slow,
         Self::Disconnect,
         Self::DeniedRegion,
+        Self::DeniedRole,
         Self::Duplicate,
         Self::Late,
         Self::ExpiredToken,
@@ -58,6 +61,7 @@ impl FaultKind {
             Self::Slow => "slow",
             Self::Disconnect => "disconnect",
             Self::DeniedRegion => "denied-region",
+            Self::DeniedRole => "denied-role",
             Self::Duplicate => "duplicate",
             Self::Late => "late",
             Self::ExpiredToken => "expired-token",
@@ -80,6 +84,8 @@ pub enum Fault {
     Chance(FaultKind, f64),
     /// The Region of this name refuses `LookupEvents`.
     Denied(String),
+    /// No role of this account can be assumed.
+    DeniedRole(String),
 }
 
 /// Why a text asks for no fault.
@@ -109,7 +115,7 @@ impl FromStr for Fault {
     type Err = NoFault;
 
     /// `KIND=PROBABILITY`, with blanks and underscores as good as hyphens; or
-    /// `denied-region=REGION`.
+    /// `denied-region=REGION`, `denied-role=ACCOUNT`.
     fn from_str(s: &str) -> Result<Self, NoFault> {
         let (kind, value) = s
             .split_once('=')
@@ -120,6 +126,11 @@ impl FromStr for Fault {
             .find(|known| known.as_str() == spelt)
             .ok_or_else(|| NoFault::Kind(kind.to_owned()))?;
         let value = value.trim();
+        // twelve digits are no probability
+        let is_account = value.len() == 12 && value.bytes().all(|b| b.is_ascii_digit());
+        if kind == FaultKind::DeniedRole && is_account {
+            return Ok(Self::DeniedRole(value.to_owned()));
+        }
         match value.parse::<f64>() {
             Ok(p) if (0.0..=1.0).contains(&p) => Ok(Self::Chance(kind, p)),
             Err(_)
@@ -141,6 +152,7 @@ impl FromStr for Fault {
 pub struct Faults {
     chances: BTreeMap<FaultKind, f64>,
     denied: BTreeSet<String>,
+    denied_roles: BTreeSet<String>,
 }
 
 impl FromIterator<Fault> for Faults {
@@ -154,6 +166,9 @@ impl FromIterator<Fault> for Faults {
                 }
                 Fault::Denied(region) => {
                     all.denied.insert(region);
+                }
+                Fault::DeniedRole(account) => {
+                    all.denied_roles.insert(account);
                 }
             }
         }
@@ -174,6 +189,11 @@ impl Faults {
     pub(super) fn denies(&self, seed: u64, region: &str) -> bool {
         self.denied.contains(region) || self.strike(seed, FaultKind::DeniedRegion, region)
     }
+
+    /// Whether no role of the account can be assumed.
+    pub(super) fn denies_role(&self, seed: u64, account: &str) -> bool {
+        self.denied_roles.contains(account) || self.strike(seed, FaultKind::DeniedRole, account)
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +211,11 @@ mod tests {
             ),
             ("denied-region=us-east-1", Fault::Denied("us-east-1".into())),
             (
+                "denied role=111122223333",
+                Fault::DeniedRole("111122223333".into()),
+            ),
+            ("denied-role=1", Fault::Chance(FaultKind::DeniedRole, 1.0)),
+            (
                 "Expired_Token=0",
                 Fault::Chance(FaultKind::ExpiredToken, 0.0),
             ),
@@ -206,6 +231,7 @@ mod tests {
             ("slow=2", "\"2\" is no probability for slow"),
             ("slow=often", "\"often\" is no probability"),
             ("denied-region=1.5", "no probability"),
+            ("denied-role=12", "no probability"),
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -21,7 +21,10 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 
@@ -139,6 +142,49 @@ impl Simulator {
     #[must_use]
     pub fn regions(&self) -> Vec<String> {
         self.lock().regions(&self.options)
+    }
+
+    /// The Regions served, in order, and whether the account has enabled each.
+    fn account_regions(&self, account: &str) -> Vec<(String, bool)> {
+        let mut regions: BTreeSet<String> = self.regions().into_iter().collect();
+        let own = self.options.enabled_regions.get(account);
+        regions.extend(own.into_iter().flatten().cloned());
+        regions
+            .into_iter()
+            .map(|region| {
+                let is_enabled = own.is_none_or(|own| own.contains(&region));
+                (region, is_enabled)
+            })
+            .collect()
+    }
+
+    /// The organisation's accounts in order, and whether each is active: those
+    /// served, and those suspended.
+    fn organization(&self) -> Vec<(String, bool)> {
+        self.lock().organization()
+    }
+
+    /// Suspends an account of the organisation, or ends that: it is served from
+    /// then on.
+    pub fn suspend(&self, account: &str, suspended: bool) {
+        self.lock().suspend(account, suspended);
+    }
+
+    /// The account that may list the organisation's.
+    fn management_account(&self) -> Option<String> {
+        let told = self.options.management_account.clone();
+        told.or_else(|| self.accounts().into_iter().next())
+    }
+
+    /// Whether the roles of an account can be assumed by whoever brings this
+    /// external id.
+    fn lends(&self, account: &str, external_id: Option<&str>) -> bool {
+        let wanted = self.options.external_id.as_deref();
+        let is_denied = self.options.faults.denies_role(self.options.seed, account);
+        let is_active = |(id, is_active): &(String, bool)| id == account && *is_active;
+        (wanted.is_none() || wanted == external_id)
+            && !is_denied
+            && self.organization().iter().any(is_active)
     }
 
     /// How many events were turned away because their scope is not served.

@@ -1,6 +1,6 @@
 //! What a simulator is made to be like.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Faults, Rate};
 use crate::{awsjson::Several, event::Scope};
@@ -15,6 +15,19 @@ pub struct Options {
     /// enabled. Empty: every Region answers, with an empty history where it
     /// has no events.
     pub regions: Vec<String>,
+    /// The Regions that an account has enabled, where it is not all that are
+    /// served.
+    pub enabled_regions: BTreeMap<String, Vec<String>>,
+    /// The account that may list the organisation's; `None`: the first.
+    pub management_account: Option<String>,
+    /// Accounts of the organisation that are suspended: their keys are refused,
+    /// and none of their roles can be assumed.
+    pub suspended: Vec<String>,
+    /// What `AssumeRole` must bring along; `None`: anything, or nothing.
+    pub external_id: Option<String>,
+    /// The longest that a session lasts, in whole seconds, also below what AWS
+    /// allows; `None`: as long as it is asked for.
+    pub session: Option<Duration>,
     /// Requests a second in each scope; zero is no limit.
     pub rate: Rate,
     /// How long after its time an event appears, on average: each takes
@@ -48,7 +61,13 @@ impl Options {
     pub fn allow(&self, scope: &Scope) -> bool {
         let account =
             self.accounts.is_empty() || self.accounts.iter().any(|a| **a == *scope.account);
-        account && self.allow_region(&scope.region)
+        account && self.allow_region(&scope.region) && self.is_enabled(scope)
+    }
+
+    /// Whether the account of a scope has enabled its Region.
+    pub(super) fn is_enabled(&self, scope: &Scope) -> bool {
+        let enabled = self.enabled_regions.get(&*scope.account);
+        enabled.is_none_or(|regions| regions.iter().any(|enabled| **enabled == *scope.region))
     }
 
     pub(super) fn allow_region(&self, region: &str) -> bool {
@@ -61,6 +80,11 @@ impl Default for Options {
         Self {
             accounts: Vec::new(),
             regions: Vec::new(),
+            enabled_regions: BTreeMap::new(),
+            management_account: None,
+            suspended: Vec::new(),
+            external_id: None,
+            session: None,
             rate: Rate::per_second(2),
             delay: Duration::ZERO,
             unlimited_history: false,

@@ -14,9 +14,14 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::time::Instant;
 
 use crate::{
-    budget::Budgets, coverage::Coverage, event::Scope, grpc::CallObserver, lookup::Lookup,
+    budget::{Budgets, Class},
+    coverage::Coverage,
+    event::Scope,
+    grpc::{CallObserver, MethodObserver},
+    lookup::Lookup,
 };
 
 /// A method and how its call ended.
@@ -80,13 +85,46 @@ impl Metrics {
 }
 
 impl CallObserver for Metrics {
-    fn answered(&self, method: &str, code: &str, latency: Duration) {
-        let labels = [("method", method.to_owned())];
-        self.latency
-            .get_or_create(&labels)
-            .observe(latency.as_secs_f64());
-        let labels = [("method", method.to_owned()), ("code", code.to_owned())];
-        self.calls.get_or_create(&labels).inc();
+    type Method = MethodMetrics;
+
+    fn method(&self, method: &str) -> MethodMetrics {
+        let name = [("method", method.to_owned())];
+        let latency = self.latency.get_or_create(&name).clone();
+        let ok = self.calls.get_or_create(&call(method, OK)).clone();
+        MethodMetrics {
+            method: method.to_owned(),
+            latency,
+            ok,
+            calls: self.calls.clone(),
+        }
+    }
+}
+
+/// The code of a call that succeeded, by its name.
+const OK: &str = "OK";
+
+fn call(method: &str, code: &str) -> CallLabels {
+    [("method", method.to_owned()), ("code", code.to_owned())]
+}
+
+/// The metrics of one method: what most calls need is at hand.
+#[derive(Debug)]
+pub struct MethodMetrics {
+    method: String,
+    latency: Histogram,
+    ok: Counter,
+    calls: Family<CallLabels, Counter>,
+}
+
+impl MethodObserver for MethodMetrics {
+    fn answered(&self, code: &'static str, latency: Duration) {
+        self.latency.observe(latency.as_secs_f64());
+        if code == OK {
+            self.ok.inc();
+        } else {
+            let labels = call(&self.method, code);
+            self.calls.get_or_create(&labels).inc();
+        }
     }
 }
 
@@ -122,11 +160,44 @@ impl Collector for Parts {
             "time that callers waited for quota, by scope",
             by_scope(|stats| stats.waited.as_secs_f64()),
         )?;
+        let metered = budgets
+            .iter()
+            .filter_map(|(scope, stats)| Some((labels(scope), stats.rate?)));
+        out.gauges(
+            "upstream_rate",
+            "requests a second that may be bought now, by scope",
+            metered,
+        )?;
+        let waiting = budgets.iter().flat_map(|(scope, stats)| {
+            let classes = Class::ALL.into_iter().zip(stats.waiting);
+            classes.map(move |(class, waiting)| {
+                let [account, region] = labels(scope);
+                let class = ("class", class.as_str().to_owned());
+                ([account, region, class], number(waiting))
+            })
+        });
         out.gauges(
             "upstream_waiting",
-            "callers that wait for quota, by scope",
-            by_scope(|stats| count(u64::try_from(stats.waiting).unwrap_or(u64::MAX))),
+            "requests that wait for quota, by scope and class",
+            waiting,
         )?;
+        let now = Instant::now();
+        let barred = budgets.iter().map(|(scope, _)| {
+            let health = self.lookup.upstream().health(scope);
+            (labels(scope), f64::from(u8::from(health.is_barred(now))))
+        });
+        out.gauges(
+            "upstream_denied",
+            "whether a scope is not asked for a while, since it refused the gateway; by scope",
+            barred,
+        )?;
+        if let Some(ledger) = self.budgets.ledger() {
+            out.counter(
+                "upstream_daily_refusals",
+                "pages that were not bought since their caller's daily allowance was spent",
+                count(ledger.refused()),
+            )?;
+        }
         let cache = self.coverage.stats();
         out.gauge("cache_bytes", "memory that events take", count(cache.bytes))?;
         out.gauge("cache_chunks", "chunks held", count(cache.chunks))?;
@@ -146,7 +217,6 @@ impl Collector for Parts {
             count(cache.late),
         )?;
         let (walks, fetching) = self.lookup.walks();
-        let number = |walks| count(u64::try_from(walks).unwrap_or(u64::MAX));
         out.gauge("walks", "walks kept, parked ones included", number(walks))?;
         out.gauge(
             "walks_fetching",
@@ -161,6 +231,10 @@ fn labels(scope: &Scope) -> [(&'static str, String); 2] {
         ("account", scope.account.to_string()),
         ("region", scope.region.to_string()),
     ]
+}
+
+fn number(number: usize) -> f64 {
+    count(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
 #[expect(

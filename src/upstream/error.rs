@@ -22,6 +22,9 @@ pub enum ErrorKind {
     Gone,
 }
 
+/// What the codes of refusals to assume an account's role begin with.
+pub const ASSUME_ROLE: &str = "AssumeRole.";
+
 /// An error that AWS, or the way there, gave.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]

@@ -1,14 +1,24 @@
 //! The port to CloudTrail: a trait, and what can go wrong behind it.
 
+mod allowance;
 mod aws;
 mod error;
+mod health;
+mod partition;
 mod retry;
+mod roles;
+mod scopes;
 
 use std::{future::Future, pin::Pin};
 
-pub use aws::{Aws, Options as AwsOptions, Signing};
-pub use error::{Error, ErrorKind};
-pub use retry::{Allowance, FetchError, Payers, Retry, Upstream};
+pub use allowance::Allowance;
+pub use aws::{Aws, Member, Options as AwsOptions, Signing};
+pub use error::{ASSUME_ROLE, Error, ErrorKind};
+pub use health::{Health, LastError};
+pub use partition::Partition;
+pub use retry::{FetchError, Payers, Retry, Upstream};
+pub use roles::Roles;
+pub use scopes::{Change, Publisher, Scopes};
 
 use crate::event::{Attribute, Category, LookupEvent, Scope, TimeRange};
 

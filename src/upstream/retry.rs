@@ -1,19 +1,13 @@
 //! The one place that sends requests: each attempt buys from its scope's
 //! budget, and what may pass is tried again.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{CloudTrail, Error, ErrorKind, Page, PageRequest};
+use super::{Allowance, CloudTrail, Error, ErrorKind, Health, Page, PageRequest, health::Healths};
 use crate::{
-    budget::{Budget, Budgets, Ticket},
+    budget::{Budget, Budgets, Caller, Class, Ledger, Ticket},
     event::Scope,
 };
 
@@ -60,49 +54,6 @@ impl Retry {
     }
 }
 
-/// What one question may spend, and has spent, on requests.
-#[derive(Debug)]
-pub struct Allowance {
-    limit: u64,
-    spent: AtomicU64,
-    throttled: AtomicU64,
-}
-
-impl Allowance {
-    /// An allowance of `limit` requests.
-    #[must_use]
-    pub fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            spent: AtomicU64::new(0),
-            throttled: AtomicU64::new(0),
-        }
-    }
-
-    /// Requests bought on it so far, retries included.
-    #[must_use]
-    pub fn spent(&self) -> u64 {
-        self.spent.load(Relaxed)
-    }
-
-    /// Whether it bought nothing, or nothing but refusals to wait longer.
-    #[must_use]
-    pub fn bought_nothing(&self) -> bool {
-        self.spent() == self.throttled.load(Relaxed)
-    }
-
-    /// Whether nothing is left of it.
-    #[must_use]
-    pub fn is_spent(&self) -> bool {
-        self.spent() >= self.limit
-    }
-
-    fn take(&self) -> bool {
-        let more = |spent| (spent < self.limit).then(|| spent + 1);
-        self.spent.try_update(Relaxed, Relaxed, more).is_ok()
-    }
-}
-
 /// The allowances of those who wait for a page; the first that has something
 /// left pays. Nobody waits: nothing more is bought.
 pub type Payers = Vec<Arc<Allowance>>;
@@ -125,6 +76,7 @@ pub enum FetchError {
 pub struct Upstream {
     cloudtrail: Arc<dyn CloudTrail>,
     budgets: Arc<Budgets>,
+    healths: Healths,
     retry: Retry,
 }
 
@@ -143,8 +95,36 @@ impl Upstream {
         Self {
             cloudtrail,
             budgets,
+            healths: Healths::default(),
             retry,
         }
+    }
+
+    /// What a question may spend: `limit` requests, and no more than the caller
+    /// may today.
+    #[must_use]
+    pub fn allowance(&self, limit: u64, class: Class, caller: &Caller) -> Arc<Allowance> {
+        let ledger = self.budgets.ledger().cloned();
+        Arc::new(Allowance::new(limit, class, caller.clone(), ledger))
+    }
+
+    /// What callers bought today, if that is limited.
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.budgets.ledger().map(Arc::as_ref)
+    }
+
+    /// How a scope does.
+    #[must_use]
+    pub fn health(&self, scope: &Scope) -> Health {
+        self.healths.of(scope)
+    }
+
+    /// The error that a scope is not asked for now: it denied a request, or did
+    /// not accept the credentials, a short while ago.
+    #[must_use]
+    pub fn remembered(&self, scope: &Scope) -> Option<Error> {
+        self.healths.remembered(scope)
     }
 
     /// The budget of a scope.
@@ -153,8 +133,8 @@ impl Upstream {
         self.budgets.of(scope)
     }
 
-    /// Fetches one page. The first attempt goes by `ticket`; further ones queue
-    /// again.
+    /// Fetches one page. Every attempt waits for the ticket's turn, with the
+    /// claims of those who wait then.
     ///
     /// `payers` are those who wait for the page. If there are none before a
     /// request is sent, it is not; one that was sent is awaited, whoever hangs
@@ -166,53 +146,36 @@ impl Upstream {
         &self,
         scope: &Scope,
         request: &PageRequest,
-        ticket: Ticket,
-        mut payers: watch::Receiver<Payers>,
+        ticket: &mut Ticket,
+        payers: &mut watch::Receiver<Payers>,
     ) -> Result<Page, FetchError> {
-        let budget = self.budgets.of(scope);
-        let mut ticket = Some(ticket);
         let mut attempt = 1;
         loop {
-            let turn = async {
-                match ticket.take() {
-                    Some(ticket) => Some(ticket.ready().await),
-                    // without a deadline a place is never refused
-                    None => budget.buy(None).await.ok(),
-                }
-            };
             let permit = tokio::select! {
                 biased;
-                () = abandoned(&mut payers) => None,
-                permit = turn => permit,
+                () = abandoned(payers) => return Err(FetchError::Abandoned),
+                permit = ticket.ready() => permit,
             };
-            let Some(permit) = permit else {
-                return Err(FetchError::Abandoned);
-            };
-            let (is_wanted, payer) = {
-                let payers = payers.borrow();
-                let payer = payers.iter().find(|payer| payer.take());
-                (!payers.is_empty(), payer.map(Arc::clone))
-            };
-            let Some(payer) = payer else {
-                permit.give_back();
-                let spent = FetchError::AllowanceSpent;
-                return Err(if is_wanted {
-                    spent
-                } else {
-                    FetchError::Abandoned
-                });
+            let payer = match self.payer(scope, &payers.borrow(), attempt) {
+                Ok(payer) => payer,
+                Err(error) => {
+                    permit.give_back();
+                    return Err(error);
+                }
             };
             let sent = Instant::now();
             let answer = self.cloudtrail.lookup_events(scope, request).await;
-            drop(permit);
             tracing::debug!(%scope, attempt, took = ?sent.elapsed(), "request bought");
+            self.healths.note(scope, sent, answer.as_ref().err());
             let error = match answer {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
             if error.kind == ErrorKind::Throttled {
-                payer.throttled.fetch_add(1, Relaxed);
-                budget.throttled(error.retry_after.map(|hint| hint.min(self.retry.cap)));
+                payer.note_throttled();
+                permit.throttled(error.retry_after.map(|hint| hint.min(self.retry.cap)));
+            } else {
+                drop(permit);
             }
             if !error.is_retryable() || attempt >= self.retry.attempts_for(error.kind) {
                 tracing::warn!(%scope, attempt, %error, "cloudtrail refused");
@@ -221,11 +184,33 @@ impl Upstream {
             let pause = self.retry.pause(attempt, error.retry_after);
             tracing::debug!(%scope, attempt, code = error.code, ?pause, "cloudtrail refused, trying again");
             tokio::select! {
-                () = abandoned(&mut payers) => return Err(FetchError::Abandoned),
+                () = abandoned(payers) => return Err(FetchError::Abandoned),
                 () = tokio::time::sleep(pause) => {}
             }
             attempt += 1;
         }
+    }
+
+    /// Who pays for the attempt that is sent now, if it may be.
+    fn payer(
+        &self,
+        scope: &Scope,
+        payers: &Payers,
+        attempt: u32,
+    ) -> Result<Arc<Allowance>, FetchError> {
+        if payers.is_empty() {
+            return Err(FetchError::Abandoned);
+        }
+        let payer = payers.iter().find(|payer| payer.take());
+        let payer = payer.ok_or(FetchError::AllowanceSpent)?;
+        // further attempts follow on one that was admitted
+        if attempt == 1
+            && let Err(error) = self.healths.admit(scope)
+        {
+            payer.put_back();
+            return Err(error.into());
+        }
+        Ok(Arc::clone(payer))
     }
 }
 
@@ -237,7 +222,10 @@ async fn abandoned(payers: &mut watch::Receiver<Payers>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    };
 
     use super::*;
     use crate::{
@@ -288,15 +276,25 @@ mod tests {
         )
     }
 
+    fn allowance(limit: u64) -> Arc<Allowance> {
+        let caller = Caller::named("test");
+        Arc::new(Allowance::new(limit, Class::Interactive, caller, None))
+    }
+
     fn scope() -> Scope {
         Scope::new("111122223333", "us-east-1")
     }
 
     /// Fetches for one who waits to the end.
     async fn fetch(upstream: &Upstream, allowance: &Arc<Allowance>) -> Result<Page, FetchError> {
-        let (_payers, paid_by) = watch::channel(vec![Arc::clone(allowance)]);
-        let ticket = upstream.budget(&scope()).queue(None).unwrap();
-        upstream.fetch(&scope(), &request(), ticket, paid_by).await
+        let (_payers, mut paid_by) = watch::channel(vec![Arc::clone(allowance)]);
+        let budget = upstream.budget(&scope());
+        let (mut ticket, _claim) = budget
+            .queue(allowance.class(), allowance.caller(), None)
+            .unwrap();
+        upstream
+            .fetch(&scope(), &request(), &mut ticket, &mut paid_by)
+            .await
     }
 
     fn error(kind: ErrorKind) -> Error {
@@ -311,7 +309,7 @@ mod tests {
         };
         let (script, upstream) = upstream(vec![error(ErrorKind::Transient), hinted], 2.0);
         let start = Instant::now();
-        let allowance = Arc::new(Allowance::new(10));
+        let allowance = allowance(10);
         assert!(fetch(&upstream, &allowance).await.is_ok());
         assert!(
             start.elapsed() >= Duration::from_secs(4),
@@ -333,7 +331,7 @@ mod tests {
             ErrorKind::Invalid,
         ] {
             let (script, upstream) = upstream(vec![error(kind)], 2.0);
-            let answer = fetch(&upstream, &Arc::new(Allowance::new(9))).await;
+            let answer = fetch(&upstream, &allowance(9)).await;
             assert_eq!(answer, Err(error(kind).into()));
             assert_eq!(script.asked.load(Relaxed), 1);
         }
@@ -343,15 +341,15 @@ mod tests {
     async fn attempts_and_the_allowance_are_limits() {
         let broken = || vec![error(ErrorKind::Transient); 20];
         let (script, upstream1) = upstream(broken(), 0.0);
-        let answer = fetch(&upstream1, &Arc::new(Allowance::new(9))).await;
+        let answer = fetch(&upstream1, &allowance(9)).await;
         assert_eq!(answer, Err(error(ErrorKind::Transient).into()));
         assert_eq!(script.asked.load(Relaxed), 5);
         let (script, upstream3) = upstream(vec![error(ErrorKind::Gone); 20], 0.0);
-        let answer = fetch(&upstream3, &Arc::new(Allowance::new(9))).await;
+        let answer = fetch(&upstream3, &allowance(9)).await;
         assert_eq!(answer, Err(error(ErrorKind::Gone).into()));
         assert_eq!(script.asked.load(Relaxed), 3, "nobody is there");
         let (script, upstream2) = upstream(broken(), 0.0);
-        let allowance = Arc::new(Allowance::new(2));
+        let allowance = allowance(2);
         let answer = fetch(&upstream2, &allowance).await;
         assert_eq!(answer, Err(FetchError::AllowanceSpent));
         assert_eq!((script.asked.load(Relaxed), allowance.spent()), (2, 2));
@@ -361,12 +359,20 @@ mod tests {
     async fn nothing_is_bought_for_nobody_and_what_is_bought_is_awaited() {
         let (script, upstream) = upstream(vec![], 1.0);
         let upstream = Arc::new(upstream);
-        let allowances = [(); 2].map(|()| Arc::new(Allowance::new(5)));
+        let allowances = [(); 2].map(|()| allowance(5));
         let (payers, _) = watch::channel(vec![Arc::clone(&allowances[0])]);
         let fetch = || {
-            let (upstream, payers) = (Arc::clone(&upstream), payers.subscribe());
-            let ticket = upstream.budget(&scope()).queue(None).unwrap();
-            tokio::spawn(async move { upstream.fetch(&scope(), &request(), ticket, payers).await })
+            let (upstream, mut payers) = (Arc::clone(&upstream), payers.subscribe());
+            let (mut ticket, claim) = upstream
+                .budget(&scope())
+                .queue(Class::Interactive, &Caller::named("test"), None)
+                .unwrap();
+            tokio::spawn(async move {
+                let _claim = claim;
+                upstream
+                    .fetch(&scope(), &request(), &mut ticket, &mut payers)
+                    .await
+            })
         };
         let bought = fetch();
         tokio::task::yield_now().await;

@@ -1,6 +1,7 @@
 """The records, read in Python, and what filters mean, said in Python: what
 answers are compared with. Nothing in here is taken from the program."""
 
+import collections
 import functools
 import gzip
 import hashlib
@@ -114,6 +115,16 @@ def distinct(found):
     left out."""
     kept = {e.order: e for e in found if not is_ambiguous(e.account, e.region, e.id)}
     return [kept[order] for order in sorted(kept)]
+
+
+def counted_in_regions(found):
+    """How many events these are in each Region: of ambiguous ones each UUID is
+    one event a second, whichever of its records that is."""
+    counts = collections.Counter(e.region for e in distinct(found))
+    reused = {(e.scope, e.time, e.id.lower()) for e in found
+              if is_ambiguous(e.account, e.region, e.id)}
+    counts.update(region for (_, region), _, _ in reused)
+    return counts
 
 
 # Filters: a filter is a list of alternatives, each a list of matches, each a

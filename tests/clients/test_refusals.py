@@ -6,7 +6,7 @@ import pytest
 from conftest import BIG
 from oracle import distinct
 from processes import Server, Simulator
-from rpc import COMPLETE, FAILED, Client, at, event_service_pb2, filters_of, refusal, scope_service_pb2
+from rpc import COMPLETE, FAILED, Client, at, event_service_pb2, filters_of, refusal
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -106,18 +106,10 @@ def test_a_request_that_is_too_large(big_server):
 def test_what_is_not_there_yet_says_so(big_server):
     with Client(big_server) as client:
         events, requests = client.events, event_service_pb2
-        calls = {
-            "ExportEvents": lambda: list(events.ExportEvents(requests.ExportEventsRequest())),
-            "SummarizeEvents": lambda: events.SummarizeEvents(requests.SummarizeEventsRequest()),
-            "SubscribeEvents": lambda: list(events.SubscribeEvents(requests.SubscribeEventsRequest())),
-            "ListScopes": lambda: client.scopes.ListScopes(scope_service_pb2.ListScopesRequest()),
-            "estimate_only": lambda: client.page(estimate_only=True),
-        }
-        for name, call in calls.items():
-            refused = refusal(call)
-            assert refused.code == grpc.StatusCode.UNIMPLEMENTED
-            assert name in refused.message and "not implemented" in refused.message
-            assert (refused.info.domain, refused.info.reason) == ("trailgate", "NOT_IMPLEMENTED")
+        refused = refusal(lambda: list(events.SubscribeEvents(requests.SubscribeEventsRequest())))
+        assert refused.code == grpc.StatusCode.UNIMPLEMENTED
+        assert "SubscribeEvents" in refused.message and "not implemented" in refused.message
+        assert (refused.info.domain, refused.info.reason) == ("trailgate", "NOT_IMPLEMENTED")
         refused = refusal(lambda: events.GetEvent(requests.GetEventRequest()))
         assert refused.code == INVALID
         assert refused.bad_request.field_violations[0].field == "event_id"

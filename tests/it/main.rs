@@ -6,6 +6,12 @@ mod architecture;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod counts;
+#[cfg(test)]
+mod export;
+#[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod server;

@@ -69,7 +69,7 @@ async fn what_cannot_be_used_is_said_before_a_port_is_bound() {
         (&["--region", "Europe"], 64, "no Region"),
         (&["--rate", "-1"], 64, "not a rate"),
         (&["--fault", "fire=1"], 64, "no fault kind \"fire\""),
-        (&["--delay", "soon"], 64, "not a span of time"),
+        (&["--delay", "soon"], 64, "no span of time"),
         (&["--slow-by", "2m"], 64, "more than 60s"),
         (
             &["--shift-to-now", "--unlimited-history"],

@@ -49,6 +49,7 @@ async fn aws(url: String) -> Aws {
         endpoint_url: Some(url),
         signing: Signing::Simulator,
         region: Some("us-east-1".into()),
+        ..AwsOptions::default()
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! What a table can show, a column each.
+//! What a table and CSV can show, a column each.
 
 use clap::ValueEnum;
 
@@ -30,6 +30,18 @@ pub(in crate::cli) enum Column {
     Key,
     /// What made the call
     Agent,
+    /// The account
+    Account,
+    /// The Region
+    Region,
+    /// The error's message
+    Message,
+    /// Whether the call only read
+    ReadOnly,
+    /// The caller's ARN
+    Arn,
+    /// The record, as AWS gave it
+    Record,
 }
 
 impl Column {
@@ -54,6 +66,26 @@ impl Column {
         Self::Error,
     ];
 
+    /// The columns of CSV where none are chosen: all that are a field each, and
+    /// not the record, which holds them once more.
+    pub(super) const FIELDS: [Self; 15] = [
+        Self::Time,
+        Self::Event,
+        Self::Source,
+        Self::Who,
+        Self::Account,
+        Self::Region,
+        Self::Address,
+        Self::Error,
+        Self::Message,
+        Self::ReadOnly,
+        Self::Resource,
+        Self::Id,
+        Self::Key,
+        Self::Agent,
+        Self::Arn,
+    ];
+
     pub(super) const fn header(self) -> &'static str {
         match self {
             Self::Time => "TIME",
@@ -67,6 +99,12 @@ impl Column {
             Self::Id => "ID",
             Self::Key => "KEY",
             Self::Agent => "AGENT",
+            Self::Account => "ACCOUNT",
+            Self::Region => "REGION",
+            Self::Message => "MESSAGE",
+            Self::ReadOnly => "READ-ONLY",
+            Self::Arn => "ARN",
+            Self::Record => "RECORD",
         }
     }
 
@@ -74,10 +112,11 @@ impl Column {
     /// apart.
     pub(super) const fn narrowest(self) -> usize {
         match self {
-            Self::Time | Self::Key => 20,
-            Self::Event | Self::Agent => 14,
+            Self::Time | Self::Key | Self::Arn | Self::Record => 20,
+            Self::Event | Self::Agent | Self::Message | Self::Region => 14,
             Self::Source | Self::Error => 10,
-            Self::Who | Self::Resource => 12,
+            Self::Who | Self::Resource | Self::Account => 12,
+            Self::ReadOnly => 9,
             Self::Scope => 22,
             Self::Address => 15,
             Self::Id => 36,
@@ -94,8 +133,12 @@ impl Column {
             Self::Scope => 27,
             Self::Address => 15,
             Self::Error => 21,
-            Self::Resource | Self::Agent => 30,
+            Self::Resource | Self::Agent | Self::Message => 30,
             Self::Id => 36,
+            Self::Account => 12,
+            Self::Region => 14,
+            Self::ReadOnly => 9,
+            Self::Arn | Self::Record => 60,
         }
     }
 
@@ -107,13 +150,30 @@ impl Column {
             Self::Source | Self::Id => 36,
             Self::Who => 44,
             Self::Scope | Self::Error => 32,
-            Self::Resource | Self::Agent => 60,
+            Self::Resource | Self::Agent | Self::Message => 60,
+            Self::Account => 12,
+            Self::Region => 20,
+            Self::ReadOnly => 9,
+            // what is chosen to be seen is seen, up to what CloudTrail gives
+            Self::Arn => 120,
+            Self::Record => 400,
         }
     }
 
-    /// What the event has to show here.
+    /// What the event has to show here, on a line.
     pub(super) fn cell(self, event: &Event) -> String {
         let text = match self {
+            Self::Resource => resource(event),
+            // a failed sign-in has a message and no code
+            Self::Error if event.error_code.is_empty() => event.error_message.clone(),
+            _ => self.value(event),
+        };
+        printable(&text)
+    }
+
+    /// What the event has here, whole and as it is.
+    pub(super) fn value(self, event: &Event) -> String {
+        match self {
             Self::Time => {
                 let time = event.event_time.as_ref();
                 time.map(|time| rfc3339(time.seconds)).unwrap_or_default()
@@ -123,15 +183,30 @@ impl Column {
             Self::Who => who(event),
             Self::Scope => format!("{}/{}", event.account_id, event.region),
             Self::Address => event.source_ip_address.clone(),
-            // a failed sign-in has a message and no code
-            Self::Error if event.error_code.is_empty() => event.error_message.clone(),
             Self::Error => event.error_code.clone(),
-            Self::Resource => resource(event),
+            Self::Resource => {
+                let names = event.resources.iter().map(|one| one.name.as_str());
+                let names = names.filter(|name| !name.is_empty());
+                names.collect::<Vec<_>>().join("; ")
+            }
             Self::Id => event.event_id.clone(),
             Self::Key => event.access_key_id.clone(),
             Self::Agent => event.user_agent.clone(),
-        };
-        printable(&text)
+            Self::Account => event.account_id.clone(),
+            Self::Region => event.region.clone(),
+            Self::Message => event.error_message.clone(),
+            Self::ReadOnly => event
+                .read_only
+                .map(|flag| flag.to_string())
+                .unwrap_or_default(),
+            Self::Arn => {
+                let identity = event.identity.as_ref();
+                identity
+                    .map(|identity| identity.arn.clone())
+                    .unwrap_or_default()
+            }
+            Self::Record => event.record.clone(),
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! Events as a table for people.
 
 mod column;
+mod grid;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width, presets::NOTHING};
 
-pub(super) use self::column::Column;
+pub(super) use self::{
+    column::Column,
+    grid::{Head, grid},
+};
 use crate::proto::v1::{Event, Identity};
 
 /// Between columns.
@@ -75,6 +79,30 @@ impl Rows {
             .lines()
             .map(|line| line.trim_end().to_owned())
             .collect()
+    }
+}
+
+/// Events as rows of CSV: these columns, or none: all fields.
+#[derive(Debug)]
+pub(super) struct Fields(Vec<Column>);
+
+impl Fields {
+    pub(super) fn new(columns: &[Column]) -> Self {
+        Self(match columns {
+            [] => Column::FIELDS.to_vec(),
+            chosen => chosen.to_vec(),
+        })
+    }
+
+    /// The columns' names.
+    pub(super) fn header(&self) -> Vec<String> {
+        let names = self.0.iter().map(|column| column.header());
+        names.map(str::to_lowercase).collect()
+    }
+
+    /// What an event has in them.
+    pub(super) fn row(&self, event: &Event) -> Vec<String> {
+        self.0.iter().map(|column| column.value(event)).collect()
     }
 }
 

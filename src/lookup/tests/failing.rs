@@ -70,7 +70,7 @@ async fn a_question_that_cannot_begin_in_time_is_refused_at_once_with_the_wait()
     let world = World::new();
     let budget = world.lookup.upstream.budget(&scope());
     for _ in 0..2 {
-        drop(budget.buy(None).await);
+        drop(budget.buy(Class::Interactive, &tester(), None).await);
     }
     let start = Instant::now();
     let soon = Clock::deadline(Duration::from_millis(300));
@@ -368,7 +368,7 @@ async fn what_was_never_sent_is_not_counted() {
     let world = World::new();
     let budget = world.lookup.upstream.budget(&scope());
     for _ in 0..2 {
-        drop(budget.buy(None).await);
+        drop(budget.buy(Class::Interactive, &tester(), None).await);
     }
     let question = Question {
         deadline: Clock::deadline(Duration::from_millis(600)),
@@ -376,7 +376,7 @@ async fn what_was_never_sent_is_not_counted() {
     };
     let (answer, ()) = tokio::join!(world.lookup.ask(&question), async {
         sleep(Duration::from_millis(100)).await;
-        budget.throttled(Some(Duration::from_secs(5)));
+        budget.throttled(Instant::now(), Some(Duration::from_secs(5)));
     });
     assert!(matches!(answer, Err(Error::Exhausted { .. })), "{answer:?}");
     assert_eq!(world.asked(), 0);
@@ -388,7 +388,7 @@ async fn one_event_is_found_however_the_other_scopes_do() {
     world.happens(&other(), 1, 3_600, "A");
     let budget = world.lookup.upstream.budget(&scope());
     for _ in 0..2 {
-        drop(budget.buy(None).await);
+        drop(budget.buy(Class::Interactive, &tester(), None).await);
     }
     let question = || Question {
         scopes: vec![scope(), other()],

@@ -207,7 +207,7 @@ async fn what_was_never_asked_is_no_answer_on_its_way() {
     let world = World::new();
     let budget = world.lookup.upstream.budget(&scope());
     for _ in 0..2 {
-        drop(budget.buy(None).await);
+        drop(budget.buy(Class::Interactive, &tester(), None).await);
     }
     let deadline = Clock::deadline(Duration::from_millis(1));
     let refused = Question {

@@ -1,10 +1,14 @@
 //! On paused time, in process, against the simulator.
 
+mod export;
 mod failing;
 mod freshness;
 mod paging;
+mod planning;
 mod property;
 mod sharing;
+mod summary;
+mod turns;
 
 use std::collections::BTreeSet;
 
@@ -12,7 +16,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 use crate::{
-    budget::Budgets,
+    budget::{Budgets, Caller, Class},
     coverage,
     event::{LookupEvent, Position, TimeRange},
     filter::{EventFilter, Filter, Match},
@@ -24,6 +28,10 @@ const DAY: i64 = 86_400;
 
 fn scope() -> Scope {
     Scope::new("111122223333", "us-east-1")
+}
+
+fn tester() -> Caller {
+    Caller::named("tester")
 }
 
 fn other() -> Scope {
@@ -118,6 +126,8 @@ impl World {
     fn question(&self) -> Question {
         let now = self.clock.now();
         Question {
+            caller: tester(),
+            class: Class::Interactive,
             filter: Arc::new(Filter::everything()),
             scopes: vec![scope()],
             category: Category::Management,
@@ -131,6 +141,7 @@ impl World {
             page_events: 50,
             page_bytes: 3 << 20,
             size: Event::weight,
+            reads_all: false,
             max_staleness: Duration::from_secs(30),
             max_upstream_calls: 1000,
             deadline: Clock::deadline(Duration::from_secs(3600)),
@@ -173,6 +184,6 @@ fn named(names: &[&str]) -> Arc<Filter> {
 fn numbers(events: &[Arc<Event>]) -> Vec<usize> {
     events
         .iter()
-        .map(|event| event.id.rsplit_once('-').unwrap().1.parse().unwrap())
+        .map(|event| event.id().rsplit_once('-').unwrap().1.parse().unwrap())
         .collect()
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub use file::load;
 pub use shift::shift_to;
 
-use crate::event::{Category, Event, LookupEvent, Origin, Principal, Scope};
+use crate::event::{Category, LookupEvent, Origin, Parts, Principal, Scope};
 
 /// Why an event has no place in any history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ impl Record {
     /// event does not.
     #[must_use]
     pub fn new(scope: Scope, mut event: LookupEvent) -> Self {
-        let read = Event::from_lookup(&scope, event.clone(), 0);
+        let read = Parts::from_lookup(&scope, event.clone(), 0);
         event.event_time = (!read.time_inferred).then_some(read.time);
         Self {
             category: category(&read),
@@ -62,7 +62,7 @@ impl Record {
     /// [`Unplaced`] if neither says, or if it has no time.
     pub fn from_event(event: LookupEvent, fallback: Option<&Scope>) -> Result<Self, Unplaced> {
         let scope = fallback.cloned().unwrap_or_else(nowhere);
-        let read = Event::from_lookup(&scope, event.clone(), 0);
+        let read = Parts::from_lookup(&scope, event.clone(), 0);
         Self::placed(&read, event)
     }
 
@@ -74,7 +74,7 @@ impl Record {
     /// As for [`Self::from_event`].
     pub fn from_text(record: &str, fallback: Option<&Scope>) -> Result<Self, Unplaced> {
         let scope = fallback.cloned().unwrap_or_else(nowhere);
-        let read = Event::from_record(&scope, record.as_bytes(), Origin::LogFile, 0);
+        let read = Parts::from_record(&scope, record.as_bytes(), Origin::LogFile, 0);
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let event = LookupEvent {
             event_id: given(&read.id),
@@ -90,7 +90,7 @@ impl Record {
         Self::placed(&read, event)
     }
 
-    fn placed(read: &Event, event: LookupEvent) -> Result<Self, Unplaced> {
+    fn placed(read: &Parts, event: LookupEvent) -> Result<Self, Unplaced> {
         let scope = Scope {
             account: read.account_id.clone(),
             region: read.region.clone(),
@@ -120,7 +120,7 @@ fn nowhere() -> Scope {
     Scope::new("", "")
 }
 
-fn category(event: &Event) -> Category {
+fn category(event: &Parts) -> Category {
     let insight = event.category.as_deref() == Some("Insight")
         || event.event_type.as_deref() == Some("AwsCloudTrailInsight");
     if insight {
@@ -132,7 +132,7 @@ fn category(event: &Event) -> Category {
 
 /// `Username` as AWS derives it: a role's session name, an IAM user's name,
 /// `root`.
-fn username(event: &Event) -> Option<String> {
+fn username(event: &Parts) -> Option<String> {
     let Principal {
         kind,
         user_name,

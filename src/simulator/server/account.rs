@@ -11,9 +11,11 @@ use crate::awsjson::{Code, Error};
 const LIST_REGIONS: &str = "ListRegions";
 const MAX_RESULTS: usize = 50;
 
-/// The Regions that every account has without opting in, in the simulator:
-/// all of them.
-const STATUS: &str = "ENABLED_BY_DEFAULT";
+/// A Region that an account has without opting in: all that are served, unless
+/// it is told otherwise.
+const ENABLED: &str = "ENABLED_BY_DEFAULT";
+/// One that it has opted out of.
+const DISABLED: &str = "DISABLED";
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -38,7 +40,8 @@ struct Region {
     region_opt_status: &'static str,
 }
 
-/// `POST /listRegions`: the Regions served, in order. `NextToken` is the last
+/// `POST /listRegions`: the Regions served, in order, and whether the account has
+/// enabled them. `NextToken` is the last
 /// Region's name.
 pub(super) async fn list_regions(
     State(simulator): State<Arc<Simulator>>,
@@ -52,7 +55,7 @@ pub(super) async fn list_regions(
             return json_error(&error);
         }
     };
-    let answer = answer(simulator.regions(), &body);
+    let answer = answer(simulator.account_regions(&scope.account), &body);
     simulator.count(&scope, LIST_REGIONS, answer.as_ref().map(|_| ()));
     match answer {
         Ok(answer) => {
@@ -63,7 +66,7 @@ pub(super) async fn list_regions(
     }
 }
 
-fn answer(regions: Vec<String>, body: &[u8]) -> Result<Answer, Error> {
+fn answer(regions: Vec<(String, bool)>, body: &[u8]) -> Result<Answer, Error> {
     let request: Request = if body.trim_ascii().is_empty() {
         Request::default()
     } else {
@@ -82,14 +85,15 @@ fn answer(regions: Vec<String>, body: &[u8]) -> Result<Answer, Error> {
         .clamp(1, MAX_RESULTS);
     let mut rest = regions
         .into_iter()
-        .filter(|region| *region > after)
-        .filter(|_| wanted.is_empty() || wanted.iter().any(|status| status == STATUS));
+        .filter(|(region, _)| *region > after)
+        .map(|(region, enabled)| (region, if enabled { ENABLED } else { DISABLED }))
+        .filter(|(_, status)| wanted.is_empty() || wanted.iter().any(|w| w == status));
     let regions: Vec<Region> = rest
         .by_ref()
         .take(limit)
-        .map(|region_name| Region {
+        .map(|(region_name, region_opt_status)| Region {
             region_name,
-            region_opt_status: STATUS,
+            region_opt_status,
         })
         .collect();
     let more = rest.next().is_some();
@@ -106,21 +110,24 @@ mod tests {
 
     #[test]
     fn regions_come_in_pages_and_by_status() {
-        let regions = || ["a", "b", "c"].map(str::to_owned).to_vec();
+        let regions = || {
+            let regions = [("a", true), ("b", true), ("c", true), ("d", false)];
+            regions.map(|(r, enabled)| (r.to_owned(), enabled)).to_vec()
+        };
         let show = |body: &str| {
             let answer = answer(regions(), body.as_bytes()).unwrap();
             let names: Vec<String> = answer.regions.into_iter().map(|r| r.region_name).collect();
             (names.concat(), answer.next_token)
         };
-        assert_eq!(show(""), ("abc".into(), None));
+        assert_eq!(show(""), ("abcd".into(), None));
         assert_eq!(show(r#"{"MaxResults":2}"#), ("ab".into(), Some("b".into())));
         assert_eq!(
             show(r#"{"MaxResults":2,"NextToken":"b"}"#),
-            ("c".into(), None)
+            ("cd".into(), None)
         );
         assert_eq!(
             show(r#"{"RegionOptStatusContains":["DISABLED"]}"#),
-            (String::new(), None)
+            ("d".into(), None)
         );
         assert_eq!(
             show(r#"{"RegionOptStatusContains":["ENABLED","ENABLED_BY_DEFAULT"]}"#).0,

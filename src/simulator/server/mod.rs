@@ -3,6 +3,7 @@
 mod account;
 mod auth;
 mod connection;
+mod organizations;
 mod sts;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
@@ -106,7 +107,7 @@ async fn name_request(State(simulator): State<Arc<Simulator>>, mut reply: Respon
     reply
 }
 
-/// `POST /`: CloudTrail if there is a target, else STS.
+/// `POST /`: STS if there is no target, else CloudTrail or Organizations.
 async fn aws(
     State(simulator): State<Arc<Simulator>>,
     ConnectInfo(cut): ConnectInfo<Cut>,
@@ -116,7 +117,11 @@ async fn aws(
     let Some(target) = headers.get(awsjson::TARGET_HEADER) else {
         return sts::answer(&simulator, &headers, &body);
     };
-    let operation = target.to_str().ok().and_then(awsjson::operation);
+    let target = target.to_str().ok();
+    if let Some(operation) = target.and_then(organizations::operation) {
+        return organizations::answer(&simulator, operation, &headers, &body);
+    }
+    let operation = target.and_then(awsjson::operation);
     let caller = Caller::of(&headers);
     if operation != Some(LOOKUP_EVENTS) {
         return json_error(&simulator.refuse_unknown(caller.as_ref().ok()));
@@ -183,7 +188,8 @@ impl Simulator {
     fn refuse_unknown(&self, caller: Option<&Caller>) -> Error {
         let error = Error::new(
             Code::UnknownOperation,
-            "The simulator answers LookupEvents, AssumeRole, GetCallerIdentity and ListRegions.",
+            "The simulator answers LookupEvents, AssumeRole, GetCallerIdentity, ListAccounts and \
+             ListRegions.",
         );
         match caller.and_then(|caller| self.scope_of(caller).ok()) {
             Some(scope) => self.count(&scope, UNKNOWN, Err(&error)),

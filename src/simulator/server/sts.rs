@@ -7,6 +7,7 @@ use super::{Caller, Simulator, auth::Session, reply};
 use crate::{
     awsjson::{Code, Error},
     event::Scope,
+    upstream::Partition,
 };
 
 const ASSUME_ROLE: &str = "AssumeRole";
@@ -61,7 +62,7 @@ pub(super) fn answer(simulator: &Simulator, headers: &HeaderMap, body: &[u8]) ->
             Err(error) => (nowhere, Err(error)),
             Ok(scope) => {
                 let answer = match operation {
-                    ASSUME_ROLE => assume_role(simulator, &form),
+                    ASSUME_ROLE => assume_role(simulator, &scope, &form),
                     GET_CALLER_IDENTITY => Ok(identity(&caller, &scope)),
                     _ => Err(Error::new(
                         Code::UnknownOperation,
@@ -103,7 +104,7 @@ fn identity(caller: &Caller, scope: &Scope) -> String {
     let (arn, user_id) = match &caller.session {
         Some(session) => (session.arn.clone(), session.user_id.clone()),
         None => (
-            format!("arn:aws:iam::{account}:user/simulator"),
+            format!("arn:{}:iam::{account}:user/simulator", partition(scope)),
             "AIDASIMULATOR".to_owned(),
         ),
     };
@@ -117,7 +118,11 @@ fn identity(caller: &Caller, scope: &Scope) -> String {
 
 /// Credentials whose access key id is the account of the role: that is how
 /// later requests are attributed.
-fn assume_role(simulator: &Simulator, form: &[(String, String)]) -> Result<String, Error> {
+fn assume_role(
+    simulator: &Simulator,
+    caller: &Scope,
+    form: &[(String, String)],
+) -> Result<String, Error> {
     let invalid = |message: String| Error::new(Code::Serialization, message);
     let need = |name: &str| {
         field(form, name)
@@ -140,15 +145,24 @@ fn assume_role(simulator: &Simulator, form: &[(String, String)]) -> Result<Strin
                 ))
             })?,
     };
-    if !simulator.accounts().iter().any(|served| served == account) {
-        return Err(Error::new(
-            Code::AccessDenied,
-            format!("The caller is not authorized to perform: sts:AssumeRole on resource: {arn}"),
-        ));
+    if !simulator.lends(account, field(form, "ExternalId")) {
+        let account = &caller.account;
+        let message = format!(
+            "User: arn:{}:iam::{account}:user/simulator is not authorized to perform: \
+             sts:AssumeRole on resource: {arn}",
+            partition(caller)
+        );
+        return Err(Error::new(Code::AccessDenied, message));
     }
+    let seconds = simulator.options.session.map_or(seconds, |most| {
+        seconds.min(i64::try_from(most.as_secs()).unwrap_or(i64::MAX))
+    });
     let expires = simulator.clock.now_secs().saturating_add(seconds);
     let issued = Session {
-        arn: format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"),
+        arn: format!(
+            "arn:{}:sts::{account}:assumed-role/{role}/{session}",
+            partition(caller)
+        ),
         user_id: format!("AROASIMULATOR:{session}"),
         expires,
     };
@@ -162,6 +176,10 @@ fn assume_role(simulator: &Simulator, form: &[(String, String)]) -> Result<Strin
         escape(&issued.user_id),
         issued.to_token(),
     ))
+}
+
+fn partition(scope: &Scope) -> &'static str {
+    Partition::of_region(&scope.region).name
 }
 
 /// The account and the name of `arn:aws:iam::ACCOUNT:role/PATH/NAME`.

@@ -78,6 +78,7 @@ type Batches = HashMap<(Scope, Category), Vec<Filed>>;
 #[derive(Debug)]
 pub(super) struct State {
     accounts: BTreeSet<String>,
+    suspended: BTreeSet<String>,
     scopes: HashMap<Scope, ScopeState>,
     /// Requests that belong to no scope that is served.
     strays: BTreeMap<&'static str, OperationStats>,
@@ -102,6 +103,7 @@ impl State {
     ) -> Self {
         let mut state = Self {
             accounts: options.accounts.iter().cloned().collect(),
+            suspended: options.suspended.iter().cloned().collect(),
             scopes: HashMap::new(),
             strays: BTreeMap::new(),
             added: 0,
@@ -235,7 +237,10 @@ impl State {
     /// A scope's part, made when it is first needed; `None` if it is not
     /// served.
     pub(super) fn scope(&mut self, options: &Options, scope: &Scope) -> Option<&mut ScopeState> {
-        if !self.accounts.contains(&*scope.account) || !options.allow_region(&scope.region) {
+        let is_served = self.accounts.contains(&*scope.account)
+            && options.allow_region(&scope.region)
+            && options.is_enabled(scope);
+        if !is_served {
             return None;
         }
         if self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(scope) {
@@ -320,6 +325,9 @@ impl State {
     /// The account of an access key: the one of its 12 digits, else the only
     /// one.
     pub(super) fn account_of(&self, access_key: &str) -> Option<String> {
+        if self.suspended.contains(access_key) {
+            return None;
+        }
         if self.accounts.contains(access_key) {
             return Some(access_key.to_owned());
         }
@@ -328,6 +336,24 @@ impl State {
             .next()
             .filter(|_| accounts.next().is_none())
             .cloned()
+    }
+
+    /// The organisation's accounts in order, and whether each is active.
+    pub(super) fn organization(&self) -> Vec<(String, bool)> {
+        self.accounts
+            .union(&self.suspended)
+            .map(|account| (account.clone(), !self.suspended.contains(account)))
+            .collect()
+    }
+
+    /// Suspends an account, or ends that: it is served from then on.
+    pub(super) fn suspend(&mut self, account: &str, suspended: bool) {
+        if suspended {
+            self.suspended.insert(account.to_owned());
+        } else {
+            self.suspended.remove(account);
+            self.accounts.insert(account.to_owned());
+        }
     }
 
     pub(super) fn regions(&self, options: &Options) -> Vec<String> {

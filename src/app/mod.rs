@@ -1,21 +1,24 @@
 //! Composition: from settings to a running server, and back down.
 
+mod scopes;
+
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::scopes::Finder;
 
 use crate::{
     budget::Budgets,
     clock::Clock,
     config::Config,
     coverage::Coverage,
-    event::Scope,
     grpc, http,
     lookup::Lookup,
     simulator::{self, Simulator},
     telemetry::Metrics,
-    upstream::{Aws, AwsOptions, CloudTrail, Retry, Signing, Upstream},
+    upstream::{Aws, AwsOptions, CloudTrail, Retry, Scopes, Signing, Upstream},
 };
 
 /// Why a server did not start, or stopped.
@@ -41,6 +44,36 @@ pub enum Error {
         /// AWS's error code, or a word for how the way there failed.
         code: String,
     },
+    /// AWS does not say which accounts the organisation has.
+    #[error(
+        "cannot list the accounts of the organization ({code}); allow organizations:ListAccounts, \
+         with credentials of the management account or a delegated administrator, or name the \
+         accounts with --account instead"
+    )]
+    Organization {
+        /// AWS's error code, or a word for how the way there failed.
+        code: String,
+    },
+    /// AWS does not say whose a profile's credentials are.
+    #[error(
+        "cannot tell the account of profile {name:?} ({code}); give a profile whose credentials AWS \
+         accepts, or name its account with --profile ACCOUNT={name}"
+    )]
+    Profile {
+        /// The profile.
+        name: String,
+        /// AWS's error code, or a word for how the way there failed.
+        code: String,
+    },
+    /// AWS says for no account which Regions it has.
+    #[error(
+        "cannot list the enabled Regions of any account ({code}); allow account:ListRegions, or \
+         name Regions with --region instead of --all-regions"
+    )]
+    Regions {
+        /// The first account's error code.
+        code: String,
+    },
     /// A listener failed while serving.
     #[error("cannot go on serving: {0}")]
     Serve(Box<dyn std::error::Error + Send + Sync>),
@@ -58,6 +91,8 @@ pub struct Server {
     metrics: Metrics,
     config: Config,
     demo: Option<Demo>,
+    /// Ends the search for other scopes.
+    _refresh: DropGuard,
 }
 
 impl std::fmt::Debug for Server {
@@ -100,14 +135,20 @@ impl Server {
         let aws = Aws::load(AwsOptions {
             endpoint_url: config.aws_endpoint_url.clone(),
             signing: config.signing.clone(),
-            region: config.regions.first().cloned(),
+            region: scopes::base_region(&config.sources.regions),
+            roles: config.sources.roles.clone(),
         })
         .await;
-        let scopes = find_scopes(&config, &aws).await?;
+        let aws = Arc::new(aws);
+        let mut finder = Finder::new(&config, Arc::clone(&aws))?;
+        let (publisher, scopes) = Scopes::new(finder.find().await?);
+        scopes::warn_of_global_events(&scopes.now());
         let grpc_listener = bind(config.listen).await?;
         let http_listener = bind(config.http_listen).await?;
-        let budgets = Arc::new(Budgets::new(config.rate));
-        let cloudtrail: Arc<dyn CloudTrail> = Arc::new(aws);
+        let daily = config.caller_daily_requests;
+        let budgets = Budgets::new(config.rate).with_daily_allowance(clock, daily);
+        let budgets = Arc::new(budgets);
+        let cloudtrail: Arc<dyn CloudTrail> = aws;
         let upstream = Arc::new(Upstream::new(
             cloudtrail,
             Arc::clone(&budgets),
@@ -125,8 +166,14 @@ impl Server {
             local(&grpc_listener, config.listen)?,
             local(&http_listener, config.http_listen)?,
         );
-        tracing::info!(%grpc, %http, scopes = scopes.len(), "serving");
+        tracing::info!(%grpc, %http, scopes = scopes.now().len(), "serving");
         let service = grpc::Service::new(lookup, scopes, config.limits.clone());
+        let stop = CancellationToken::new();
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(finder.keep(publisher)),
+        );
+        let refresh = stop.drop_guard();
         Ok(Self {
             grpc,
             http,
@@ -136,6 +183,7 @@ impl Server {
             metrics,
             config,
             demo,
+            _refresh: refresh,
         })
     }
 
@@ -160,7 +208,7 @@ impl Server {
         let grpc = grpc::serve(
             self.service,
             self.grpc_listener,
-            self.metrics,
+            &self.metrics,
             stopping.clone().cancelled_owned(),
         );
         tokio::pin!(grpc);
@@ -203,71 +251,18 @@ fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Erro
         .map_err(|error| Error::Listen { address, error })
 }
 
-/// The configured scopes, completed by what the environment knows.
-async fn find_scopes(config: &Config, aws: &Aws) -> Result<Vec<Scope>, Error> {
-    let mut regions = config.regions.clone();
-    if regions.is_empty() {
-        let region = aws.default_region().ok_or_else(|| {
-            Error::Config("no Region to search; name one with --region or AWS_REGION".to_owned())
-        })?;
-        regions.push(region);
-    }
-    let mut accounts = config.accounts.clone();
-    let Some(region) = regions.first() else {
-        return Ok(Vec::new());
-    };
-    match (accounts.first(), &config.signing) {
-        // keys that are made from accounts are those accounts'
-        (Some(_), Signing::Simulator) => {}
-        (Some(named), Signing::Chain) => check_account(aws, region, named).await?,
-        (None, _) => {
-            let account = aws.caller_account(region).await.map_err(|error| {
-                tracing::error!(%error, "sts did not answer");
-                Error::Account { code: error.code }
-            })?;
-            tracing::info!(account, "account of the credentials");
-            accounts.push(account);
-        }
-    }
-    Ok(Config::scopes(&accounts, &regions))
-}
-
-/// How long STS may take to say whose credentials these are, where that is only
-/// to be on the safe side.
-const CHECK: Duration = Duration::from_secs(5);
-
-/// Another account's events under this one's name would be worse than none.
-/// Where STS cannot be asked, the setting is believed.
-async fn check_account(aws: &Aws, region: &str, named: &str) -> Result<(), Error> {
-    match tokio::time::timeout(CHECK, aws.caller_account(region)).await {
-        Ok(Ok(account)) if account != named => Err(Error::Config(format!(
-            "--account {named}, and the credentials are those of account {account}; give either \
-             others, or leave --account out"
-        ))),
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "sts does not say whose credentials these are; believing --account");
-            Ok(())
-        }
-        Err(_) => {
-            tracing::warn!("sts does not answer; believing --account");
-            Ok(())
-        }
-    }
-}
-
 /// Starts a simulator with live made-up events, and points the settings at it:
 /// it is asked as AWS is, through the SDK.
 async fn start_demo(config: &mut Config, clock: Clock) -> Result<Demo, Error> {
-    if config.accounts.is_empty() {
-        config.accounts.push(DEMO_ACCOUNT.to_owned());
+    if config.sources.accounts.is_empty() {
+        config.sources.accounts.push(DEMO_ACCOUNT.to_owned());
     }
-    if config.regions.is_empty() {
-        config.regions = DEMO_REGIONS.map(str::to_owned).to_vec();
+    if config.sources.regions.is_empty() {
+        config.sources.regions = DEMO_REGIONS.map(str::to_owned).to_vec();
     }
     let options = simulator::Options {
-        accounts: config.accounts.clone(),
-        regions: config.regions.clone(),
+        accounts: config.sources.accounts.clone(),
+        regions: config.sources.regions.clone(),
         synthetic: DEMO_EVENTS,
         live: simulator::Rate::per_second(1),
         ..simulator::Options::default()

@@ -1,0 +1,56 @@
+//! Who asks, and how urgent it is.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+/// Who asks: those of one class take turns. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Caller(Arc<str>);
+
+impl Caller {
+    /// A caller by name: a part of the gateway, or an identity.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// A caller who is known by address alone: without the port, since a new
+    /// connection makes no new caller.
+    #[must_use]
+    pub fn peer(address: IpAddr) -> Self {
+        // an IPv4 peer of a socket for both families is the same peer
+        Self(address.to_canonical().to_string().into())
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How urgent a request is. The first comes first; none is starved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Somebody waits in front of the answer.
+    #[default]
+    Interactive,
+    /// A subscription's next look.
+    Subscription,
+    /// Nobody is in haste.
+    Backfill,
+}
+
+impl Class {
+    /// All classes, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Interactive, Self::Subscription, Self::Backfill];
+
+    /// A word for it, as metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Subscription => "subscription",
+            Self::Backfill => "backfill",
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What each caller bought today.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::Caller;
+use crate::clock::Clock;
+
+/// The most callers that are told apart in a day: some megabyte of them. Whoever
+/// comes later shares one allowance, so that new addresses bring nothing.
+const MAX_CALLERS: usize = 10_000;
+
+const DAY: i64 = 86_400;
+
+/// An allowance of requests for each caller and UTC day.
+#[derive(Debug)]
+pub struct Ledger {
+    clock: Clock,
+    daily: u64,
+    today: Mutex<Today>,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Today {
+    /// Days since the Unix epoch.
+    day: i64,
+    bought: HashMap<Caller, u64>,
+    /// By those who are not told apart.
+    others: u64,
+}
+
+impl Today {
+    fn bought(&mut self, caller: &Caller) -> &mut u64 {
+        let is_full = self.bought.len() >= MAX_CALLERS;
+        if is_full && !self.bought.contains_key(caller) {
+            return &mut self.others;
+        }
+        self.bought.entry(caller.clone()).or_default()
+    }
+}
+
+impl Ledger {
+    /// An allowance of `daily` requests.
+    #[must_use]
+    pub fn new(clock: Clock, daily: u64) -> Self {
+        Self {
+            clock,
+            daily,
+            today: Mutex::default(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes one request from a caller's allowance, if there is one.
+    pub fn take(&self, caller: &Caller) -> bool {
+        self.on_today(|today| {
+            let bought = today.bought(caller);
+            let is_left = *bought < self.daily;
+            *bought += u64::from(is_left);
+            is_left
+        })
+    }
+
+    /// What was taken was not sent after all.
+    pub fn put_back(&self, caller: &Caller) {
+        self.on_today(|today| {
+            let bought = today.bought(caller);
+            *bought = bought.saturating_sub(1);
+        });
+    }
+
+    /// Whether nothing is left of a caller's allowance.
+    #[must_use]
+    pub fn is_spent(&self, caller: &Caller) -> bool {
+        self.on_today(|today| {
+            let is_full = today.bought.len() >= MAX_CALLERS;
+            let bought = today.bought.get(caller).copied();
+            let others = if is_full { today.others } else { 0 };
+            bought.unwrap_or(others) >= self.daily
+        })
+    }
+
+    /// How long until the next day begins, in UTC.
+    #[must_use]
+    pub fn until_tomorrow(&self) -> Duration {
+        let left = DAY - self.clock.now_secs().rem_euclid(DAY);
+        Duration::from_secs(left.unsigned_abs())
+    }
+
+    /// Notes that a page was not bought for want of allowance.
+    pub fn note_refusal(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Pages that were not bought for want of allowance, on all days.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    fn on_today<T>(&self, act: impl FnOnce(&mut Today) -> T) -> T {
+        let day = self.clock.now_secs().div_euclid(DAY);
+        // plain numbers: still right after a panic elsewhere
+        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        if today.day != day {
+            *today = Today {
+                day,
+                ..Today::default()
+            };
+        }
+        act(&mut today)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_has_their_own_until_midnight() {
+        let clock = Clock::at("2026-01-02T23:59:58.5Z".parse().unwrap());
+        let ledger = Ledger::new(clock, 2);
+        let [a, b] = ["a", "b"].map(Caller::named);
+        assert!(ledger.take(&a) && ledger.take(&a) && !ledger.take(&a));
+        assert!(ledger.is_spent(&a) && !ledger.is_spent(&b));
+        ledger.put_back(&a);
+        assert!(!ledger.is_spent(&a) && ledger.take(&a));
+        assert_eq!(ledger.until_tomorrow(), Duration::from_secs(2));
+        advance(ledger.until_tomorrow()).await;
+        assert!(!ledger.is_spent(&a) && ledger.take(&a));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_names_bring_nothing() {
+        let ledger = Ledger::new(Clock::system(), 2);
+        for number in 0..MAX_CALLERS {
+            assert!(ledger.take(&Caller::named(&number.to_string())));
+        }
+        let [x, y] = ["x", "y"].map(Caller::named);
+        assert!(ledger.take(&x) && ledger.take(&y) && !ledger.take(&x));
+        assert!(ledger.is_spent(&y));
+        let known = Caller::named("7");
+        assert!(ledger.take(&known) && !ledger.take(&known));
+        assert_eq!(ledger.on_today(|today| today.bought.len()), MAX_CALLERS);
+    }
+}

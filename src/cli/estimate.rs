@@ -1,0 +1,129 @@
+//! `trailgate lookup --estimate`: what a search would cost, and nothing bought.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tonic::Status;
+
+use super::{EXIT_FAILED, output::Format, refusal, report::count};
+use crate::{
+    cli::report,
+    client::Client,
+    proto::v1::{Estimate, LookupEventsRequest},
+};
+
+/// Asks for the estimate and writes it; the exit status to end with.
+///
+/// # Errors
+///
+/// The server's status.
+pub(super) async fn estimate(
+    client: &Client,
+    request: LookupEventsRequest,
+    timeout: Duration,
+    format: Format,
+) -> Result<u8, Status> {
+    let request = LookupEventsRequest {
+        estimate_only: true,
+        ..request
+    };
+    let answer = client.lookup_page(request, timeout).await?;
+    let Some(estimate) = answer.estimate else {
+        report::note("the gateway gave no estimate");
+        return Ok(EXIT_FAILED);
+    };
+    let text = match format {
+        Format::Json | Format::Jsonl => json(&estimate),
+        Format::Table | Format::Csv => Ok(words(&estimate)),
+    };
+    let written = text.map_err(io::Error::from).and_then(|text| {
+        let mut to = io::stdout().lock();
+        writeln!(to, "{text}")?;
+        to.flush()
+    });
+    Ok(match written {
+        Ok(()) => 0,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            report::note(format_args!("cannot write: {error}"));
+            EXIT_FAILED
+        }
+    })
+}
+
+/// How long, as far as it was said.
+fn span(span: Option<prost_types::Duration>) -> Option<Duration> {
+    span.and_then(|span| span.try_into().ok())
+}
+
+fn words(estimate: &Estimate) -> String {
+    let cost = |calls, time| {
+        let calls = count(calls, "request");
+        match span(time) {
+            Some(span) => format!("about {calls} to AWS, {}", refusal::seconds(span)),
+            None => format!("about {calls} to AWS"),
+        }
+    };
+    let page = match estimate.upstream_calls {
+        0 => "the first page: nothing, all of it is held".to_owned(),
+        calls => format!("the first page: {}", cost(calls, estimate.duration)),
+    };
+    match estimate.window_upstream_calls {
+        0 => page,
+        calls => format!(
+            "{page}\nall pages: {}",
+            cost(calls, estimate.window_duration)
+        ),
+    }
+}
+
+#[derive(Serialize)]
+struct Json {
+    upstream_calls: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
+    window_upstream_calls: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_duration_seconds: Option<f64>,
+}
+
+fn json(estimate: &Estimate) -> serde_json::Result<String> {
+    serde_json::to_string(&Json {
+        upstream_calls: estimate.upstream_calls,
+        duration_seconds: span(estimate.duration).map(|span| span.as_secs_f64()),
+        window_upstream_calls: estimate.window_upstream_calls,
+        window_duration_seconds: span(estimate.window_duration).map(|span| span.as_secs_f64()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_is_told_in_requests_and_seconds() {
+        let mut estimate = Estimate {
+            upstream_calls: 3,
+            duration: Some(prost_types::Duration {
+                seconds: 1,
+                nanos: 500_000_000,
+            }),
+            window_upstream_calls: 40,
+            window_duration: None,
+        };
+        assert_eq!(
+            words(&estimate),
+            "the first page: about 3 requests to AWS, 2 s\nall pages: about 40 requests to AWS"
+        );
+        assert_eq!(
+            json(&estimate).unwrap(),
+            r#"{"upstream_calls":3,"duration_seconds":1.5,"window_upstream_calls":40}"#
+        );
+        estimate.upstream_calls = 0;
+        estimate.window_upstream_calls = 0;
+        assert!(words(&estimate).contains("nothing"));
+    }
+}

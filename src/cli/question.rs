@@ -1,0 +1,175 @@
+//! What events are asked for: the options that all commands have which look
+//! through history.
+
+use std::time::Duration;
+
+use clap::Args;
+use prost_types::Timestamp;
+
+use super::{
+    asked::Asked,
+    connect::Scopes,
+    report,
+    time::{self, When},
+    where_clause::{self, Condition, Conditions, equals},
+};
+use crate::{
+    clock::Clock,
+    event::Category,
+    proto::v1::{self, EventCategory},
+};
+
+/// The grammar of conditions and times, for help texts.
+pub(super) fn help() -> String {
+    format!("{}\n\n{}", where_clause::HELP, time::HELP)
+}
+
+/// Which events.
+#[derive(Debug, Args)]
+pub(super) struct Question {
+    #[command(flatten)]
+    conditions: Conditions,
+    /// Letters match in either case, in all conditions; AWS cannot be asked so,
+    /// which makes the search a wider one
+    #[arg(short, long, help_heading = "What")]
+    ignore_case: bool,
+    /// The user, as LookupEvents names it: for an assumed role the session
+    #[arg(long = "user", value_name = "NAME", help_heading = "What")]
+    users: Vec<String>,
+    /// The API action (these options may be repeated: any of the values)
+    #[arg(long = "event-name", value_name = "NAME", help_heading = "What")]
+    names: Vec<String>,
+    /// The service, such as s3.amazonaws.com
+    #[arg(long = "event-source", value_name = "SERVICE", help_heading = "What")]
+    sources: Vec<String>,
+    /// The resource's type, such as AWS::S3::Bucket
+    #[arg(long = "resource-type", value_name = "TYPE", help_heading = "What")]
+    resource_types: Vec<String>,
+    /// The resource's name or ARN
+    #[arg(long = "resource-name", value_name = "NAME", help_heading = "What")]
+    resource_names: Vec<String>,
+    /// The access key that signed
+    #[arg(long = "access-key-id", value_name = "ID", help_heading = "What")]
+    access_keys: Vec<String>,
+    /// The event's id
+    #[arg(long = "event-id", value_name = "ID", help_heading = "What")]
+    ids: Vec<String>,
+    /// Only calls that read, or with =false only those that did more
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "What"
+    )]
+    read_only: Option<bool>,
+    #[command(flatten)]
+    scopes: Scopes,
+
+    /// From this long ago on, such as 30m, 2h, 7d
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::some_span,
+        conflicts_with = "start",
+        help_heading = "When"
+    )]
+    since: Option<Duration>,
+    /// From this time on [default: as far back as history goes]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time::when,
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
+    start: Option<When>,
+    /// Up to this time, inclusive [default: now]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time::when,
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
+    end: Option<When>,
+}
+
+/// When, on the clock: seconds since the Unix epoch, both included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    /// The option that named the start, and the start.
+    start: Option<(&'static str, i64)>,
+    end: Option<i64>,
+}
+
+impl Window {
+    /// As the contract has it; `None` is as far back as history goes.
+    pub(super) fn start_time(&self) -> Option<Timestamp> {
+        timestamp(self.start.map(|(_, start)| start))
+    }
+
+    /// As the contract has it; `None` is now.
+    pub(super) fn end_time(&self) -> Option<Timestamp> {
+        timestamp(self.end)
+    }
+}
+
+fn timestamp(second: Option<i64>) -> Option<Timestamp> {
+    second.map(|seconds| Timestamp { seconds, nanos: 0 })
+}
+
+impl Question {
+    /// When; `None` after saying that it is a stretch without time.
+    pub(super) fn window(&self, clock: &Clock) -> Option<Window> {
+        let start = match (self.since, self.start) {
+            (Some(span), _) => Some(("--since", When::Ago(span).first(clock))),
+            (None, start) => start.map(|start| ("--start", start.first(clock))),
+        };
+        let end = self.end.map(|end| end.last(clock));
+        let last = end.unwrap_or_else(|| clock.now_secs());
+        if let Some((_, start)) = start.filter(|(_, start)| *start > last) {
+            let [start, last] = [start, last].map(time::rfc3339);
+            report::note(format_args!("the start, {start}, is after the end, {last}"));
+            return None;
+        }
+        Some(Window { start, end })
+    }
+
+    /// The kind of events.
+    pub(super) const fn category(&self) -> EventCategory {
+        self.scopes.category()
+    }
+
+    /// All of it, for the request and for messages.
+    pub(super) fn asked(&self, window: &Window, order: v1::Order) -> Asked {
+        let read_only = Vec::from_iter(self.read_only.map(|flag| flag.to_string()));
+        let common: Vec<Condition> = [
+            ("--event-id", "EventId", &self.ids),
+            ("--resource-name", "ResourceName", &self.resource_names),
+            ("--access-key-id", "AccessKeyId", &self.access_keys),
+            ("--user", "Username", &self.users),
+            ("--event-name", "EventName", &self.names),
+            ("--resource-type", "ResourceType", &self.resource_types),
+            ("--event-source", "EventSource", &self.sources),
+            ("--read-only", "ReadOnly", &read_only),
+        ]
+        .into_iter()
+        .filter_map(|(option, field, values)| equals(option, field, values))
+        .collect();
+        Asked {
+            alternatives: self.conditions.clone().with(&common, self.ignore_case),
+            accounts: self.scopes.accounts.clone(),
+            regions: self.scopes.regions.clone(),
+            start: window.start,
+            order,
+            category: match self.category() {
+                EventCategory::Insight => Category::Insight,
+                _ => Category::Management,
+            },
+            ignore_case: self.ignore_case,
+            top: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `trailgate scopes`: how each scope stands.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::{
+    EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
+    asked::Asked,
+    connect::{Connect, block_on},
+    output::terminal_width,
+    refusal::Call,
+    report,
+    sheet::Cells,
+    standing::{self, Standing},
+    summary::Shape,
+};
+use crate::proto::v1::{ListScopesRequest, Scope};
+
+const EXAMPLES: &str = "\
+Examples:
+  trailgate scopes
+  trailgate scopes --account 111122223333 --region eu-central-1
+  trailgate scopes -o csv > scopes.csv
+  trailgate scopes -o json | jq -r '.scopes[] | select(.state == \"SCOPE_STATE_DENIED\") | .region'
+
+RATE is what the budget allows now of what it allows at most, in requests a second; WAIT
+is how many requests wait and how long the next one would; HELD is the share of 90 days
+that is answered without asking AWS. A narrow terminal goes without some columns; csv and
+json have all. Asking costs no request to AWS.
+
+Exit codes: 0 listed; 1 the call failed; 64 usage; 130 interrupted.";
+
+/// What `trailgate scopes` is asked.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Scopes {
+    /// Only this account (repeatable) [default: all that the gateway has]
+    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    accounts: Vec<String>,
+    /// Only this Region (repeatable) [default: all that the gateway has]
+    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    regions: Vec<String>,
+    /// The format
+    #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
+    output: Shape,
+    /// CSV without the apostrophe in front of cells that a spreadsheet would
+    /// run: for programs alone
+    #[arg(long, help_heading = "How")]
+    csv_raw: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Scopes {
+    /// Runs the command and says how it went.
+    pub(super) fn run(self) -> ExitCode {
+        let code = block_on(async {
+            tokio::select! {
+                code = self.list() => code,
+                Ok(()) = tokio::signal::ctrl_c() => EXIT_INTERRUPTED,
+            }
+        });
+        ExitCode::from(code.unwrap_or(EXIT_FAILED))
+    }
+
+    async fn list(&self) -> u8 {
+        if self.csv_raw && self.output != Shape::Csv {
+            report::note("--csv-raw is for -o csv");
+            return EXIT_USAGE;
+        }
+        let Some(client) = self.connect.client() else {
+            return EXIT_USAGE;
+        };
+        let request = ListScopesRequest {
+            account_ids: self.accounts.clone(),
+            regions: self.regions.clone(),
+        };
+        let scopes = match client.list_scopes(request, self.connect.timeout).await {
+            Ok(answer) => answer.scopes,
+            Err(status) => {
+                let asked = Asked {
+                    accounts: self.accounts.clone(),
+                    regions: self.regions.clone(),
+                    ..Asked::default()
+                };
+                let call = Call {
+                    endpoint: &self.connect.endpoint,
+                    has_answered: false,
+                    asked: &asked,
+                };
+                return call.refused(&status);
+            }
+        };
+        match self.write(&scopes) {
+            Ok(()) => 0,
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+            Err(error) => {
+                report::note(format_args!("cannot write: {error}"));
+                EXIT_FAILED
+            }
+        }
+    }
+
+    fn write(&self, scopes: &[Scope]) -> io::Result<()> {
+        let width = terminal_width();
+        let standings: Vec<Standing<'_>> = scopes.iter().map(Standing::of).collect();
+        let mut to = io::stdout().lock();
+        match self.output {
+            Shape::Table => {
+                for line in standing::table(&standings, width) {
+                    writeln!(to, "{line}")?;
+                }
+            }
+            Shape::Json => writeln!(to, "{}", standing::json(&standings)?)?,
+            Shape::Csv => {
+                let cells = Cells {
+                    raw: self.csv_raw,
+                    printable: width.is_some(),
+                };
+                to.write_all(&cells.lines(standing::rows(&standings))?)?;
+            }
+        }
+        to.flush()
+    }
+}

@@ -1,0 +1,175 @@
+//! CSV that a spreadsheet can open without running what somebody logged.
+
+use std::io;
+
+use super::table::printable;
+
+/// What makes a spreadsheet take a cell for a formula where it begins with it
+/// (OWASP, "CSV Injection"), in every width that Unicode has.
+const FORMULA: [char; 12] = [
+    '=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫',
+];
+
+/// What makes a spreadsheet take a cell for text.
+const MARK: char = '\'';
+
+/// How cells are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cells {
+    /// As they are, for programs; a spreadsheet may run them.
+    pub(super) raw: bool,
+    /// Without control characters, which draw on a terminal.
+    pub(super) printable: bool,
+}
+
+impl Cells {
+    fn written(self, cell: &str) -> String {
+        let cell = match self.raw {
+            true => cell.to_owned(),
+            false => guarded(cell),
+        };
+        match self.printable {
+            true => printable(&cell),
+            false => cell,
+        }
+    }
+
+    /// Rows as CSV, quoted as RFC 4180 has it, with Unix line ends.
+    ///
+    /// # Errors
+    ///
+    /// None that rows of one length can cause.
+    pub(super) fn lines(self, rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for row in rows {
+            writer.write_record(row.iter().map(|cell| self.written(cell)))?;
+        }
+        writer.into_inner().map_err(csv::IntoInnerError::into_error)
+    }
+}
+
+/// The cell with an apostrophe in front if a spreadsheet might run it, or if it
+/// has one there already: so taking one away always gives the cell back.
+fn guarded(cell: &str) -> String {
+    let is_marked = cell.starts_with(MARK);
+    match is_marked || is_formula(cell) {
+        true => format!("{MARK}{cell}"),
+        false => cell.to_owned(),
+    }
+}
+
+/// Whether a spreadsheet might take the cell for a formula, as far as what
+/// comes before does not show.
+fn is_formula(cell: &str) -> bool {
+    if cell.starts_with(['\t', '\r', '\n']) {
+        return true;
+    }
+    let shown = cell.trim_start_matches(is_unseen);
+    shown.starts_with(FORMULA)
+}
+
+fn is_unseen(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rows below a header: without one, a mark of byte order that begins the
+    /// first cell would count as the file's.
+    fn read(csv: &[u8]) -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_reader(csv);
+        let rows = reader.records().map(|row| {
+            let row = row.unwrap();
+            row.iter().map(str::to_owned).collect()
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_run_is_marked() {
+        for cell in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            " =1",
+            "\t=1",
+            "\u{a0}\u{feff}@x",
+            "＝1",
+            "\tx",
+            "\rx",
+            "'=1",
+            "'",
+        ] {
+            assert_eq!(guarded(cell), format!("'{cell}"));
+        }
+        for cell in [
+            "",
+            " ",
+            "a=1",
+            "10.0.0.1",
+            "{\"a\": -1}",
+            "é",
+            "2024-05-06T07:08:09Z",
+        ] {
+            assert_eq!(guarded(cell), cell);
+        }
+    }
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be() {
+        let row = ["a", "b, c", "d \"e\"", "f\r\ng", "-h"].map(str::to_owned);
+        let lines = |cells: Cells| String::from_utf8(cells.lines([row.to_vec()]).unwrap()).unwrap();
+        assert_eq!(
+            lines(Cells::default()),
+            "a,\"b, c\",\"d \"\"e\"\"\",\"f\r\ng\",'-h\n"
+        );
+        let raw = Cells {
+            raw: true,
+            ..Cells::default()
+        };
+        assert!(lines(raw).ends_with(",-h\n"));
+        let printable = Cells {
+            printable: true,
+            ..Cells::default()
+        };
+        assert!(lines(printable).contains(",f\u{fffd}\u{fffd}g,"));
+    }
+
+    /// Cells that are likely to be dangerous.
+    fn cell() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[ \t\r\n\u{a0}\u{feff}\u{200b}']{0,3}[-=+@＝＋－＠﹦﹢﹣﹫|,;\"'a]{0,3}[ -~\r\n]{0,9}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_cell_is_run_and_every_one_comes_back(
+            rows in prop::collection::vec(prop::collection::vec(cell(), 3), 0..6)
+        ) {
+            let header = ["a", "b", "c"].map(str::to_owned).to_vec();
+            let all = || std::iter::once(header.clone()).chain(rows.clone());
+            let guarded = read(&Cells::default().lines(all()).unwrap());
+            // an oracle of its own: the first sign that has a shape
+            for cell in guarded.iter().flatten() {
+                let first = cell.chars().find(|c| !is_unseen(*c));
+                prop_assert!(!first.is_some_and(|c| "=+-@＝＋－＠﹦﹢﹣﹫".contains(c)), "{cell:?}");
+                prop_assert!(!cell.starts_with(['\t', '\r', '\n']), "{cell:?}");
+            }
+            let back = |row: &Vec<String>| -> Vec<String> {
+                row.iter().map(|cell| cell.strip_prefix('\'').unwrap_or(cell).to_owned()).collect()
+            };
+            prop_assert_eq!(guarded.iter().map(back).collect::<Vec<_>>(), rows.clone());
+            let raw = Cells { raw: true, ..Cells::default() };
+            prop_assert_eq!(read(&raw.lines(all()).unwrap()), rows);
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! How a scope stands, as it is written.
+
+use std::time::Duration;
+
+use prost_types::Timestamp;
+use serde::Serialize;
+
+use super::{
+    refusal::seconds,
+    table::{Head, grid},
+    time::rfc3339,
+};
+use crate::proto::v1::{CollectorState, Scope, ScopeState};
+
+/// What AWS keeps, in seconds (user guide, "Working with CloudTrail Event
+/// history").
+const HISTORY: f64 = 90.0 * 86_400.0;
+
+/// What an error may be cut to, in characters, before other columns go.
+const SHORT_ERROR: usize = 24;
+/// Between columns.
+const GAP: usize = 2;
+
+/// A scope, with the contract's names.
+#[derive(Debug, Serialize)]
+pub(super) struct Standing<'a> {
+    account_id: &'a str,
+    region: &'a str,
+    state: &'static str,
+    /// 0: unmetered.
+    requests_per_second: f64,
+    /// 0: unmetered.
+    max_requests_per_second: f64,
+    waiting_calls: i64,
+    estimated_wait_seconds: f64,
+    held_seconds: i64,
+    /// The share of 90 days that is held, in percent.
+    held_share: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_to: Option<String>,
+    held_stretches: i64,
+    held_events: i64,
+    held_bytes: i64,
+    requests_bought: i64,
+    requests_throttled: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    last_error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_success_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied_until: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    collector_state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watermark: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<f64>,
+}
+
+impl<'a> Standing<'a> {
+    pub(super) fn of(scope: &'a Scope) -> Self {
+        let time = |time: Option<Timestamp>| time.map(|time| rfc3339(time.seconds));
+        let span = |span: Option<prost_types::Duration>| {
+            let span = span.and_then(|span| Duration::try_from(span).ok());
+            span.map(|span| span.as_secs_f64())
+        };
+        let held = scope.coverage.unwrap_or_default();
+        let state = scope.state();
+        let collector = scope.collector_state();
+        #[expect(clippy::cast_precision_loss, reason = "to a tenth of a percent")]
+        let held_share = (held.seconds as f64 * 1000.0 / HISTORY).round() / 10.0;
+        Self {
+            account_id: &scope.account_id,
+            region: &scope.region,
+            state: state.as_str_name(),
+            requests_per_second: scope.requests_per_second,
+            max_requests_per_second: scope.max_requests_per_second,
+            waiting_calls: scope.waiting_calls,
+            estimated_wait_seconds: span(scope.estimated_wait).unwrap_or_default(),
+            held_seconds: held.seconds,
+            held_share,
+            held_from: time(held.oldest_time),
+            held_to: time(held.newest_time),
+            held_stretches: held.stretches,
+            held_events: held.events,
+            held_bytes: held.bytes,
+            requests_bought: scope.requests_bought,
+            requests_throttled: scope.requests_throttled,
+            last_error: &scope.last_error,
+            last_error_time: time(scope.last_error_time),
+            last_success_time: time(scope.last_success_time),
+            denied_until: time(scope.denied_until),
+            collector_state: match collector {
+                CollectorState::Unspecified => "",
+                state => state.as_str_name(),
+            },
+            watermark: time(scope.watermark),
+            lag_seconds: span(scope.lag),
+        }
+    }
+
+    fn state_in_words(&self) -> &'static str {
+        match ScopeState::from_str_name(self.state) {
+            Some(ScopeState::Ok) => "ok",
+            Some(ScopeState::NotAsked) => "not asked",
+            Some(ScopeState::Denied) => "denied",
+            Some(ScopeState::Failing) => "failing",
+            Some(ScopeState::Throttled) => "throttled",
+            Some(ScopeState::Unspecified) | None => "",
+        }
+    }
+
+    fn rate(&self) -> String {
+        match self.max_requests_per_second > 0.0 {
+            true => format!(
+                "{}/{}",
+                rounded(self.requests_per_second),
+                rounded(self.max_requests_per_second)
+            ),
+            false => "unmetered".to_owned(),
+        }
+    }
+
+    fn wait(&self) -> String {
+        let wait = Duration::try_from_secs_f64(self.estimated_wait_seconds);
+        match (self.waiting_calls, wait.unwrap_or_default()) {
+            (0, Duration::ZERO) => String::new(),
+            (calls, wait) => format!("{calls}, {}", seconds(wait)),
+        }
+    }
+
+    fn error(&self) -> String {
+        let parts = [
+            (!self.last_error.is_empty()).then(|| self.last_error.to_owned()),
+            self.last_error_time.clone(),
+            self.denied_until
+                .as_ref()
+                .map(|until| format!("not asked until {until}")),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join(" ")
+    }
+}
+
+/// At most two digits behind the point.
+fn rounded(number: f64) -> String {
+    format!("{}", (number * 100.0).round() / 100.0)
+}
+
+/// The table's columns, and which of them a narrow terminal goes without
+/// first.
+const COLUMNS: [(Head<'static>, Option<u8>); 11] = [
+    (Head::Text("SCOPE"), None),
+    (Head::Text("STATE"), None),
+    (Head::Text("RATE"), None),
+    (Head::Text("WAIT"), Some(5)),
+    (Head::Number("HELD"), None),
+    (Head::Text("FROM"), Some(3)),
+    (Head::Text("TO"), Some(1)),
+    (Head::Number("EVENTS"), Some(4)),
+    (Head::Number("REQUESTS"), Some(6)),
+    (Head::Number("THROTTLED"), Some(2)),
+    (Head::Text("LAST ERROR"), None),
+];
+
+/// A line a scope below a header, for people.
+pub(super) fn table(scopes: &[Standing<'_>], width: Option<usize>) -> Vec<String> {
+    if scopes.is_empty() {
+        return vec!["no scopes".to_owned()];
+    }
+    let rows: Vec<[String; COLUMNS.len()]> = scopes.iter().map(cells).collect();
+    let shown = fitting(&rows, width);
+    let heads = COLUMNS.iter().zip(&shown);
+    let heads: Vec<_> = heads
+        .filter_map(|((head, _), shown)| shown.then_some(*head))
+        .collect();
+    let rows = rows.into_iter().map(|row| {
+        let cells = row.into_iter().zip(&shown);
+        cells
+            .filter_map(|(cell, shown)| shown.then_some(cell))
+            .collect()
+    });
+    grid(&heads, rows, width)
+}
+
+fn cells(scope: &Standing<'_>) -> [String; COLUMNS.len()] {
+    let time = |time: &Option<String>| time.clone().unwrap_or_default();
+    [
+        format!("{}/{}", scope.account_id, scope.region),
+        scope.state_in_words().to_owned(),
+        scope.rate(),
+        scope.wait(),
+        format!("{:.1}%", scope.held_share),
+        time(&scope.held_from),
+        time(&scope.held_to),
+        scope.held_events.to_string(),
+        scope.requests_bought.to_string(),
+        scope.requests_throttled.to_string(),
+        scope.error(),
+    ]
+}
+
+/// Which columns there is room for.
+fn fitting(rows: &[[String; COLUMNS.len()]], width: Option<usize>) -> [bool; COLUMNS.len()] {
+    let mut shown = [true; COLUMNS.len()];
+    let Some(room) = width else {
+        return shown;
+    };
+    let mut widths = COLUMNS.map(|(Head::Text(name) | Head::Number(name), _)| name.len());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    if let Some(error) = widths.last_mut() {
+        *error = (*error).min(SHORT_ERROR);
+    }
+    loop {
+        let columns = widths.iter().zip(&shown).filter(|(_, shown)| **shown);
+        let needed: usize = columns.map(|(width, _)| width + GAP).sum();
+        let open = COLUMNS.iter().zip(&mut shown);
+        let next = open
+            .filter(|((_, place), shown)| **shown && place.is_some())
+            .min_by_key(|((_, place), _)| *place);
+        match next {
+            Some((_, shown)) if needed > room + GAP => *shown = false,
+            _ => return shown,
+        }
+    }
+}
+
+/// One object with all scopes.
+pub(super) fn json(scopes: &[Standing<'_>]) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Scopes<'a> {
+        scopes: &'a [Standing<'a>],
+    }
+    serde_json::to_string(&Scopes { scopes })
+}
+
+/// All scopes as rows of CSV, the header first.
+pub(super) fn rows(scopes: &[Standing<'_>]) -> Vec<Vec<String>> {
+    let header = [
+        "account_id",
+        "region",
+        "state",
+        "requests_per_second",
+        "max_requests_per_second",
+        "waiting_calls",
+        "estimated_wait_seconds",
+        "held_share",
+        "held_from",
+        "held_to",
+        "held_events",
+        "held_bytes",
+        "requests_bought",
+        "requests_throttled",
+        "last_error",
+        "last_error_time",
+        "last_success_time",
+        "denied_until",
+    ];
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(scopes.iter().map(|scope| {
+        vec![
+            scope.account_id.to_owned(),
+            scope.region.to_owned(),
+            scope.state.to_owned(),
+            scope.requests_per_second.to_string(),
+            scope.max_requests_per_second.to_string(),
+            scope.waiting_calls.to_string(),
+            scope.estimated_wait_seconds.to_string(),
+            scope.held_share.to_string(),
+            text(&scope.held_from),
+            text(&scope.held_to),
+            scope.held_events.to_string(),
+            scope.held_bytes.to_string(),
+            scope.requests_bought.to_string(),
+            scope.requests_throttled.to_string(),
+            scope.last_error.to_owned(),
+            text(&scope.last_error_time),
+            text(&scope.last_success_time),
+            text(&scope.denied_until),
+        ]
+    }));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::ScopeCoverage;
+
+    fn at(seconds: i64) -> Option<Timestamp> {
+        Some(Timestamp { seconds, nanos: 0 })
+    }
+
+    fn scope() -> Scope {
+        Scope {
+            account_id: "111122223333".to_owned(),
+            region: "eu-central-1".to_owned(),
+            state: ScopeState::Denied.into(),
+            requests_per_second: 1.333,
+            max_requests_per_second: 2.0,
+            waiting_calls: 3,
+            estimated_wait: Some(prost_types::Duration {
+                seconds: 1,
+                nanos: 500_000_000,
+            }),
+            coverage: Some(ScopeCoverage {
+                seconds: 45 * 86_400,
+                oldest_time: at(0),
+                newest_time: at(3600),
+                events: 1234,
+                ..ScopeCoverage::default()
+            }),
+            requests_bought: 77,
+            requests_throttled: 5,
+            last_error: "UPSTREAM_ACCESS_DENIED".to_owned(),
+            denied_until: at(7200),
+            ..Scope::default()
+        }
+    }
+
+    #[test]
+    fn a_scope_is_a_line_that_fits() {
+        let scope = scope();
+        let standings = [Standing::of(&scope)];
+        let lines = table(&standings, None);
+        assert_eq!(
+            lines[1]
+                .split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect::<Vec<_>>(),
+            [
+                "111122223333/eu-central-1",
+                "denied",
+                "1.33/2",
+                "3, 2 s",
+                "50.0%",
+                "1970-01-01T00:00:00Z",
+                "1970-01-01T01:00:00Z",
+                "1234",
+                "77",
+                "5",
+                "UPSTREAM_ACCESS_DENIED not asked until 1970-01-01T02:00:00Z",
+            ]
+        );
+        for (width, columns) in [(60, 5), (90, 6), (100, 8), (125, 9), (140, 10), (160, 11)] {
+            let lines = table(&standings, Some(width));
+            assert_eq!(lines.len(), 2);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= width),
+                "{lines:#?}"
+            );
+            let header = lines[0].replace("LAST ERROR", "LAST");
+            assert_eq!(
+                header.split_whitespace().count(),
+                columns,
+                "{width}: {lines:#?}"
+            );
+        }
+        assert_eq!(table(&[], None), ["no scopes"]);
+    }
+
+    #[test]
+    fn programs_get_the_contracts_names() {
+        let scope = scope();
+        let standings = [Standing::of(&scope)];
+        let read: serde_json::Value = serde_json::from_str(&json(&standings).unwrap()).unwrap();
+        let one = &read["scopes"][0];
+        assert_eq!(one["state"], "SCOPE_STATE_DENIED");
+        assert_eq!(one["estimated_wait_seconds"], 1.5);
+        assert_eq!(one["held_share"], 50.0);
+        assert_eq!(one["denied_until"], "1970-01-01T02:00:00Z");
+        assert!(one.get("watermark").is_none());
+        let rows = rows(&standings);
+        assert!(rows.iter().all(|row| row.len() == rows[0].len()));
+        assert!(rows[1].contains(&"SCOPE_STATE_DENIED".to_owned()));
+    }
+
+    #[test]
+    fn no_meter_is_no_rate() {
+        let scope = Scope::default();
+        assert_eq!(Standing::of(&scope).rate(), "unmetered");
+        assert_eq!(Standing::of(&scope).wait(), "");
+    }
+}

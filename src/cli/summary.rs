@@ -1,0 +1,361 @@
+//! `trailgate summary`: how many events there were, when, and of what.
+
+use std::{
+    env, future,
+    io::{self, ErrorKind, Write},
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use tonic::Status;
+
+use super::{
+    EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE,
+    asked::Asked,
+    connect::{Connect, block_on},
+    histogram::Drawing,
+    output::{USUAL_WIDTH, terminal_width},
+    progress::Progress,
+    question::{self, Question, Window},
+    refusal::Call,
+    report::{self, Searched, count},
+    sheet::Cells,
+    tally::Tally,
+    time,
+};
+use crate::{
+    client::Client,
+    clock::Clock,
+    proto::v1::{Order, SearchState, SummarizeEventsRequest, SummarizeEventsResponse},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  trailgate summary --since 1d
+  trailgate summary --since 7d -w 'errorCode exists' --bucket 6h --top errorCode
+  trailgate summary --user alice --top sourceIPAddress --top-values 50
+  trailgate summary --since 30d --bucket 1d -o csv > events.csv
+  trailgate summary --where 'eventName in (RunInstances, StopInstances)' -o json | jq .top";
+
+const FORMATS: &str = "\
+Counts are exact over what was searched. -o csv has a row a bucket and a row a value:
+kind (bucket, top, or without: events without a value), field, value (of a bucket: its
+start), count, share of all events in percent, and a note (partial: not all of the bucket
+was searched; cut: the value is longer). Its cells are guarded as those of lookup are.";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all was searched; 1 the call failed; 2 some scope was not searched as far
+as was asked for (said on stderr: the counts are of what was searched); 64 usage; 130
+interrupted.";
+
+fn long_help() -> String {
+    let question = question::help();
+    format!("{EXAMPLES}\n\n{question}\n\n{FORMATS}\n\n{EXIT_CODES}")
+}
+
+fn short_help() -> String {
+    format!("{EXAMPLES}\n\n--help has the grammar of conditions and times, and the exit codes.")
+}
+
+/// What most want to know first: what was done, by whom, what went wrong, and
+/// from where.
+const TOP: [&str; 4] = ["EventName", "Username", "errorCode", "sourceIPAddress"];
+
+/// How often it is asked again without any scope having come further: the wait
+/// for quota is within each answer's time, so that more would be no help.
+const MAX_STALLS: u32 = 3;
+
+/// What `trailgate summary` is asked.
+#[derive(Debug, Args)]
+#[command(after_help = short_help(), after_long_help = long_help())]
+pub(super) struct Summary {
+    #[command(flatten)]
+    question: Question,
+    /// The width of a bar of the histogram, such as 10m, 1h, 1d [default: what
+    /// suits the time]
+    #[arg(long, value_name = "SPAN", value_parser = time::some_span, help_heading = "How")]
+    bucket: Option<Duration>,
+    /// Count the values of this field: an attribute or a path, as in --where
+    /// (repeatable; none for no such table) [default: EventName, Username,
+    /// errorCode, sourceIPAddress]
+    #[arg(long = "top", value_name = "FIELD", help_heading = "How")]
+    fields: Vec<String>,
+    /// How many values of each field, the most frequent first
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(i32).range(1..=1000),
+        help_heading = "How"
+    )]
+    top_values: i32,
+    /// How old the answer for recent events may be; 0 asks AWS [default: 30s]
+    #[arg(long, value_name = "SPAN", value_parser = time::span, help_heading = "How")]
+    max_staleness: Option<Duration>,
+    /// Stop after buying so many requests from AWS, and count what was searched
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..),
+        help_heading = "How"
+    )]
+    max_upstream_calls: Option<i32>,
+    /// The format
+    #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
+    output: Shape,
+    /// CSV without the apostrophe in front of cells that a spreadsheet would
+    /// run: for programs alone
+    #[arg(long, help_heading = "How")]
+    csv_raw: bool,
+    /// Draw with ASCII [default: where the locale has no UTF-8]
+    #[arg(long, help_heading = "How")]
+    ascii: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// How a summary, or a list, is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shape {
+    /// For people
+    Table,
+    /// One JSON object
+    Json,
+    /// Comma-separated values with a header, for spreadsheets
+    Csv,
+}
+
+/// Why it was not asked again.
+enum End {
+    /// All was searched, or what can be.
+    Searched,
+    Interrupted,
+    Refused(Status),
+}
+
+impl Summary {
+    /// Runs the command and says how it went.
+    pub(super) fn run(self) -> ExitCode {
+        ExitCode::from(block_on(self.summarize()).unwrap_or(EXIT_FAILED))
+    }
+
+    async fn summarize(self) -> u8 {
+        let Some(window) = self.question.window(&Clock::system()) else {
+            return EXIT_USAGE;
+        };
+        if self.csv_raw && self.output != Shape::Csv {
+            report::note("--csv-raw is for -o csv");
+            return EXIT_USAGE;
+        }
+        let Some(client) = self.connect.client() else {
+            return EXIT_USAGE;
+        };
+        // what was searched is told as of a search from now back
+        let asked = Asked {
+            top: self.top(),
+            ..self.question.asked(&window, Order::NewestFirst)
+        };
+        let request = self.request(&asked, &window);
+        let mut searching = Searching {
+            client,
+            request,
+            timeout: self.connect.timeout,
+            progress: Progress::start(),
+            searched: Searched::new(asked.order),
+            last: None,
+            upstream_calls: 0,
+        };
+        let end = searching.run().await;
+        searching.progress.end();
+        self.finish(end, &searching, &asked)
+    }
+
+    fn top(&self) -> Vec<String> {
+        match self.fields.as_slice() {
+            [] => TOP.map(str::to_owned).to_vec(),
+            [none] if none == "none" => Vec::new(),
+            fields => fields.to_vec(),
+        }
+    }
+
+    fn request(&self, asked: &Asked, window: &Window) -> SummarizeEventsRequest {
+        SummarizeEventsRequest {
+            filters: asked.filters(),
+            start_time: window.start_time(),
+            end_time: window.end_time(),
+            account_ids: asked.accounts.clone(),
+            regions: asked.regions.clone(),
+            bucket: self.bucket.and_then(|span| span.try_into().ok()),
+            top_fields: asked.top.clone(),
+            top_values: self.top_values,
+            event_category: self.question.category().into(),
+            max_staleness: self.max_staleness.and_then(|span| span.try_into().ok()),
+            max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
+        }
+    }
+
+    fn finish(&self, end: End, searching: &Searching, asked: &Asked) -> u8 {
+        let searched = &searching.searched;
+        if let Some(answer) = &searching.last {
+            match self.write(answer) {
+                Ok(()) => {}
+                // whoever reads has enough
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return 0,
+                Err(error) => {
+                    report::note(format_args!("cannot write: {error}"));
+                    return EXIT_FAILED;
+                }
+            }
+        }
+        let start = asked.start.map(|(_, start)| start);
+        for line in searched.lines(false, start) {
+            report::note(line);
+        }
+        match end {
+            End::Refused(status) => Call {
+                endpoint: &self.connect.endpoint,
+                has_answered: searching.last.is_some(),
+                asked,
+            }
+            .refused(&status),
+            End::Interrupted => {
+                report::note("interrupted; asked again, the gateway goes on from what it holds");
+                EXIT_INTERRUPTED
+            }
+            End::Searched if searched.is_incomplete(false, start) => EXIT_INCOMPLETE,
+            End::Searched => 0,
+        }
+    }
+
+    fn write(&self, answer: &SummarizeEventsResponse) -> io::Result<()> {
+        let width = terminal_width();
+        let tally = Tally::new(answer);
+        let mut to = io::stdout().lock();
+        match self.output {
+            Shape::Table => {
+                let drawing = Drawing {
+                    width: width.unwrap_or(USUAL_WIDTH),
+                    ascii: self.ascii || !has_utf8(),
+                };
+                for line in tally.lines(drawing, width) {
+                    writeln!(to, "{line}")?;
+                }
+            }
+            Shape::Json => writeln!(to, "{}", tally.json()?)?,
+            Shape::Csv => {
+                let cells = Cells {
+                    raw: self.csv_raw,
+                    printable: width.is_some(),
+                };
+                to.write_all(&cells.lines(tally.rows())?)?;
+            }
+        }
+        to.flush()
+    }
+}
+
+/// Whether the locale does not say that it has no UTF-8.
+fn has_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"];
+    let locale = set.into_iter().filter_map(env::var_os);
+    let mut locale = locale.filter(|value| !value.is_empty());
+    locale.next().is_none_or(|locale| {
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+/// A summary under way: asked for until all is searched, since each answer has
+/// what could be searched in its time, and the gateway keeps that.
+struct Searching {
+    client: Client,
+    request: SummarizeEventsRequest,
+    timeout: Duration,
+    progress: Progress,
+    searched: Searched,
+    /// The last answer.
+    last: Option<SummarizeEventsResponse>,
+    upstream_calls: i64,
+}
+
+impl Searching {
+    async fn run(&mut self) -> End {
+        let mut stop = pin!(async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                future::pending::<()>().await;
+            }
+        });
+        let mut stalls = 0;
+        loop {
+            let client = self.client.clone();
+            let mut answer = pin!(client.summarize(self.request.clone(), self.timeout));
+            let answer = loop {
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return End::Interrupted,
+                    answer = &mut answer => break answer,
+                    () = self.progress.line() => {}
+                }
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(status) => return End::Refused(status),
+            };
+            let before = self.searched.reached();
+            let is_open = is_open(&answer);
+            self.take(answer);
+            if !is_open || !self.may_buy() {
+                return End::Searched;
+            }
+            match before == self.searched.reached() {
+                true => stalls += 1,
+                false => stalls = 0,
+            }
+            if stalls == MAX_STALLS {
+                return End::Searched;
+            }
+        }
+    }
+
+    /// Takes what was bought last off the limit; whether there is some left.
+    fn may_buy(&mut self) -> bool {
+        let stats = self.last.as_ref().and_then(|answer| answer.stats);
+        let bought = stats.unwrap_or_default().upstream_calls;
+        let limit = &mut self.request.max_upstream_calls;
+        if *limit == 0 {
+            return true;
+        }
+        let bought = i32::try_from(bought).unwrap_or(i32::MAX);
+        let left = limit.saturating_sub(bought);
+        // none at all would be the server's limit
+        *limit = left.max(1);
+        left > 0
+    }
+
+    fn take(&mut self, answer: SummarizeEventsResponse) {
+        // from now on it is the same window, however long it takes
+        if self.request.end_time.is_none() {
+            let ends = answer.scopes.iter().filter_map(|scope| scope.searched_to);
+            self.request.end_time = ends.max_by_key(|end| end.seconds);
+        }
+        let stats = answer.stats.unwrap_or_default();
+        self.upstream_calls = self.upstream_calls.saturating_add(stats.upstream_calls);
+        self.searched.update(answer.scopes.clone());
+        let parts = [
+            self.searched.so_far(),
+            format!("{} counted", count(answer.event_count, "event")),
+            format!("{} bought", count(self.upstream_calls, "request")),
+        ];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        self.progress.say(parts.join(", "));
+        self.last = Some(answer);
+    }
+}
+
+/// Whether asking again may bring more.
+fn is_open(answer: &SummarizeEventsResponse) -> bool {
+    let mut scopes = answer.scopes.iter();
+    scopes.any(|scope| scope.state() == SearchState::Partial)
+}

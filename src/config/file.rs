@@ -1,0 +1,212 @@
+//! Settings from a YAML file.
+
+use std::{fs, path::Path};
+
+use super::{Error, Settings};
+
+/// The largest settings file: a few hundred accounts take a few kilobytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+impl Settings {
+    /// Completes what flags and variables left open from the file that they
+    /// name, if they do.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not YAML with known settings.
+    pub fn with_file(self) -> Result<Self, Error> {
+        match self.config.clone() {
+            Some(path) => {
+                let file = Self::read(&path)?;
+                Ok(self.or(file))
+            }
+            None => Ok(self),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, Error> {
+        let error = |what: String| Error::new(format!("--config {}: {what}", path.display()));
+        let size = fs::metadata(path).map_err(|e| error(e.to_string()))?.len();
+        if size > MAX_FILE {
+            return Err(error(format!("{size} bytes; at most {MAX_FILE} are read")));
+        }
+        let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
+        Self::parse(&text).map_err(error)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // an empty file, or one of comments, sets nothing
+        let is_empty = text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
+        if is_empty {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(text).map_err(|error| {
+            // the parser knows the place, and not the name of the setting there
+            let at = error
+                .location()
+                .and_then(|at| usize::try_from(at.line()).ok());
+            let line = at.and_then(|at| text.lines().nth(at.checked_sub(1)?));
+            let place = line
+                .map(|line| format!(" ({:?})", line.trim()))
+                .unwrap_or_default();
+            format!("{}{place}", one_line(&error.without_snippet().to_string()))
+        })
+    }
+
+    fn or(self, file: Self) -> Self {
+        let list = |given: Vec<String>, file| if given.is_empty() { file } else { given };
+        Self {
+            config: self.config,
+            demo: self.demo.or(file.demo),
+            listen: self.listen.or(file.listen),
+            http_listen: self.http_listen.or(file.http_listen),
+            insecure: self.insecure.or(file.insecure),
+            aws_endpoint_url: self.aws_endpoint_url.or(file.aws_endpoint_url),
+            credentials: self.credentials.or(file.credentials),
+            account: list(self.account, file.account),
+            exclude_account: list(self.exclude_account, file.exclude_account),
+            organization: self.organization.or(file.organization),
+            assume_role_arn: self.assume_role_arn.or(file.assume_role_arn),
+            assume_role_external_id: self
+                .assume_role_external_id
+                .or(file.assume_role_external_id),
+            assume_role_session_name: self
+                .assume_role_session_name
+                .or(file.assume_role_session_name),
+            assume_role_in_own_account: self
+                .assume_role_in_own_account
+                .or(file.assume_role_in_own_account),
+            profile: list(self.profile, file.profile),
+            region: list(self.region, file.region),
+            all_regions: self.all_regions.or(file.all_regions),
+            exclude_region: list(self.exclude_region, file.exclude_region),
+            scope_refresh: self.scope_refresh.or(file.scope_refresh),
+            rate: self.rate.or(file.rate),
+            history: self.history.or(file.history),
+            cache_size: self.cache_size.or(file.cache_size),
+            settle_horizon: self.settle_horizon.or(file.settle_horizon),
+            request_timeout: self.request_timeout.or(file.request_timeout),
+            max_upstream_calls: self.max_upstream_calls.or(file.max_upstream_calls),
+            caller_daily_requests: self.caller_daily_requests.or(file.caller_daily_requests),
+            shutdown_grace: self.shutdown_grace.or(file.shutdown_grace),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+        }
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Credentials, LogFormat},
+        *,
+    };
+
+    #[test]
+    fn a_file_has_the_flags_names_and_gives_way_to_them() {
+        let file = Settings::parse(
+            "listen: 127.0.0.1:1\nrate: 0\nhistory: unlimited\naccount: ['111122223333']\n\
+             regions: [us-east-1, eu-west-1]\ncache_size: 1000\nsettle_horizon: 5m\nlog_format: json\n",
+        )
+        .unwrap();
+        assert_eq!(file.region, ["us-east-1", "eu-west-1"]);
+        assert_eq!(file.history.unwrap().get(), None);
+        assert_eq!(file.log_format, Some(LogFormat::Json));
+        let flags = Settings {
+            rate: Some(1.0),
+            region: vec!["us-west-2".into()],
+            ..Settings::default()
+        };
+        let both = flags.or(file);
+        assert_eq!(
+            (both.rate, both.region.as_slice()),
+            (Some(1.0), &["us-west-2".to_owned()][..])
+        );
+        assert_eq!(both.account, ["111122223333"]);
+        assert_eq!(Settings::parse("# nothing\n"), Ok(Settings::default()));
+        let scopes = Settings::parse(
+            "organization: true\nassume_role_arn: arn:aws:iam::{account}:role/R\n\
+             exclude_account: ['111122223333']\nall_regions: true\n\
+             exclude_regions: [us-west-1]\nscope_refresh: 10m\n",
+        )
+        .unwrap();
+        assert_eq!(scopes.organization, Some(true));
+        assert_eq!(
+            scopes.assume_role_arn.as_deref(),
+            Some("arn:aws:iam::{account}:role/R")
+        );
+        assert_eq!(scopes.exclude_region, ["us-west-1"]);
+        for text in [
+            "account: [012345678901]",
+            "account: '012345678901'",
+            "accounts: [012345678901]",
+        ] {
+            assert_eq!(
+                Settings::parse(text).unwrap().account,
+                ["012345678901"],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_gets_one_clear_line() {
+        for (text, parts) in [
+            ("listn: 127.0.0.1:1\n", &["listn"][..]),
+            ("rate: fast\n", &["rate"]),
+            ("account: 012345678901\n", &["[012345678901]", "in quotes"]),
+            ("history: soon\n", &["soon", "90d", "unlimited"]),
+            ("listen: [1\n", &[]),
+            ("- 1\n", &[]),
+        ] {
+            let message = Settings::parse(text).unwrap_err();
+            assert!(message.contains("line"), "{message}");
+            assert!(!message.contains('\n') && !message.is_empty(), "{message}");
+            for part in parts {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_is_in_the_merge() {
+        // a setting that `or` forgot would be lost from the file
+        let file = Settings {
+            config: None,
+            demo: Some(true),
+            listen: "127.0.0.1:1".parse().ok(),
+            http_listen: "127.0.0.1:2".parse().ok(),
+            insecure: Some(true),
+            aws_endpoint_url: Some("http://x".into()),
+            credentials: Some(Credentials::Chain),
+            account: vec!["1".into()],
+            exclude_account: vec!["3".into()],
+            organization: Some(true),
+            assume_role_arn: Some("4".into()),
+            assume_role_external_id: Some("5".into()),
+            assume_role_session_name: Some("6".into()),
+            assume_role_in_own_account: Some(true),
+            profile: vec!["7".into()],
+            region: vec!["2".into()],
+            all_regions: Some(true),
+            exclude_region: vec!["8".into()],
+            scope_refresh: "9s".parse().ok(),
+            rate: Some(3.0),
+            history: "1d".parse().ok(),
+            cache_size: "1".parse().ok(),
+            settle_horizon: "1s".parse().ok(),
+            request_timeout: "2s".parse().ok(),
+            caller_daily_requests: Some(7),
+            max_upstream_calls: Some(4),
+            shutdown_grace: "3s".parse().ok(),
+            log_format: Some(LogFormat::Json),
+            log_level: Some("warn".into()),
+        };
+        assert_eq!(Settings::default().or(file.clone()), file);
+    }
+}
