@@ -63,14 +63,14 @@ impl World {
             caller: Caller::named("bench"),
             class: Class::Interactive,
             filter: Arc::new(Filter::everything()),
-            scopes: vec![scope()],
+            scopes: [scope()].into(),
             category: Category::Management,
             window: TimeRange::new(self.now - from * DAY, self.now - to * DAY),
             asked_at: now,
             now,
             order: Order::NewestFirst,
             after: None,
-            short_by: Vec::new(),
+            so_far: Vec::new(),
             failed: Vec::new(),
             page_events: 1_000,
             page_bytes: 3 << 20,
@@ -90,7 +90,7 @@ impl World {
             let Answer {
                 events: page,
                 next,
-                short_by,
+                so_far,
                 ..
             } = self.lookup.ask(&question).await.expect("answers");
             events += u64::try_from(page.len()).expect("a page");
@@ -98,7 +98,7 @@ impl World {
                 return events;
             }
             question.after = next;
-            question.short_by = short_by;
+            question.so_far = so_far;
         }
     }
 

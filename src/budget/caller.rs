@@ -2,15 +2,21 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-/// Who asks: those of one class take turns. Cheap to clone.
+/// Who asks: those of one class take turns. Cheap to make and to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Caller(Arc<str>);
+pub struct Caller(Who);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Who {
+    Named(Arc<str>),
+    Peer(IpAddr),
+}
 
 impl Caller {
     /// A caller by name: a part of the gateway, or an identity.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self(name.into())
+        Self(Who::Named(name.into()))
     }
 
     /// A caller who is known by address alone: without the port, since a new
@@ -18,13 +24,16 @@ impl Caller {
     #[must_use]
     pub fn peer(address: IpAddr) -> Self {
         // an IPv4 peer of a socket for both families is the same peer
-        Self(address.to_canonical().to_string().into())
+        Self(Who::Peer(address.to_canonical()))
     }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Who::Named(name) => f.write_str(name),
+            Who::Peer(address) => address.fmt(f),
+        }
     }
 }
 

@@ -133,6 +133,7 @@ impl<'a> Tally<'a> {
             searched_from: time(scope.searched_from),
             searched_to: time(scope.searched_to),
             as_of: time(scope.as_of),
+            unsettled_as_of: time(scope.unsettled_as_of),
         });
         serde_json::to_string(&Json {
             event_count: self.total,
@@ -239,4 +240,6 @@ struct JsonScope<'a> {
     searched_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsettled_as_of: Option<String>,
 }

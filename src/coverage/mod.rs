@@ -14,7 +14,7 @@ mod stretch;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -111,7 +111,8 @@ type Stretches = BTreeMap<i64, Stretch>;
 pub struct Coverage {
     horizon: Duration,
     chunks: moka::sync::Cache<u64, Arc<Chunk>>,
-    map: Mutex<HashMap<Arc<Key>, Stretches>>,
+    /// Read by every question, and written by a page of AWS's now and then.
+    map: RwLock<HashMap<Arc<Key>, Stretches>>,
     /// Chunks that were evicted since the map was last tidied. Tidied at every
     /// insertion, so no longer than the cache has chunks.
     gone: Arc<Mutex<Vec<Arc<Chunk>>>>,
@@ -154,7 +155,7 @@ impl Coverage {
         Self {
             horizon: options.horizon,
             chunks,
-            map: Mutex::default(),
+            map: RwLock::default(),
             gone,
             fields: Mutex::default(),
             next_id: AtomicU64::new(0),
@@ -173,7 +174,7 @@ impl Coverage {
     /// recent enough.
     #[must_use]
     pub fn held(&self, keys: &[Key], second: i64, need: Freshness) -> Option<Held> {
-        let map = lock(&self.map);
+        let map = self.read_map();
         keys.iter().find_map(|key| {
             let (from, stretch) = map.get(key)?.range(..=second).next_back()?;
             let range = stretch.usable(*from, need, self.horizon);
@@ -193,12 +194,12 @@ impl Coverage {
     /// present, recently enough: it counts up to now.
     #[must_use]
     pub fn present(&self, keys: &[Key], need: Freshness) -> Option<i64> {
-        let map = lock(&self.map);
+        let map = self.read_map();
         keys.iter()
             .filter_map(|key| {
                 let (_, last) = map.get(key)?.last_key_value()?;
-                (last.reaches_present(need) && self.chunks.contains_key(&last.chunk))
-                    .then_some(last.to)
+                // that it was asked for stays true if its chunk is not there any more
+                last.reaches_present(need).then_some(last.to)
             })
             .max()
     }
@@ -207,7 +208,7 @@ impl Coverage {
     /// itself: where the gap under it ends. `None`: nothing is held below.
     #[must_use]
     pub fn below(&self, keys: &[Key], second: i64, need: Freshness) -> Option<i64> {
-        let map = lock(&self.map);
+        let map = self.read_map();
         keys.iter()
             .filter_map(|key| {
                 map.get(key)?
@@ -226,7 +227,7 @@ impl Coverage {
     /// held itself. `None`: nothing is held above.
     #[must_use]
     pub fn above(&self, keys: &[Key], second: i64, need: Freshness) -> Option<i64> {
-        let map = lock(&self.map);
+        let map = self.read_map();
         keys.iter()
             .filter_map(|key| {
                 map.get(key)?
@@ -248,7 +249,7 @@ impl Coverage {
             return;
         }
         self.learn_fields(events);
-        let mut map = lock(&self.map);
+        let mut map = self.write_map();
         self.tidy(&mut map);
         let (key, mut stretches) = match map.remove_entry(key) {
             Some(entry) => entry,
@@ -268,7 +269,7 @@ impl Coverage {
     /// walk will come by.
     pub fn fold_in(&self, key: &Key, events: &[Arc<Event>]) {
         for event in events {
-            let covering = lock(&self.map).get(key).and_then(|stretches| {
+            let covering = self.read_map().get(key).and_then(|stretches| {
                 let (from, stretch) = stretches.range(..=event.time).next_back()?;
                 let range = TimeRange::new(*from, stretch.to);
                 range.contains(event.time).then_some(stretch.began)
@@ -298,7 +299,7 @@ impl Coverage {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.chunks.run_pending_tasks();
-        let mut map = lock(&self.map);
+        let mut map = self.write_map();
         self.tidy(&mut map);
         let stretches: usize = map.values().map(BTreeMap::len).sum();
         Stats {
@@ -439,6 +440,14 @@ impl Coverage {
                 map.remove(&chunk.key);
             }
         }
+    }
+
+    fn read_map(&self) -> RwLockReadGuard<'_, HashMap<Arc<Key>, Stretches>> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_map(&self) -> RwLockWriteGuard<'_, HashMap<Arc<Key>, Stretches>> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn learn_fields(&self, events: &[Arc<Event>]) {

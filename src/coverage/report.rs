@@ -1,6 +1,6 @@
 //! What is held of each scope, for people to look at.
 
-use super::{Coverage, Key, Stretches, lock};
+use super::{Coverage, Key, Stretches};
 use crate::event::{Category, Origin, Scope};
 
 /// What is held of one scope. Stretches and seconds are those of all its
@@ -28,7 +28,7 @@ impl Coverage {
     #[must_use]
     pub fn report(&self, scopes: &[Scope]) -> Vec<Report> {
         self.chunks.run_pending_tasks();
-        self.tidy(&mut lock(&self.map));
+        self.tidy(&mut self.write_map());
         let held = |scope: &Scope| {
             let key = Key {
                 scope: scope.clone(),
@@ -36,7 +36,7 @@ impl Coverage {
                 pushdown: None,
                 origin: Origin::LookupEvents,
             };
-            let map = lock(&self.map);
+            let map = self.read_map();
             map.get(&key).map(count).unwrap_or_default()
         };
         let mut reports: Vec<Report> = scopes.iter().map(held).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Coverage, Freshness, Key, lock};
+use super::{Coverage, Freshness, Key};
 use crate::event::{Event, TimeRange};
 
 /// The most stretches that are looked at for a sample: those next to a gap
@@ -16,7 +16,7 @@ impl Coverage {
     #[must_use]
     pub fn gaps(&self, keys: &[Key], range: TimeRange, need: Freshness) -> Vec<TimeRange> {
         let mut held: Vec<TimeRange> = Vec::new();
-        let map = lock(&self.map);
+        let map = self.read_map();
         for stretches in keys.iter().filter_map(|key| map.get(key)) {
             let below = stretches.range(..=range.from).next_back();
             let above = range.from.saturating_add(1);
@@ -44,7 +44,7 @@ impl Coverage {
     /// what the events of a gap there may be like.
     #[must_use]
     pub fn sample(&self, key: &Key, second: i64, most: usize) -> Vec<Arc<Event>> {
-        let map = lock(&self.map);
+        let map = self.read_map();
         let Some(stretches) = map.get(key) else {
             return Vec::new();
         };

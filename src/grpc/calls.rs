@@ -6,7 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -108,18 +108,24 @@ impl<S: Clone, M> Clone for Calls<S, M> {
     }
 }
 
-type Answer<B, E> = Pin<Box<dyn Future<Output = Result<http::Response<B>, E>> + Send>>;
+/// A call under way.
+#[derive(Debug)]
+pub struct Call<F, M> {
+    inner: F,
+    method: Arc<Method<M>>,
+    start: Instant,
+}
 
 impl<S, M, A, B> Service<http::Request<A>> for Calls<S, M>
 where
     S: Service<http::Request<A>, Response = http::Response<B>>,
-    S::Future: Send + 'static,
+    S::Future: Unpin,
     B: Default,
     M: MethodObserver,
 {
     type Response = http::Response<B>;
     type Error = S::Error;
-    type Future = Answer<B, S::Error>;
+    type Future = Call<S::Future, M>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -129,32 +135,43 @@ where
         // callers choose paths: only those of the contract are names
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
-        let method = Arc::clone(method.unwrap_or(&self.methods.other));
-        let start = Instant::now();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut answer = answer.await?;
-            // trailers-only answers carry their status in the headers; any other
-            // has begun well
-            let mut status = Status::from_header_map(answer.headers());
-            if let Some(refused) = status.as_ref().and_then(too_large) {
-                answer = refused.clone().into_http();
-                status = Some(refused);
-            }
-            let code = status.map_or(Code::Ok, |status| status.code());
-            let (is_ok, code) = (code == Code::Ok, code_name(code));
-            let latency = start.elapsed();
-            let Method { name, observer } = &*method;
-            observer.answered(code, latency);
-            // a line for each answer out of the cache would cost more than the
-            // answer
-            if name.starts_with("trailgate.") && !is_ok {
-                tracing::info!(method = name, code, ?latency, "call answered");
-            } else {
-                tracing::debug!(method = name, code, ?latency, "call answered");
-            }
-            Ok(answer)
-        })
+        Call {
+            method: Arc::clone(method.unwrap_or(&self.methods.other)),
+            start: Instant::now(),
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+impl<F, M, B, E> Future for Call<F, M>
+where
+    F: Future<Output = Result<http::Response<B>, E>> + Unpin,
+    B: Default,
+    M: MethodObserver,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut answer = ready!(Pin::new(&mut self.inner).poll(context))?;
+        // trailers-only answers carry their status in the headers; any other has
+        // begun well
+        let mut status = Status::from_header_map(answer.headers());
+        if let Some(refused) = status.as_ref().and_then(too_large) {
+            answer = refused.clone().into_http();
+            status = Some(refused);
+        }
+        let code = status.map_or(Code::Ok, |status| status.code());
+        let (is_ok, code) = (code == Code::Ok, code_name(code));
+        let latency = self.start.elapsed();
+        let Method { name, observer } = &*self.method;
+        observer.answered(code, latency);
+        // a line for each answer out of the cache would cost more than the answer
+        if name.starts_with("trailgate.") && !is_ok {
+            tracing::info!(method = name, code, ?latency, "call answered");
+        } else {
+            tracing::debug!(method = name, code, ?latency, "call answered");
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 

@@ -209,6 +209,7 @@ pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
             .then(|| second(searched.to - 1))
             .flatten(),
         as_of: Some(time(answer.as_of)),
+        unsettled_as_of: answer.unsettled_as_of.map(time),
     }
 }
 

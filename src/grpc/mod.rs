@@ -5,6 +5,7 @@ mod calls;
 mod events;
 mod export;
 mod request;
+mod routes;
 mod scopes;
 mod status;
 mod summary;
@@ -19,13 +20,15 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 pub use calls::{CallObserver, CallsLayer, MethodObserver};
 pub use request::Limits;
 
+use self::routes::{Others, Routes};
+
 use crate::{
     lookup::Lookup,
     proto::{
         DESCRIPTORS,
         server::{
-            event_service_server::{EventServiceServer, SERVICE_NAME as EVENT_SERVICE},
-            scope_service_server::{SERVICE_NAME as SCOPE_SERVICE, ScopeServiceServer},
+            event_service_server::SERVICE_NAME as EVENT_SERVICE,
+            scope_service_server::SERVICE_NAME as SCOPE_SERVICE,
         },
     },
     upstream::Scopes,
@@ -103,6 +106,10 @@ pub async fn serve(
     let reflection_v1 = reflection().build_v1()?;
     // what older clients ask, Python's among them
     let reflection_v1alpha = reflection().build_v1alpha()?;
+    let others = Others::default()
+        .with(health_service)
+        .with(reflection_v1)
+        .with(reflection_v1alpha);
     let hard_limit = service.limits.timeout + Duration::from_secs(5);
     let stopping = service.stopping.clone();
     let drain = async {
@@ -123,14 +130,11 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(CallsLayer::new(observer))
-        .add_service(health_service)
-        .add_service(reflection_v1)
-        .add_service(reflection_v1alpha)
-        .add_service(
-            EventServiceServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
+        .serve_with_incoming_shutdown(
+            Routes::new(service, others),
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            drain,
         )
-        .add_service(ScopeServiceServer::new(service).max_decoding_message_size(MAX_REQUEST))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), drain)
         .await?;
     Ok(())
 }

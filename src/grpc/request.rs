@@ -184,8 +184,9 @@ impl Context<'_> {
     /// Checks what requests have in common; the rest is as for one page.
     fn asked(&self, asked: Asked) -> Result<Page, Status> {
         let filter = compile(asked.filters, self.lookup)?;
-        let select =
-            |of: &[Scope]| select(of, &asked.account_ids, &asked.regions).map_err(Status::from);
+        let select = |of: &Arc<[Scope]>| {
+            select(of, &asked.account_ids, &asked.regions).map_err(Status::from)
+        };
         let selected = select(&self.scopes);
         let category = category(asked.event_category)?;
         let order = match enumerated::<v1::Order>("order", asked.order)? {
@@ -205,7 +206,7 @@ impl Context<'_> {
         let digest =
             |scopes: &[Scope]| digest(&filter, scopes, category, order, with_record, start, end);
         let token = &asked.page_token;
-        let begun = |scopes: Vec<Scope>| -> Result<_, Status> {
+        let begun = |scopes: Arc<[Scope]>| -> Result<_, Status> {
             let digest = digest(&scopes);
             let token = (!token.is_empty()).then(|| PageToken::decode(token, &digest));
             Ok((scopes, digest, token.transpose()?))
@@ -230,7 +231,7 @@ impl Context<'_> {
             now,
             order,
             after: None,
-            short_by: Vec::new(),
+            so_far: Vec::new(),
             failed: Vec::new(),
             page_events: 1,
             page_bytes: PAGE_BYTES,
@@ -294,7 +295,7 @@ impl Context<'_> {
             now,
             order: Order::NewestFirst,
             after: None,
-            short_by: Vec::new(),
+            so_far: Vec::new(),
             failed: Vec::new(),
             page_events: 1,
             page_bytes: PAGE_BYTES,
@@ -322,21 +323,23 @@ impl Context<'_> {
 
 /// The scopes of these accounts and Regions; none named: all.
 pub(super) fn select(
-    scopes: &[Scope],
+    scopes: &Arc<[Scope]>,
     accounts: &[String],
     regions: &[String],
-) -> Result<Vec<Scope>, Invalid> {
+) -> Result<Arc<[Scope]>, Invalid> {
+    if accounts.is_empty() && regions.is_empty() {
+        return Ok(Arc::clone(scopes));
+    }
     let known = |part: fn(&Scope) -> &str| -> BTreeSet<&str> { scopes.iter().map(part).collect() };
     named("account_ids", accounts, &known(|scope| &scope.account))?;
     named("regions", regions, &known(|scope| &scope.region))?;
-    let is_asked =
-        |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    let selected: Vec<Scope> = scopes
+    let wanted = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
+    let (accounts, regions) = (wanted(accounts), wanted(regions));
+    let is_asked = |names: &BTreeSet<String>, name: &str| names.is_empty() || names.contains(name);
+    let selected = scopes
         .iter()
-        .filter(|scope| is_asked(accounts, &scope.account) && is_asked(regions, &scope.region))
-        .cloned()
-        .collect();
-    Ok(selected)
+        .filter(|scope| is_asked(&accounts, &scope.account) && is_asked(&regions, &scope.region));
+    Ok(selected.cloned().collect())
 }
 
 fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), Invalid> {

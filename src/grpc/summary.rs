@@ -123,9 +123,11 @@ mod tests {
         };
         let scope = |i: usize| ScopeAnswer {
             scope: Scope::new("111122223333", &format!("ap-southeast-{i}")),
+            place: 0,
             state: ScopeState::Partial(Reason::Quota),
             searched: TimeRange::new(1, 1_700_000_000),
             as_of: jiff::Timestamp::UNIX_EPOCH,
+            unsettled_as_of: None,
             starts_before_history: false,
         };
         let summary = Summary {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Error, Question,
+    Error, Question, SoFar,
     merge::Merged,
     search::{End, Found},
 };
@@ -19,7 +19,7 @@ pub struct Answer {
     /// The next page has what comes after this; `None`: there is none.
     pub next: Option<Position>,
     /// For the next page's question.
-    pub short_by: Vec<i64>,
+    pub so_far: Vec<SoFar>,
     /// How far each scope was searched.
     pub scopes: Vec<ScopeAnswer>,
     /// What it took.
@@ -31,12 +31,17 @@ pub struct Answer {
 pub struct ScopeAnswer {
     /// Which one.
     pub scope: Scope,
+    /// Its place in the question.
+    pub place: usize,
     /// How the search stands.
     pub state: ScopeState,
     /// The seconds that this page and those before it speak of.
     pub searched: TimeRange,
-    /// When AWS was asked for the oldest part that is not settled yet.
+    /// When AWS was asked for the oldest part of it: whatever it told of by then
+    /// was told here.
     pub as_of: Timestamp,
+    /// The same of what is not settled; `None`: all is.
+    pub unsettled_as_of: Option<Timestamp>,
     /// The window starts before what AWS keeps: nothing earlier than `searched`
     /// can be.
     pub starts_before_history: bool,
@@ -161,8 +166,8 @@ pub(super) fn answer(
         upstream_calls,
         ..Stats::default()
     };
-    let mut short_by = question.short_by.clone();
-    short_by.resize(question.scopes.len(), 0);
+    let mut so_far = question.so_far.clone();
+    so_far.resize(question.scopes.len(), SoFar::default());
     let mut scopes = Vec::with_capacity(question.scopes.len());
     for Searched {
         place,
@@ -172,8 +177,14 @@ pub(super) fn answer(
     {
         stats.add(&found.stats);
         let range = question.searched(*place, found, page.next.as_ref());
-        if let Some(short_by) = short_by.get_mut(*place) {
-            *short_by = question.shortage(range);
+        let as_of = question.as_of(*place, found.as_of);
+        let unsettled_as_of = question.unsettled_as_of(*place, found.unsettled_as_of);
+        if let Some(so_far) = so_far.get_mut(*place) {
+            *so_far = SoFar {
+                short_by: question.shortage(range),
+                older_by: question.older_by(as_of).max(0),
+                unsettled_by: unsettled_as_of.map(|at| question.older_by(at).max(0)),
+            };
         }
         let state = match (&found.end, &page.next) {
             (End::Failed(error), _) => ScopeState::Failed(error.clone()),
@@ -186,9 +197,11 @@ pub(super) fn answer(
         let is_whole = state == ScopeState::Complete;
         scopes.push(ScopeAnswer {
             scope: (*scope).clone(),
+            place: *place,
             state,
             searched: range,
-            as_of: found.as_of.unwrap_or(question.now),
+            as_of,
+            unsettled_as_of,
             starts_before_history: is_whole && question.starts_before(range),
         });
     }
@@ -196,21 +209,23 @@ pub(super) fn answer(
         if let Some(scope) = question.scopes.get(*place) {
             scopes.push(ScopeAnswer {
                 scope: scope.clone(),
+                place: *place,
                 state: ScopeState::FailedBefore(why.clone()),
                 searched: TimeRange::new(question.window.to, question.window.to),
-                as_of: question.now,
+                as_of: question.as_of(*place, None),
+                unsettled_as_of: question.unsettled_as_of(*place, None),
                 starts_before_history: false,
             });
         }
     }
     scopes.sort_by(|a, b| a.scope.cmp(&b.scope));
-    if short_by.iter().all(|short_by| *short_by == 0) {
-        short_by.clear();
+    if so_far.iter().all(|so_far| *so_far == SoFar::default()) {
+        so_far.clear();
     }
     Answer {
         events: page.events,
         next: page.next,
-        short_by,
+        so_far,
         scopes,
         stats,
     }

@@ -98,14 +98,16 @@ impl<'l> Chain<'l> {
     pub fn unsearched(&self) -> Vec<ScopeAnswer> {
         let question = &self.question;
         let unsearched = |(place, scope): (usize, &Scope)| {
-            let failed = question.failed.iter().find(|(failed, _)| *failed == place);
+            let failed = question.failure(place);
             ScopeAnswer {
                 scope: scope.clone(),
-                state: failed.map_or(ScopeState::Partial(Reason::OtherScopes), |(_, why)| {
-                    ScopeState::FailedBefore(why.clone())
+                place,
+                state: failed.map_or(ScopeState::Partial(Reason::OtherScopes), |why| {
+                    ScopeState::FailedBefore(why.to_owned())
                 }),
                 searched: TimeRange::new(question.window.to, question.window.to),
-                as_of: question.now,
+                as_of: question.as_of(place, None),
+                unsettled_as_of: question.unsettled_as_of(place, None),
                 starts_before_history: false,
             }
         };
@@ -187,9 +189,10 @@ impl<'l> Chain<'l> {
 
     /// What was searched of a scope that has failed is still said.
     fn note_reached(&mut self, answer: &mut Answer) {
-        for (scope, reached) in self.question.scopes.iter().zip(&mut self.reached) {
-            let told = answer.scopes.iter_mut().find(|told| told.scope == *scope);
-            let Some(told) = told else { continue };
+        for told in &mut answer.scopes {
+            let Some(reached) = self.reached.get_mut(told.place) else {
+                continue;
+            };
             match (&told.state, *reached) {
                 (ScopeState::Failed(_) | ScopeState::FailedBefore(_), Some(before)) => {
                     told.searched = before;
@@ -227,14 +230,11 @@ impl Question {
             return;
         };
         self.after = Some(after);
-        self.short_by.clone_from(&answer.short_by);
-        for (place, scope) in self.scopes.iter().enumerate() {
-            let has_failed = self.failed.iter().any(|(failed, _)| *failed == place);
-            let told = answer.scopes.iter().find(|told| told.scope == *scope);
-            if let (false, Some(ScopeState::Failed(error))) =
-                (has_failed, told.map(|told| &told.state))
-            {
-                self.failed.push((place, error.reason().to_owned()));
+        self.so_far.clone_from(&answer.so_far);
+        for told in &answer.scopes {
+            // those that had failed before say so
+            if let ScopeState::Failed(error) = &told.state {
+                self.failed.push((told.place, error.reason().to_owned()));
             }
         }
         self.failed.sort_unstable();
@@ -253,7 +253,7 @@ impl Question {
             window: self.window,
             asked_at: self.asked_at,
             after: self.after.clone().unwrap_or_else(first),
-            short_by: self.short_by.clone(),
+            so_far: self.so_far.clone(),
             failed: self.failed.clone(),
         }
     }
@@ -265,7 +265,7 @@ impl Question {
         self.window.to = token.window.to.min(now.as_second().saturating_add(1));
         self.asked_at = token.asked_at.min(now);
         self.after = Some(token.after);
-        self.short_by = token.short_by;
+        self.so_far = token.so_far;
         self.failed = token.failed;
     }
 }

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use super::{
     Error, Stats,
     plan::{Keys, Known, Plan},
+    search::oldest,
     walk::{Commit, NoPage, Walks, Wanting, Way},
 };
 use crate::{
@@ -19,6 +20,10 @@ use crate::{
     filter::Filter,
     upstream::{self, Allowance, ErrorKind, FetchError},
 };
+
+/// Events and stretches that are looked at in one go, some of them more: a
+/// fraction of a millisecond, if the filter is a usual one.
+const AT_ONCE: usize = 1_000;
 
 /// What every part of one question about one scope goes by.
 pub(super) struct Terms<'a> {
@@ -208,11 +213,15 @@ pub(super) struct Descent<'a, 'b> {
     pub(super) found: Vec<Arc<Event>>,
     found_bytes: usize,
     pub(super) stats: Stats,
-    /// The earliest beginning of a walk whose reading is not settled yet.
+    /// The earliest beginning of a walk that something was read by.
     pub(super) as_of: Option<Timestamp>,
+    /// The same where what was read is not settled yet.
+    pub(super) unsettled_as_of: Option<Timestamp>,
     /// Pages that were got for this search, by each key the last one: a cache
     /// that holds nothing must not stand in the way.
     got: Vec<(Key, Arc<Commit>)>,
+    /// Events and stretches looked at since others had a turn.
+    at_once: usize,
 }
 
 impl<'a, 'b> Descent<'a, 'b> {
@@ -225,7 +234,9 @@ impl<'a, 'b> Descent<'a, 'b> {
             found_bytes: 0,
             stats: Stats::default(),
             as_of: None,
+            unsettled_as_of: None,
             got: Vec::new(),
+            at_once: 0,
         }
     }
 
@@ -262,7 +273,11 @@ impl<'a, 'b> Descent<'a, 'b> {
                 return Some(Stop::Full);
             }
             // a long descent through the cache leaves room for others
-            tokio::task::yield_now().await;
+            self.at_once += 1 + ready.events.len();
+            if self.at_once >= AT_ONCE {
+                self.at_once = 0;
+                tokio::task::yield_now().await;
+            }
             if self.at > aim.from && Instant::now() >= terms.deadline {
                 return Some(Stop::Deadline);
             }
@@ -376,9 +391,10 @@ impl<'a, 'b> Descent<'a, 'b> {
     /// search got.
     fn take(&mut self, ready: &Ready, aim: Aim<'_>) -> bool {
         let from = ready.range.from.max(aim.from);
+        let began = Some(ready.began);
+        self.as_of = oldest(self.as_of, began);
         if self.at > settled_before(ready.began, self.terms.coverage.horizon()) {
-            let began = ready.began;
-            self.as_of = Some(self.as_of.map_or(began, |as_of| as_of.min(began)));
+            self.unsettled_as_of = oldest(self.unsettled_as_of, began);
         }
         let (range, limit) = (TimeRange::new(from, self.at), aim.limit);
         for event in candidates(&ready.events, range, aim.before).iter().rev() {

@@ -94,13 +94,7 @@ impl Terms<'_> {
     ) -> (u64, u64) {
         let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
         let is_top = after.is_none_or(|after| after.seconds_before() >= window.to);
-        // an answer that counts up to now is as good as one that reaches it
-        let present = is_top && self.held(top - 1).is_none();
-        let keys = &self.keys.whole;
-        let top = present
-            .then(|| self.coverage.present(keys, self.need))
-            .flatten()
-            .map_or(top, |present| top.min(present));
+        let top = self.present(top, is_top);
         let mut descent = Descent::new(self, top);
         let aim = Aim {
             from: window.from,

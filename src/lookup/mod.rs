@@ -27,7 +27,7 @@ pub use self::{
     error::Error,
     estimate::Estimate,
     export::{Export, Step},
-    question::{Order, Question},
+    question::{Order, Question, SoFar},
     summary::{Bucket, Summary, SummaryOf, Top},
     token::PageToken,
 };
@@ -249,8 +249,10 @@ impl Lookup {
         let mut stuck = None;
         let mut today = None;
         for Searched { scope, found, .. } in searched {
-            let budget = self.upstream.budget(scope);
-            let wait = || budget.estimated_wait(question.class, &question.caller);
+            let wait = || {
+                let budget = self.upstream.budget(scope);
+                budget.estimated_wait(question.class, &question.caller)
+            };
             match &found.end {
                 End::Failed(error) => failed = failed.or(Some(error)),
                 // what was bought is kept: then the next page goes on from there

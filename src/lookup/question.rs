@@ -22,6 +22,19 @@ pub enum Order {
     OldestFirst,
 }
 
+/// What the pages of a chain say of a scope so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoFar {
+    /// By how many seconds the search began short of the window's near end: its
+    /// answer for the recent past was older, or AWS had forgotten.
+    pub short_by: i64,
+    /// By how many seconds the oldest reading that was told from is older than
+    /// the chain, rounded up.
+    pub older_by: i64,
+    /// The same of what was not settled; `None`: all was.
+    pub unsettled_by: Option<i64>,
+}
+
 /// One question for one page.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -32,7 +45,7 @@ pub struct Question {
     /// What events must look like.
     pub filter: Arc<Filter>,
     /// The scopes to search, each once.
-    pub scopes: Vec<Scope>,
+    pub scopes: Arc<[Scope]>,
     /// The kind of events.
     pub category: Category,
     /// The seconds to search.
@@ -47,12 +60,10 @@ pub struct Question {
     pub order: Order,
     /// What the page comes after; `None`: the first page.
     pub after: Option<Position>,
-    /// For each scope, by how many seconds the search began short of the
-    /// window's near end: its answer for the recent past was older, or AWS had
-    /// forgotten. Empty on the first page.
-    pub short_by: Vec<i64>,
-    /// Scopes that failed on an earlier page, by their place in `scopes`, and
-    /// why.
+    /// What the pages before say of each scope. Empty on the first page.
+    pub so_far: Vec<SoFar>,
+    /// Scopes that failed on an earlier page, by their place in `scopes`, which
+    /// ascends, and why.
     pub failed: Vec<(usize, String)>,
     /// The most events on the page; at least 1.
     pub page_events: usize,
@@ -79,6 +90,43 @@ impl Question {
         }
     }
 
+    /// What the pages before say of a scope.
+    pub(super) fn so_far(&self, place: usize) -> SoFar {
+        self.so_far.get(place).copied().unwrap_or_default()
+    }
+
+    /// When AWS was asked for the oldest of what this page, which read it at
+    /// `read`, and those before it tell of a scope.
+    pub(super) fn as_of(&self, place: usize, read: Option<Timestamp>) -> Timestamp {
+        let read = read.unwrap_or(self.now);
+        if self.after.is_none() {
+            return read;
+        }
+        read.min(self.before(self.so_far(place).older_by))
+    }
+
+    /// The same of what is not settled; `None`: all is.
+    pub(super) fn unsettled_as_of(
+        &self,
+        place: usize,
+        read: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let before = self.so_far(place).unsettled_by.map(|by| self.before(by));
+        read.into_iter().chain(before).min()
+    }
+
+    fn before(&self, seconds: i64) -> Timestamp {
+        // seconds of a token that was made by hand may be anything
+        let by = Duration::from_secs(seconds.max(0).unsigned_abs());
+        self.asked_at.saturating_sub(by).unwrap_or(Timestamp::MIN)
+    }
+
+    /// By how many seconds a reading is older than the chain, rounded up.
+    pub(super) fn older_by(&self, read: Timestamp) -> i64 {
+        let by = self.asked_at.duration_since(read);
+        by.as_secs() + i64::from(by.subsec_nanos() > 0)
+    }
+
     /// What it may be asked by.
     pub(super) fn pushdowns(&self) -> Pushdowns {
         Pushdowns::of(&self.filter, self.category)
@@ -87,7 +135,7 @@ impl Question {
     /// The window as the pages before have left it for a scope: newest first, it
     /// begins where their answer did.
     pub(super) fn window_of(&self, place: usize) -> TimeRange {
-        let short_by = self.short_by.get(place).copied().unwrap_or_default().max(0);
+        let short_by = self.so_far(place).short_by.max(0);
         let TimeRange { from, to } = self.window;
         match self.order {
             Order::NewestFirst => TimeRange::new(from, to.saturating_sub(short_by)),
@@ -95,13 +143,21 @@ impl Question {
         }
     }
 
+    /// Why a scope failed on an earlier page, if it did.
+    pub(super) fn failure(&self, place: usize) -> Option<&str> {
+        let found = self
+            .failed
+            .binary_search_by_key(&place, |(place, _)| *place);
+        let (_, why) = self.failed.get(found.ok()?)?;
+        Some(why)
+    }
+
     /// The scopes that did not fail before, with their places.
     pub(super) fn searched_scopes(&self) -> impl Iterator<Item = (usize, &Scope)> {
-        let has_failed = |place| self.failed.iter().any(|(failed, _)| *failed == place);
         self.scopes
             .iter()
             .enumerate()
-            .filter(move |(place, _)| !has_failed(*place))
+            .filter(|(place, _)| self.failure(*place).is_none())
     }
 
     /// The seconds of a scope that this page and those before it speak of.
@@ -112,7 +168,7 @@ impl Question {
         next: Option<&Position>,
     ) -> TimeRange {
         let TimeRange { mut from, mut to } = found.searched;
-        let short_by = self.short_by.get(place).copied().unwrap_or_default();
+        let short_by = self.so_far(place).short_by;
         let is_first = self.after.is_none();
         match self.order {
             Order::NewestFirst => {

@@ -39,7 +39,10 @@ pub(super) struct Found {
     /// Between this page and the one before, seconds were left out: AWS has
     /// forgotten them meanwhile.
     pub(super) has_hole: bool,
+    /// When AWS was asked for the oldest part of it; `None`: nothing was told.
     pub(super) as_of: Option<jiff::Timestamp>,
+    /// The same of what is not settled.
+    pub(super) unsettled_as_of: Option<jiff::Timestamp>,
     pub(super) stats: Stats,
 }
 
@@ -73,6 +76,16 @@ impl Terms<'_> {
         }
     }
 
+    /// Where a search from `top` downward begins: lower where it is the window's
+    /// top and what is held counts up to now.
+    pub(super) fn present(&self, top: i64, is_top: bool) -> i64 {
+        if !is_top || self.held(top.saturating_sub(1)).is_some() {
+            return top;
+        }
+        let present = self.coverage.present(&self.keys.whole, self.need);
+        present.map_or(top, |present| top.min(present))
+    }
+
     async fn search_down(
         &self,
         window: TimeRange,
@@ -80,11 +93,12 @@ impl Terms<'_> {
         limit: Limit,
     ) -> Found {
         let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
-        let mut descent = Descent::new(self, top);
+        let is_top = after.is_none_or(|after| after.seconds_before() >= window.to);
+        let mut descent = Descent::new(self, self.present(top, is_top));
         let aim = Aim {
             from: window.from,
             before: after,
-            is_top: after.is_none_or(|after| after.seconds_before() >= window.to),
+            is_top,
             limit,
         };
         // the first page should come soon: nothing takes turns from it
@@ -114,6 +128,7 @@ impl Terms<'_> {
             searched: TimeRange::new(descent.at, descent.to),
             has_hole: false,
             as_of: descent.as_of,
+            unsettled_as_of: descent.unsettled_as_of,
             stats: descent.stats,
         }
     }
@@ -163,6 +178,7 @@ impl Terms<'_> {
             searched: TimeRange::new(first, first),
             has_hole: after.is_some() && first > start,
             as_of: None,
+            unsettled_as_of: None,
             stats: Stats::default(),
         };
         let mut bytes = 0;
@@ -185,7 +201,8 @@ impl Terms<'_> {
                 })
                 .await;
             found.stats.add(&descent.stats);
-            found.as_of = found.as_of.into_iter().chain(descent.as_of).min();
+            found.as_of = oldest(found.as_of, descent.as_of);
+            found.unsettled_as_of = oldest(found.unsettled_as_of, descent.unsettled_as_of);
             if !matches!(stop, Stop::Floor | Stop::Forgotten) {
                 found.end = end(stop, Position::start_of(at), at > first);
                 return found;
@@ -250,6 +267,14 @@ impl Terms<'_> {
             .unwrap_or(i64::MAX);
         at.saturating_add(slice).min(above).min(to)
     }
+}
+
+/// The earlier of two, where there are two.
+pub(super) fn oldest(
+    a: Option<jiff::Timestamp>,
+    b: Option<jiff::Timestamp>,
+) -> Option<jiff::Timestamp> {
+    a.into_iter().chain(b).min()
 }
 
 fn end(stop: Stop, at: Position, progressed: bool) -> End {

@@ -1,20 +1,24 @@
 //! Page tokens: one position for all scopes, bound to the request.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Error;
+use super::{Error, SoFar};
 use crate::event::{Position, TimeRange};
 
 /// The version of the form below. Another one is refused: pages are short-lived.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Bytes of checksum: enough that garbage is told from a token.
 const CHECKSUM: usize = 8;
-/// The longest token that is looked at. Ours have a few hundred bytes, and some
-/// fifty more for each of at most a thousand scopes that has failed.
-const MAX_LEN: usize = 64 * 1024;
+/// The longest token that is looked at. Ours have some two hundred bytes, and
+/// where scopes differ some ten more for each, of at most some thousands.
+const MAX_LEN: usize = 256 * 1024;
+/// The most scopes that a token speaks of: far more than a server has.
+const MAX_SCOPES: usize = 1 << 16;
 
 /// Where a chain of pages stands. It holds positions, never rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,29 +31,29 @@ pub struct PageToken {
     pub asked_at: Timestamp,
     /// The next page has what comes after this.
     pub after: Position,
-    /// By scope: see [`super::Question::short_by`].
-    pub short_by: Vec<i64>,
+    /// By scope: see [`super::Question::so_far`].
+    pub so_far: Vec<SoFar>,
     /// Scopes that have failed, by their place in the request, and why: they
     /// stay so.
     pub failed: Vec<(usize, String)>,
 }
 
-/// The form in a token. Short names: tokens travel with every page.
+/// The form in a token, small and quickly made: one travels with every page.
 #[derive(Serialize, Deserialize)]
-struct Wire {
-    v: u8,
-    d: [u8; 16],
-    w: (i64, i64),
-    n: i64,
-    t: i64,
-    a: String,
-    r: String,
-    i: String,
-    h: [u8; 16],
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    s: Vec<i64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    f: Vec<(usize, String)>,
+struct Wire<'a> {
+    digest: [u8; 16],
+    window: (i64, i64),
+    asked_at_micros: i64,
+    time: i64,
+    account: &'a str,
+    region: &'a str,
+    id: &'a str,
+    hash: [u8; 16],
+    /// Scopes in a row that are alike, and how many they are.
+    so_far: Vec<(usize, i64, i64, Option<i64>)>,
+    /// Why scopes failed, and which: each by how far it is behind the one
+    /// before.
+    failed: Vec<(Cow<'a, str>, Vec<usize>)>,
 }
 
 impl PageToken {
@@ -57,22 +61,25 @@ impl PageToken {
     #[must_use]
     pub fn encode(&self) -> String {
         let wire = Wire {
-            v: VERSION,
-            d: self.digest,
-            w: (self.window.from, self.window.to),
-            n: self.asked_at.as_microsecond(),
-            t: self.after.time,
-            a: self.after.account_id.to_string(),
-            r: self.after.region.to_string(),
-            i: self.after.id.to_string(),
-            h: self.after.hash,
-            s: self.short_by.clone(),
-            f: self.failed.clone(),
+            digest: self.digest,
+            window: (self.window.from, self.window.to),
+            asked_at_micros: self.asked_at.as_microsecond(),
+            time: self.after.time,
+            account: &self.after.account_id,
+            region: &self.after.region,
+            id: &self.after.id,
+            hash: self.after.hash,
+            so_far: runs(&self.so_far),
+            failed: by_reason(&self.failed),
         };
-        // numbers, strings and lists of them always serialize
-        let body = serde_json::to_vec(&wire).unwrap_or_default();
-        let mut bytes = checksum(&body).to_vec();
-        bytes.extend(body);
+        let bytes = vec![VERSION; 1 + CHECKSUM];
+        // numbers, texts and lists of them always serialize
+        let mut bytes = postcard::to_extend(&wire, bytes).unwrap_or_default();
+        if let Some((head, body)) = bytes.split_at_mut_checked(1 + CHECKSUM)
+            && let Some(sum) = head.last_chunk_mut()
+        {
+            *sum = checksum(body);
+        }
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -87,36 +94,98 @@ impl PageToken {
             return Err(GARBAGE);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| GARBAGE)?;
-        let (sum, body) = bytes.split_at_checked(CHECKSUM).ok_or(GARBAGE)?;
-        if sum != checksum(body) {
+        let (head, body) = bytes.split_at_checked(1 + CHECKSUM).ok_or(GARBAGE)?;
+        let (version, sum) = head.split_first().ok_or(GARBAGE)?;
+        if *version != VERSION || *sum != checksum(body) {
             return Err(GARBAGE);
         }
-        let wire: Wire = serde_json::from_slice(body).map_err(|_| GARBAGE)?;
-        if wire.v != VERSION {
-            return Err(GARBAGE);
-        }
-        if wire.d != *digest {
+        let wire: Wire<'_> = postcard::from_bytes(body).map_err(|_| GARBAGE)?;
+        if wire.digest != *digest {
             return Err(Error::Token(
                 "this page token belongs to another request, or to scopes of long ago; only \
                  page_size, max_staleness and max_upstream_calls may change between pages",
             ));
         }
-        let asked_at = Timestamp::from_microsecond(wire.n).map_err(|_| GARBAGE)?;
+        let asked_at = Timestamp::from_microsecond(wire.asked_at_micros).map_err(|_| GARBAGE)?;
         Ok(Self {
-            digest: wire.d,
-            window: TimeRange::new(wire.w.0, wire.w.1),
+            digest: wire.digest,
+            window: TimeRange::new(wire.window.0, wire.window.1),
             asked_at,
             after: Position {
-                time: wire.t,
-                account_id: wire.a.into(),
-                region: wire.r.into(),
-                id: wire.i.into(),
-                hash: wire.h,
+                time: wire.time,
+                account_id: wire.account.into(),
+                region: wire.region.into(),
+                id: wire.id.into(),
+                hash: wire.hash,
             },
-            short_by: wire.s,
-            failed: wire.f,
+            so_far: apart(&wire.so_far).ok_or(GARBAGE)?,
+            failed: by_place(&wire.failed).ok_or(GARBAGE)?,
         })
     }
+}
+
+/// Scopes in a row that are alike, together.
+fn runs(so_far: &[SoFar]) -> Vec<(usize, i64, i64, Option<i64>)> {
+    let alike = so_far.chunk_by(|a, b| a == b);
+    let run = |alike: &[SoFar]| {
+        let first = alike.first().copied().unwrap_or_default();
+        let SoFar {
+            short_by,
+            older_by,
+            unsettled_by,
+        } = first;
+        (alike.len(), short_by, older_by, unsettled_by)
+    };
+    alike.map(run).collect()
+}
+
+/// What [`runs`] put together; `None` if that was more than may be.
+fn apart(runs: &[(usize, i64, i64, Option<i64>)]) -> Option<Vec<SoFar>> {
+    let mut all = Vec::new();
+    for (count, short_by, older_by, unsettled_by) in runs {
+        let len = all.len().checked_add(*count)?;
+        if len > MAX_SCOPES {
+            return None;
+        }
+        let one = SoFar {
+            short_by: *short_by,
+            older_by: *older_by,
+            unsettled_by: *unsettled_by,
+        };
+        all.resize(len, one);
+    }
+    Some(all)
+}
+
+/// Places of failed scopes by the reason. `failed` ascends.
+fn by_reason(failed: &[(usize, String)]) -> Vec<(Cow<'_, str>, Vec<usize>)> {
+    let mut reasons: BTreeMap<&str, (usize, Vec<usize>)> = BTreeMap::new();
+    for (place, why) in failed {
+        let (last, steps) = reasons.entry(why).or_default();
+        steps.push(place.saturating_sub(*last));
+        *last = *place;
+    }
+    let reasons = reasons.into_iter();
+    reasons
+        .map(|(why, (_, steps))| (why.into(), steps))
+        .collect()
+}
+
+/// What [`by_reason`] put together; `None` if that was more than may be.
+fn by_place(reasons: &[(Cow<'_, str>, Vec<usize>)]) -> Option<Vec<(usize, String)>> {
+    let mut failed = Vec::new();
+    for (why, steps) in reasons {
+        let mut place = 0_usize;
+        for step in steps {
+            place = place.checked_add(*step)?;
+            if failed.len() >= MAX_SCOPES {
+                return None;
+            }
+            failed.push((place, why.to_string()));
+        }
+    }
+    failed.sort_unstable();
+    Some(failed)
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
@@ -145,8 +214,19 @@ mod tests {
                 id: "…\"".into(),
                 hash: [255; 16],
             },
-            short_by: vec![0, 21],
-            failed: vec![(3, "UPSTREAM_ACCESS_DENIED".into())],
+            so_far: vec![
+                SoFar::default(),
+                SoFar {
+                    short_by: 21,
+                    older_by: 900,
+                    unsettled_by: Some(30),
+                },
+            ],
+            failed: vec![
+                (3, "UPSTREAM_ACCESS_DENIED".into()),
+                (4, "UPSTREAM_UNAVAILABLE".into()),
+                (900, "UPSTREAM_ACCESS_DENIED".into()),
+            ],
         }
     }
 
@@ -158,6 +238,26 @@ mod tests {
             panic!("read")
         };
         assert!(why.contains("another request"), "{why}");
+    }
+
+    #[test]
+    fn scopes_that_are_alike_take_no_room() {
+        let mut many = token();
+        many.so_far = vec![SoFar::default(); 5_000];
+        many.failed = (0..5_000)
+            .map(|place| (place, "UPSTREAM_ACCESS_DENIED".into()))
+            .collect();
+        let text = many.encode();
+        assert!(text.len() < 8_000, "{}", text.len());
+        assert_eq!(PageToken::decode(&text, &[7; 16]), Ok(many));
+    }
+
+    #[test]
+    fn more_scopes_than_may_be_are_refused() {
+        assert_eq!(apart(&[(1 << 40, 0, 0, None)]), None);
+        assert_eq!(apart(&[(usize::MAX, 0, 0, None), (1, 0, 0, None)]), None);
+        assert_eq!(by_place(&[("x".into(), vec![1; MAX_SCOPES + 1])]), None);
+        assert_eq!(by_place(&[("x".into(), vec![usize::MAX, 1])]), None);
     }
 
     proptest! {

@@ -9,9 +9,10 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-/// tonic's codec for prost, but for its buffer: an answer gets one of its own
-/// size. tonic's starts at 8 KiB and doubles, and copies each time; a page has
-/// some 90 KB.
+/// tonic's codec for prost, but for its buffers: an answer gets one of its own
+/// size, and a request begins with a small one. tonic's start at 8 KiB and
+/// double, and copy each time; a page has some 90 KB, and most requests a few
+/// hundred bytes.
 #[derive(Clone, Debug)]
 pub struct Exact<T, U>(PhantomData<(T, U)>);
 
@@ -36,7 +37,7 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::default().decoder()
+        ProstCodec::<T, U>::raw_decoder(BufferSettings::new(REQUEST, YIELD))
     }
 }
 
@@ -59,6 +60,9 @@ impl<T: Message> Encoder for ExactEncoder<T> {
         BufferSettings::new(0, YIELD)
     }
 }
+
+/// What most requests fit in.
+const REQUEST: usize = 512;
 
 /// tonic's own: messages of a stream that are ready go out together up to so
 /// many bytes.

@@ -61,7 +61,7 @@ async fn it_can_be_resumed_behind_every_step() {
             world.happens(&place, i, 5 + (i as i64 / 7) * 1_000, "A");
         }
         let question = Question {
-            scopes: vec![other(), scope()],
+            scopes: [other(), scope()].into(),
             order,
             page_events: 33,
             max_upstream_calls: u64::MAX,
@@ -240,7 +240,7 @@ async fn a_failing_scope_is_named_and_all_failing_is_an_error() {
         world.happens(&scope(), i, 60 + 60 * i as i64, "A");
     }
     let both = Question {
-        scopes: vec![other(), scope()],
+        scopes: [other(), scope()].into(),
         ..world.question()
     };
     let steps = steps(world.export(both.clone())).await;
@@ -254,7 +254,7 @@ async fn a_failing_scope_is_named_and_all_failing_is_an_error() {
     );
     assert_eq!(*fine, ScopeState::Complete);
     let mut export = world.export(Question {
-        scopes: vec![other()],
+        scopes: [other()].into(),
         ..both
     });
     assert!(!export.next().await.unwrap().unwrap().is_last);
@@ -305,7 +305,7 @@ proptest! {
                 expected.reverse();
             }
             let question = Question {
-                scopes: vec![other(), scope()],
+                scopes: [other(), scope()].into(),
                 filter: if filtered { named(&["A", "B"]) } else { Arc::default() },
                 order: if oldest_first { Order::OldestFirst } else { Order::NewestFirst },
                 page_events: page,

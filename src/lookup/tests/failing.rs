@@ -102,7 +102,7 @@ async fn pages_are_as_deep_as_every_scope_and_a_failed_one_stays_failed() {
     }
     let denied = Scope::new("111122223333", "ap-south-1");
     let mut question = Question {
-        scopes: vec![denied.clone(), scope(), other()],
+        scopes: [denied.clone(), scope(), other()].into(),
         ..world.question()
     };
     let first = world.lookup.ask(&question).await.unwrap();
@@ -136,7 +136,7 @@ async fn pages_are_as_deep_as_every_scope_and_a_failed_one_stays_failed() {
         ScopeState::FailedBefore("UPSTREAM_ACCESS_DENIED".into())
     );
     let alone = Question {
-        scopes: vec![denied],
+        scopes: [denied].into(),
         ..world.question()
     };
     assert!(matches!(
@@ -187,7 +187,7 @@ async fn what_was_found_before_a_refusal_is_told_and_nothing_more_is_claimed() {
             },
         ),
     );
-    let scopes = vec![scope(), other()];
+    let scopes = [scope(), other()].into();
     let mut question = Question {
         scopes,
         page_events: 30,
@@ -208,7 +208,7 @@ async fn what_was_found_before_a_refusal_is_told_and_nothing_more_is_claimed() {
             }
         }
         let Some(next) = answer.next else { break };
-        (question.after, question.short_by) = (Some(next), answer.short_by);
+        (question.after, question.so_far) = (Some(next), answer.so_far);
     }
     assert_eq!(question.failed.len(), 1);
     assert_eq!(seen.iter().filter(|number| *number % 2 == 1).count(), 120);
@@ -391,7 +391,7 @@ async fn one_event_is_found_however_the_other_scopes_do() {
         drop(budget.buy(Class::Interactive, &tester(), None).await);
     }
     let question = || Question {
-        scopes: vec![scope(), other()],
+        scopes: [scope(), other()].into(),
         page_events: 1,
         filter: named(&["A"]),
         deadline: Clock::deadline(Duration::from_millis(300)),
@@ -441,7 +441,11 @@ async fn no_position_or_window_is_too_far_out() {
                     order,
                     asked_at: Timestamp::MAX,
                     max_upstream_calls: 20,
-                    short_by: vec![i64::MIN],
+                    so_far: vec![SoFar {
+                        short_by: i64::MIN,
+                        older_by: i64::MIN,
+                        unsettled_by: Some(i64::MAX),
+                    }],
                     ..world.question()
                 };
                 let answer = Setup::unmetered().build().lookup.ask(&question).await;

@@ -129,7 +129,7 @@ async fn a_history_that_ends_meanwhile_is_said() {
         max_upstream_calls: 1000,
         ..ask.clone()
     };
-    (question.after, question.short_by) = (first.next, first.short_by);
+    (question.after, question.so_far) = (first.next, first.so_far);
     let mut seen = 0;
     let mut from = ask.window.from;
     while question.after.is_some() {
@@ -138,7 +138,7 @@ async fn a_history_that_ends_meanwhile_is_said() {
         let answer = world.lookup.ask(&question).await.unwrap();
         seen += answer.events.len();
         from = from.max(answer.scopes[0].searched.from);
-        (question.after, question.short_by) = (answer.next, answer.short_by);
+        (question.after, question.so_far) = (answer.next, answer.so_far);
     }
     assert!(seen < 200, "AWS has forgotten some");
     assert_eq!(from, world.now - 90 * DAY + 3_600);
@@ -175,7 +175,7 @@ async fn either_order_keeps_its_deadline_over_the_cache() {
 #[tokio::test(start_paused = true)]
 async fn what_a_later_page_reads_first_counts_up_to_now_too() {
     let world = World::new();
-    let scopes = vec![scope(), other()];
+    let scopes = [scope(), other()].into();
     let ask = Question {
         scopes,
         max_upstream_calls: 1,
@@ -235,17 +235,17 @@ async fn a_later_page_claims_what_it_searched_and_no_more() {
         max_upstream_calls: 1,
         ..world.question()
     };
-    let early = one_call(vec![scope(), other()]);
+    let early = one_call([scope(), other()].into());
     let early_first = world.lookup.ask(&early).await.unwrap();
     advance(Duration::from_secs(20)).await;
     world.happens(&other(), 7, -10, "A");
-    let late = one_call(vec![third, other()]);
+    let late = one_call([third, other()].into());
     let late_first = world.lookup.ask(&late).await.unwrap();
     advance(Duration::from_secs(2)).await;
     for (question, first) in [(early, early_first), (late, late_first)] {
         let rest = Question {
             after: first.next,
-            short_by: first.short_by,
+            so_far: first.so_far,
             now: world.clock.now(),
             ..question
         };

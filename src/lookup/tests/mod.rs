@@ -129,14 +129,14 @@ impl World {
             caller: tester(),
             class: Class::Interactive,
             filter: Arc::new(Filter::everything()),
-            scopes: vec![scope()],
+            scopes: [scope()].into(),
             category: Category::Management,
             window: TimeRange::new(self.now - 90 * DAY, now.as_second() + 1),
             asked_at: now,
             now,
             order: Order::NewestFirst,
             after: None,
-            short_by: Vec::new(),
+            so_far: Vec::new(),
             failed: Vec::new(),
             page_events: 50,
             page_bytes: 3 << 20,
@@ -166,7 +166,7 @@ impl World {
                 return (events, stats);
             };
             question.after = Some(next);
-            question.short_by = answer.short_by;
+            question.so_far = answer.so_far;
         }
         panic!("pages without end");
     }

@@ -140,7 +140,7 @@ async fn the_recent_answer_of_one_scope_does_not_cut_another() {
         world.happens(&other(), i, -(i as i64), "A");
     }
     let question = Question {
-        scopes: vec![scope(), other()],
+        scopes: [scope(), other()].into(),
         page_events: 5,
         ..world.question()
     };
@@ -161,7 +161,7 @@ async fn the_recent_answer_of_one_scope_does_not_cut_another() {
         };
         assert_eq!((to(scope()), to(other())), (world.now + 1, world.now + 21));
         question.after = answer.next;
-        question.short_by = answer.short_by;
+        question.so_far = answer.so_far;
     }
 }
 
@@ -181,7 +181,7 @@ async fn a_record_that_stands_in_two_scopes_comes_once_whatever_the_page() {
         for scope in [scope(), other()] {
             assert_eq!(world.simulator.insert(&scope, event.clone(), None), 1);
         }
-        let scopes = vec![scope(), other()];
+        let scopes = [scope(), other()].into();
         let question = Question {
             scopes,
             page_events,

@@ -117,7 +117,7 @@ proptest! {
                 let window = TimeRange::new(world.now - ask.from, world.now - ask.to + 1);
                 let question = Question {
                     filter: if names.is_empty() { Arc::default() } else { named(&names) },
-                    scopes: if ask.both { vec![scope(), other()] } else { vec![scope()] },
+                    scopes: if ask.both { [scope(), other()].into() } else { [scope()].into() },
                     window: TimeRange::new(window.from, window.to.min(now + 1)),
                     order: if ask.oldest_first { Order::OldestFirst } else { Order::NewestFirst },
                     page_events: ask.page,

@@ -74,7 +74,7 @@ async fn nothing_searched_is_an_error_and_a_failing_scope_makes_all_partial() {
     world.happens(&scope(), 1, 100, "A");
     let question = Question {
         window: TimeRange::new(world.now - 1_000, world.now + 1),
-        scopes: vec![other()],
+        scopes: [other()].into(),
         ..world.question()
     };
     let of = of(100, &[], 10);
@@ -85,7 +85,7 @@ async fn nothing_searched_is_an_error_and_a_failing_scope_makes_all_partial() {
         .unwrap_err();
     assert_eq!(error.reason(), "UPSTREAM_ACCESS_DENIED");
     let question = Question {
-        scopes: vec![other(), scope()],
+        scopes: [other(), scope()].into(),
         ..question
     };
     let summary = world.lookup.summarize(question, &of).await.unwrap();
@@ -192,7 +192,7 @@ proptest! {
             let window = TimeRange::new(world.now - 45_000, world.now + 1);
             let of = of(width.max(5), &["eventName"], top);
             let question = Question {
-                scopes: if both { vec![other(), scope()] } else { vec![scope()] },
+                scopes: if both { [other(), scope()].into() } else { [scope()].into() },
                 filter: if filtered { named(&["A", "B"]) } else { Arc::default() },
                 window,
                 page_events: page,

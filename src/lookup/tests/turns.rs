@@ -289,7 +289,7 @@ async fn a_days_allowance_ends_a_page_and_comes_back_at_midnight() {
     let answer = world.lookup.ask(&held).await.unwrap();
     assert_eq!((answer.events.len(), answer.stats.upstream_calls), (100, 0));
     let other = Question {
-        scopes: vec![other()],
+        scopes: [other()].into(),
         ..world.question()
     };
     let refused = world.lookup.ask(&other).await;
