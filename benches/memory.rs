@@ -61,13 +61,12 @@ async fn main() {
 async fn fill(source: &str, count: usize, limit: u64) {
     let events = match source {
         "real" => support::real_events(),
-        _ => Some(support::made_up_events(4_000).await),
+        _ => Some((support::scope(), support::made_up_events(4_000).await)),
     };
-    let Some(events) = events else {
+    let Some((scope, events)) = events else {
         println!("{source:8} not at hand");
         return;
     };
-    let scope = support::scope();
     let key = Key {
         scope: scope.clone(),
         category: Category::Management,
@@ -120,4 +119,9 @@ async fn fill(source: &str, count: usize, limit: u64) {
         resident as f64 / json as f64,
         weighed as f64 / resident as f64,
     );
+    if !support::is_smoke() {
+        assert!(resident as f64 <= 1.5 * json as f64, "too much");
+        let idea = weighed as f64 / resident as f64;
+        assert!((0.8..=1.2).contains(&idea), "it does not know itself");
+    }
 }

@@ -36,6 +36,7 @@ use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 use trailgate::{
     clock::Clock,
+    event::Scope,
     proto::v1::{
         self,
         event_service_client::EventServiceClient,
@@ -45,7 +46,7 @@ use trailgate::{
 };
 
 const METHOD: &str = "/trailgate.v1.EventService/LookupEvents";
-/// As the issue of the figures wants it: connections, and streams on each.
+/// Connections, and streams on each.
 const CONNECTIONS: usize = 8;
 const STREAMS: usize = 16;
 /// Events on a page, and requests to send for a run of some seconds.
@@ -83,7 +84,8 @@ fn compare(runtime: &tokio::runtime::Runtime) {
     let dir = env::temp_dir().join(format!("trailgate-pages-{}", std::process::id()));
     fs::create_dir_all(&dir).expect("a directory");
     let (_simulator, aws) = start_role("simulator", &dir);
-    let (trailgate, metrics) = start_trailgate(aws);
+    let (scope, _) = runtime.block_on(support::events());
+    let (trailgate, metrics) = start_trailgate(&scope, aws);
     let held = runtime.block_on(warm(trailgate.address));
     println!(
         "pages of a cache of {held} events; CPU: of the server's process, user and system, a request"
@@ -298,8 +300,7 @@ fn start_role(role: &str, dir: &Path) -> (Server, SocketAddr) {
 }
 
 /// The program itself, in front of the simulator.
-fn start_trailgate(aws: SocketAddr) -> (Measured, SocketAddr) {
-    let scope = support::scope();
+fn start_trailgate(scope: &Scope, aws: SocketAddr) -> (Measured, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trailgate"));
     command
         .args(["serve", "--aws-endpoint-url", &format!("http://{aws}")])
@@ -366,8 +367,7 @@ async fn serve(role: &str, dir: &Path) {
 }
 
 async fn simulate(listener: TcpListener) {
-    let scope = support::scope();
-    let (_, events) = support::events().await;
+    let (scope, events) = support::events().await;
     let records = events
         .into_iter()
         .map(|event| Record::new(scope.clone(), event))

@@ -18,21 +18,31 @@ use trailgate::{
     upstream::{CloudTrail, PageRequest},
 };
 
-/// The scope that all events are put in.
+/// The scope of made-up events.
 pub fn scope() -> Scope {
     Scope::new("111122223333", "us-east-1")
 }
 
-/// Real events, if they are at hand, as `LookupEvents` gives them.
-pub fn real_events() -> Option<Vec<LookupEvent>> {
+/// The scope that has most of the real events.
+fn real_scope() -> Scope {
+    Scope::new("123837392027", "us-east-1")
+}
+
+/// Real events of one scope, if they are at hand, as `LookupEvents` gives them.
+pub fn real_events() -> Option<(Scope, Vec<LookupEvent>)> {
     let path =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/lookup_events.jsonl.gz");
     if !path.exists() {
         return None;
     }
-    let fallback = scope();
-    let loaded = load(&[path], Some(&fallback));
-    Some(loaded.records.into_iter().map(|one| one.event).collect())
+    let scope = real_scope();
+    let loaded = load(&[path], Some(&scope));
+    let records = loaded.records.into_iter();
+    let events = records
+        .filter(|one| one.scope == scope)
+        .map(|one| one.event);
+    let events = events.collect();
+    Some((scope, events))
 }
 
 /// Events that the simulator makes up.
@@ -66,11 +76,11 @@ pub async fn made_up_events(count: u64) -> Vec<LookupEvent> {
     }
 }
 
-/// Real events or, where there are none, made-up ones; and which.
-pub async fn events() -> (&'static str, Vec<LookupEvent>) {
+/// Real events or, where there are none, made-up ones; and their scope.
+pub async fn events() -> (Scope, Vec<LookupEvent>) {
     match real_events() {
-        Some(events) => ("real", events),
-        None => ("made up", made_up_events(4_000).await),
+        Some(events) => events,
+        None => (scope(), made_up_events(4_000).await),
     }
 }
 

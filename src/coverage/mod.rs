@@ -105,7 +105,16 @@ pub struct Stats {
 /// The most names of record fields that are remembered. Records have some
 /// forty documented ones; more than this is noise.
 const MAX_FIELDS: usize = 1024;
+
 type Stretches = BTreeMap<i64, Stretch>;
+
+/// Where the map says that a chunk is which was evicted. Its events are not kept
+/// for that.
+struct Gone {
+    key: Arc<Key>,
+    from: i64,
+    id: u64,
+}
 
 /// Coverage of all scopes.
 pub struct Coverage {
@@ -115,7 +124,7 @@ pub struct Coverage {
     map: RwLock<HashMap<Arc<Key>, Stretches>>,
     /// Chunks that were evicted since the map was last tidied. Tidied at every
     /// insertion, so no longer than the cache has chunks.
-    gone: Arc<Mutex<Vec<Arc<Chunk>>>>,
+    gone: Arc<Mutex<Vec<Gone>>>,
     fields: Mutex<HashSet<Box<str>>>,
     next_id: AtomicU64,
     evicted: Arc<AtomicU64>,
@@ -134,14 +143,16 @@ impl Coverage {
     /// An empty cache.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let gone: Arc<Mutex<Vec<Arc<Chunk>>>> = Arc::default();
+        let gone: Arc<Mutex<Vec<Gone>>> = Arc::default();
         let evicted: Arc<AtomicU64> = Arc::default();
         let listener = {
             let (gone, evicted) = (Arc::clone(&gone), Arc::clone(&evicted));
             move |_, chunk: Arc<Chunk>, cause: RemovalCause| {
                 if cause.was_evicted() {
                     evicted.fetch_add(1, Relaxed);
-                    lock(&gone).push(chunk);
+                    let Chunk { id, from, .. } = *chunk;
+                    let key = Arc::clone(&chunk.key);
+                    lock(&gone).push(Gone { key, from, id });
                 }
             }
         };

@@ -3,7 +3,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    convert::Infallible,
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -12,11 +14,13 @@ use std::{
 
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
-use super::{MAX_REQUEST, status::Invalid};
+use super::{
+    routes::{Answer, Request, Response, Routes},
+    status::{overdue, too_large},
+};
 use crate::proto::{DESCRIPTORS, code_name};
 
 /// Told of every call that was answered.
@@ -36,10 +40,12 @@ pub trait MethodObserver: Send + Sync + 'static {
     fn answered(&self, code: &'static str, latency: Duration);
 }
 
-/// Wraps every service of the port.
-#[derive(Debug)]
-pub struct CallsLayer<M> {
+/// Every call of the port, on its way in and out. Cheap to clone.
+pub(super) struct Calls<M> {
+    routes: Arc<Routes>,
     methods: Arc<Methods<M>>,
+    /// The longest that an answer may be waited for: of a stream, its head.
+    limit: Duration,
 }
 
 /// Methods by `package.Service/Method`, so that a call makes no name of its
@@ -56,8 +62,12 @@ struct Method<M> {
     observer: M,
 }
 
-impl<M> CallsLayer<M> {
-    pub(super) fn new(observer: &impl CallObserver<Method = M>) -> Self {
+impl<M> Calls<M> {
+    pub(super) fn new(
+        routes: Routes,
+        observer: &impl CallObserver<Method = M>,
+        limit: Duration,
+    ) -> Self {
         let method = |name: String| {
             let observer = observer.method(&name);
             Arc::new(Method { name, observer })
@@ -68,95 +78,65 @@ impl<M> CallsLayer<M> {
             other: method("other".to_owned()),
         };
         Self {
+            routes: Arc::new(routes),
             methods: Arc::new(methods),
+            limit,
         }
     }
-}
 
-impl<M> Clone for CallsLayer<M> {
-    fn clone(&self) -> Self {
-        Self {
-            methods: Arc::clone(&self.methods),
-        }
-    }
-}
-
-impl<S, M> Layer<S> for CallsLayer<M> {
-    type Service = Calls<S, M>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Calls {
-            inner,
-            methods: Arc::clone(&self.methods),
-        }
-    }
-}
-
-/// See [`CallsLayer`].
-#[derive(Debug)]
-pub struct Calls<S, M> {
-    inner: S,
-    methods: Arc<Methods<M>>,
-}
-
-impl<S: Clone, M> Clone for Calls<S, M> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            methods: Arc::clone(&self.methods),
-        }
-    }
-}
-
-/// A call under way.
-#[derive(Debug)]
-pub struct Call<F, M> {
-    inner: F,
-    method: Arc<Method<M>>,
-    start: Instant,
-}
-
-impl<S, M, A, B> Service<http::Request<A>> for Calls<S, M>
-where
-    S: Service<http::Request<A>, Response = http::Response<B>>,
-    S::Future: Unpin,
-    B: Default,
-    M: MethodObserver,
-{
-    type Response = http::Response<B>;
-    type Error = S::Error;
-    type Future = Call<S::Future, M>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<A>) -> Self::Future {
+    /// A call from `peer`.
+    pub(super) fn call(&self, peer: SocketAddr, request: Request) -> Call<M> {
         // callers choose paths: only those of the contract are names
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         Call {
             method: Arc::clone(method.unwrap_or(&self.methods.other)),
             start: Instant::now(),
-            inner: self.inner.call(request),
+            limit: self.limit,
+            guard: None,
+            inner: self.routes.call(peer, request),
         }
     }
 }
 
-impl<F, M, B, E> Future for Call<F, M>
-where
-    F: Future<Output = Result<http::Response<B>, E>> + Unpin,
-    B: Default,
-    M: MethodObserver,
-{
-    type Output = F::Output;
+impl<M> Clone for Calls<M> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+            methods: Arc::clone(&self.methods),
+            limit: self.limit,
+        }
+    }
+}
+
+/// A call under way.
+pub(super) struct Call<M> {
+    inner: Answer,
+    method: Arc<Method<M>>,
+    start: Instant,
+    limit: Duration,
+    /// Set once it has to wait: most answers are there at once.
+    guard: Option<Pin<Box<Sleep>>>,
+}
+
+impl<M: MethodObserver> Future for Call<M> {
+    type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = ready!(Pin::new(&mut self.inner).poll(context))?;
+        let mut answer = match self.inner.as_mut().poll(context)? {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => {
+                let end = self.start + self.limit;
+                let guard = self.guard.get_or_insert_with(|| Box::pin(sleep_until(end)));
+                ready!(guard.as_mut().poll(context));
+                overdue().into_http()
+            }
+        };
         // trailers-only answers carry their status in the headers; any other has
         // begun well
         let mut status = Status::from_header_map(answer.headers());
-        if let Some(refused) = status.as_ref().and_then(too_large) {
+        if status.as_ref().is_some_and(is_too_large) {
+            let refused = too_large();
             answer = refused.clone().into_http();
             status = Some(refused);
         }
@@ -177,17 +157,11 @@ where
 
 /// tonic answers a message over the limit with `OUT_OF_RANGE`, which here says
 /// that a position is too old.
-fn too_large(status: &Status) -> Option<Status> {
-    let is_too_large = status.code() == Code::OutOfRange
+fn is_too_large(status: &Status) -> bool {
+    status.code() == Code::OutOfRange
         && status
             .message()
-            .starts_with("Error, decoded message length too large");
-    is_too_large.then(|| {
-        let message = format!(
-            "more than {MAX_REQUEST} bytes; ask with fewer or shorter values, or in several requests"
-        );
-        Invalid::new("REQUEST_TOO_LARGE", "filters", message).into()
-    })
+            .starts_with("Error, decoded message length too large")
 }
 
 /// Every method of the port, as `package.Service/Method`.

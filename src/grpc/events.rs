@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use prost_types::Timestamp;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     Service,
@@ -33,23 +33,8 @@ impl EventService for Service {
     ) -> Result<Response<server::LookupEventsResponse>, Status> {
         let caller = caller(&request);
         let (metadata, _, request) = request.into_parts();
-        let is_estimate = request.estimate_only;
-        let page = self.context(caller).page(request, &metadata)?;
-        if is_estimate {
-            let estimate = self.lookup.estimate(&page.question).await;
-            return Ok(Response::new(server::LookupEventsResponse {
-                estimate: Some(convert(estimate)),
-                ..server::LookupEventsResponse::default()
-            }));
-        }
-        let answer = self.lookup.ask(&page.question).await?;
-        Ok(Response::new(server::LookupEventsResponse {
-            events: messages(&answer.events, page.with_record),
-            next_page_token: next_page(page, &answer),
-            scopes: answer.scopes.iter().map(scope_status).collect(),
-            stats: Some(stats(answer.stats)),
-            estimate: None,
-        }))
+        let answer = self.lookup(caller, &metadata, request).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_event(
@@ -133,6 +118,32 @@ impl EventService for Service {
 }
 
 impl Service {
+    /// Answers a `LookupEvents` call.
+    pub(super) async fn lookup(
+        &self,
+        caller: Caller,
+        metadata: &MetadataMap,
+        request: v1::LookupEventsRequest,
+    ) -> Result<server::LookupEventsResponse, Status> {
+        let is_estimate = request.estimate_only;
+        let page = self.context(caller).page(request, metadata)?;
+        if is_estimate {
+            let estimate = self.lookup.estimate(&page.question).await;
+            return Ok(server::LookupEventsResponse {
+                estimate: Some(convert(estimate)),
+                ..server::LookupEventsResponse::default()
+            });
+        }
+        let answer = self.lookup.ask(&page.question).await?;
+        Ok(server::LookupEventsResponse {
+            events: messages(&answer.events, page.with_record),
+            scopes: answer.scopes.iter().map(scope_status).collect(),
+            stats: Some(stats(answer.stats)),
+            next_page_token: next_page(page, &answer),
+            estimate: None,
+        })
+    }
+
     pub(super) fn context(&self, caller: Caller) -> Context<'_> {
         Context {
             caller,

@@ -4,23 +4,24 @@
 mod calls;
 mod events;
 mod export;
+mod listen;
 mod request;
 mod routes;
 mod scopes;
 mod status;
 mod summary;
+mod unary;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use calls::{CallObserver, CallsLayer, MethodObserver};
+pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
 
-use self::routes::{Others, Routes};
+use self::{calls::Calls, routes::Routes};
 
 use crate::{
     lookup::Lookup,
@@ -37,20 +38,6 @@ use crate::{
 /// The largest request, in bytes: the filters of a long list of values, with
 /// room to spare.
 const MAX_REQUEST: usize = 1024 * 1024;
-/// Calls under way on one connection. HTTP/2 implementations offer 100 or more.
-const MAX_STREAMS: u32 = 200;
-/// The most bytes of a request's headers. Tokens and deadlines take a few
-/// hundred.
-const MAX_HEADERS: u32 = 16 * 1024;
-/// Streams that a client may open and reset at once before its connection is
-/// closed (rapid reset, CVE-2023-44487); hyper's own default.
-const MAX_PENDING_RESETS: usize = 20;
-/// A connection that says nothing for so long is asked whether it lives, and
-/// closed when it does not answer within [`KEEPALIVE_TIMEOUT`].
-const KEEPALIVE: Duration = Duration::from_secs(60);
-/// See [`KEEPALIVE`].
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// Exports at once. Each holds up to three batches of 3 MiB on the way out:
 /// together some 150 MB. More would not be faster, since they share the quota.
 const MAX_EXPORTS: usize = 16;
@@ -89,7 +76,7 @@ impl Service {
 /// under way finish.
 ///
 /// # Errors
-/// If the reflection descriptors are broken, or the listener fails.
+/// If the reflection descriptors are broken.
 pub async fn serve(
     service: Service,
     listener: TcpListener,
@@ -106,11 +93,8 @@ pub async fn serve(
     let reflection_v1 = reflection().build_v1()?;
     // what older clients ask, Python's among them
     let reflection_v1alpha = reflection().build_v1alpha()?;
-    let others = Others::default()
-        .with(health_service)
-        .with(reflection_v1)
-        .with(reflection_v1alpha);
-    let hard_limit = service.limits.timeout + Duration::from_secs(5);
+    // a page is answered with what there is before; this catches the rest
+    let limit = service.limits.timeout + Duration::from_secs(5);
     let stopping = service.stopping.clone();
     let drain = async {
         shutdown.await;
@@ -121,21 +105,11 @@ pub async fn serve(
             health.clone().clear_service_status(name).await;
         }
     };
-    tonic::transport::Server::builder()
-        // a page is answered with what there is before; this catches the rest
-        .timeout(hard_limit)
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(CallsLayer::new(observer))
-        .serve_with_incoming_shutdown(
-            Routes::new(service, others),
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            drain,
-        )
-        .await?;
+    let routes = Routes::new(service)
+        .with(health_service)
+        .with(reflection_v1)
+        .with(reflection_v1alpha);
+    listen::serve(listener, Calls::new(routes, observer, limit), drain).await;
     Ok(())
 }
 

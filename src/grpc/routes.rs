@@ -1,114 +1,113 @@
-//! Which service a path belongs to.
+//! Which service a call is for.
 
-use std::{
-    convert::Infallible,
-    future::{Future, Ready, ready},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use hyper::body::Incoming;
+use tonic::{Status, body::Body, server::NamedService, transport::server::TcpConnectInfo};
+
+use super::{MAX_REQUEST, Service, unary};
+use crate::{
+    budget::Caller,
+    proto::server::{
+        event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
+    },
 };
 
-use tonic::{Status, body::Body, server::NamedService};
-use tower::Service;
+pub(super) type Request = http::Request<Incoming>;
+pub(super) type Response = http::Response<Body>;
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-use super::MAX_REQUEST;
-use crate::proto::server::{
-    event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
-};
+/// The call that must cost little.
+const LOOKUP_EVENTS: &str = "/trailgate.v1.EventService/LookupEvents";
 
-type Request = http::Request<Body>;
-type Response = http::Response<Body>;
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-/// The services of the port. A call finds its own by comparing names: there are a
-/// handful, and tonic's router, which any number of them may be added to, takes
-/// as long as a short answer out of the cache.
-#[derive(Clone)]
-pub(super) struct Routes(Arc<Services>);
-
-struct Services {
-    events: EventServiceServer<super::Service>,
-    scopes: ScopeServiceServer<super::Service>,
-    /// Those that are asked seldom, by name.
+/// The services of the port.
+pub(super) struct Routes {
+    service: Arc<Service>,
+    events: EventServiceServer<Service>,
+    scopes: ScopeServiceServer<Service>,
+    /// Those beside trailgate's own, by name.
     others: Vec<(&'static str, Box<dyn Other>)>,
 }
 
-/// A service that is asked seldom.
+/// A service of any type.
 trait Other: Send + Sync {
     fn call(&self, request: Request) -> Answer;
 }
 
 impl<S> Other for S
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: tonic::codegen::Service<Request, Response = Response, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
     fn call(&self, request: Request) -> Answer {
-        Box::pin(Service::call(&mut self.clone(), request))
-    }
-}
-
-/// Services beside trailgate's own.
-#[derive(Default)]
-pub(super) struct Others(Vec<(&'static str, Box<dyn Other>)>);
-
-impl Others {
-    pub(super) fn with<S>(mut self, service: S) -> Self
-    where
-        S: Service<Request, Response = Response, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
-        self.0.push((S::NAME, Box::new(service)));
-        self
+        Box::pin(tonic::codegen::Service::call(&mut self.clone(), request))
     }
 }
 
 impl Routes {
-    pub(super) fn new(service: super::Service, others: Others) -> Self {
-        let events = EventServiceServer::new(service.clone());
-        let scopes = ScopeServiceServer::new(service);
-        Self(Arc::new(Services {
+    pub(super) fn new(service: Service) -> Self {
+        let service = Arc::new(service);
+        let events = EventServiceServer::from_arc(Arc::clone(&service));
+        let scopes = ScopeServiceServer::from_arc(Arc::clone(&service));
+        Self {
+            service,
             events: events.max_decoding_message_size(MAX_REQUEST),
             scopes: scopes.max_decoding_message_size(MAX_REQUEST),
-            others: others.0,
-        }))
-    }
-}
-
-impl Service<Request> for Routes {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Answer;
-
-    /// Services are always ready: what they wait for they wait for in a call.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+            others: Vec::new(),
+        }
     }
 
-    fn call(&mut self, request: Request) -> Answer {
+    /// Adds a service.
+    pub(super) fn with<S>(mut self, service: S) -> Self
+    where
+        S: tonic::codegen::Service<Request, Response = Response, Error = Infallible>,
+        S: NamedService + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        self.others.push((S::NAME, Box::new(service)));
+        self
+    }
+
+    /// The answer to a call from `peer`.
+    pub(super) fn call(&self, peer: SocketAddr, mut request: Request) -> Answer {
         let path = request.uri().path();
+        if path == LOOKUP_EVENTS && unary::is_plain(&request) {
+            return Box::pin(lookup_events(Arc::clone(&self.service), peer, request));
+        }
         let name = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        let name = name.map(|(name, _)| name).unwrap_or_default();
-        let services = &*self.0;
-        if name == EventServiceServer::<super::Service>::NAME {
-            return services.events.clone().call(request);
-        }
-        if name == ScopeServiceServer::<super::Service>::NAME {
-            return services.scopes.clone().call(request);
-        }
-        let mut others = services.others.iter();
-        match others.find(|(other, _)| *other == name) {
+        let name = name.map_or("", |(name, _)| name);
+        let others = self.others.iter().find(|(other, _)| *other == name);
+        let is_events = name == EventServiceServer::<Service>::NAME;
+        let is_scopes = name == ScopeServiceServer::<Service>::NAME;
+        // as tonic's own listener does
+        request.extensions_mut().insert(TcpConnectInfo {
+            local_addr: None,
+            remote_addr: Some(peer),
+        });
+        match others {
+            _ if is_events => self.events.clone().call(request),
+            _ if is_scopes => self.scopes.clone().call(request),
             Some((_, other)) => other.call(request),
-            None => Box::pin(unknown()),
+            None => Box::pin(std::future::ready(Ok(Status::unimplemented(
+                "no such service",
+            )
+            .into_http()))),
         }
     }
 }
 
-fn unknown() -> Ready<Result<Response, Infallible>> {
-    ready(Ok(Status::unimplemented("no such service").into_http()))
+async fn lookup_events(
+    service: Arc<Service>,
+    peer: SocketAddr,
+    request: Request,
+) -> Result<Response, Infallible> {
+    let answer = match unary::receive(request).await {
+        Ok((metadata, request)) => {
+            let caller = Caller::peer(peer.ip());
+            service.lookup(caller, &metadata, request).await
+        }
+        Err(status) => Err(status),
+    };
+    Ok(unary::respond(answer))
 }

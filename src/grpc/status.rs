@@ -8,6 +8,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::MAX_REQUEST;
 use crate::{filter, lookup};
 
 /// The domain of every reason.
@@ -123,6 +124,20 @@ pub(super) fn too_many(reason: &str, message: &str) -> Status {
     let mut details = info(reason);
     details.set_retry_info(Some(Duration::from_secs(5)));
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// A request is larger than may be.
+pub(super) fn too_large() -> Status {
+    let message = format!(
+        "more than {MAX_REQUEST} bytes; ask with fewer or shorter values, or in several requests"
+    );
+    Invalid::new("REQUEST_TOO_LARGE", "filters", message).into()
+}
+
+/// An answer that should have come with what there was did not come at all.
+pub(super) fn overdue() -> Status {
+    let message = "the call took longer than the server allows; try again";
+    Status::with_error_details(Code::DeadlineExceeded, message, info("OVERDUE"))
 }
 
 /// The server shuts down.

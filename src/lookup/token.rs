@@ -72,7 +72,9 @@ impl PageToken {
             so_far: runs(&self.so_far),
             failed: by_reason(&self.failed),
         };
-        let bytes = vec![VERSION; 1 + CHECKSUM];
+        // most have a hundred or two
+        let mut bytes = Vec::with_capacity(256);
+        bytes.resize(1 + CHECKSUM, VERSION);
         // numbers, texts and lists of them always serialize
         let mut bytes = postcard::to_extend(&wire, bytes).unwrap_or_default();
         if let Some((head, body)) = bytes.split_at_mut_checked(1 + CHECKSUM)
