@@ -6,9 +6,10 @@ use std::{str::FromStr, time::Duration};
 use super::{Error, Settings, Span};
 use crate::upstream::{Partition, Roles, Signing};
 
-/// The most scopes of a server: an organisation's hundred accounts in thirty
-/// Regions would be more than one process should walk for.
-pub const MAX_SCOPES: usize = 1000;
+/// The most scopes of a server: an organisation's three hundred accounts in
+/// seventeen Regions. Each is told of on every page, in some 200 bytes, and
+/// clients refuse answers of 4 MiB.
+pub const MAX_SCOPES: usize = 5000;
 
 /// Where scopes come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

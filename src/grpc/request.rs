@@ -30,9 +30,20 @@ pub struct Limits {
 const DEFAULT_PAGE: i32 = 50;
 /// The most events on a page.
 const MAX_PAGE: i32 = 1000;
-/// The most bytes of events on a page. Clients refuse messages of 4 MiB; what
-/// stands beside the events is small.
+/// The most bytes of events on a page.
 const PAGE_BYTES: usize = 3 * 1024 * 1024;
+/// The least bytes of events on a page, however many scopes there are to speak
+/// of: several of the largest events.
+const LEAST_PAGE_BYTES: usize = 1024 * 1024;
+/// Clients refuse longer messages, unless they are told otherwise.
+const CLIENT_BYTES: usize = 4 * 1024 * 1024;
+/// What stands beside events and scopes: most of it is the token, which has some
+/// ten bytes a scope at worst.
+const BESIDE_BYTES: usize = 128 * 1024;
+/// The bytes that a scope takes in an answer, with the longest message.
+const SCOPE_BYTES: usize = 300;
+/// Names that are told where one is not known: a message is a header.
+const TOLD: usize = 20;
 /// How old an answer for the unsettled window may be where the request does
 /// not say.
 const DEFAULT_STALENESS: Duration = Duration::from_secs(30);
@@ -220,6 +231,7 @@ impl Context<'_> {
         }
         let (scopes, digest, token) = chain?;
         let now = self.lookup.clock().now();
+        let page_bytes = page_bytes(scopes.len());
         let mut question = Question {
             caller: self.caller.clone(),
             class: Class::Interactive,
@@ -234,7 +246,7 @@ impl Context<'_> {
             so_far: Vec::new(),
             failed: Vec::new(),
             page_events: 1,
-            page_bytes: PAGE_BYTES,
+            page_bytes,
             size: if with_record {
                 proto::full_size
             } else {
@@ -350,8 +362,11 @@ fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), In
     let Some((i, name)) = unknown else {
         return Ok(());
     };
-    let known = Vec::from_iter(known.iter().copied()).join(", ");
-    let message = format!("{name:?} is not configured here; configured: {known}");
+    let mut told = known.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
+    if let Some(more) = known.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        told.push_str(&format!(" and {more} more, which ListScopes has"));
+    }
+    let message = format!("{name:?} is not configured here; configured: {told}");
     Err(Invalid::new(
         "UNKNOWN_SCOPE",
         format!("{field}[{i}]"),
@@ -410,6 +425,13 @@ fn enumerated<E: TryFrom<i32>>(field: &str, value: i32) -> Result<E, Invalid> {
         let message = format!("{value} is not a value of this enum that the server knows");
         Invalid::new("UNKNOWN_ENUM_VALUE", field, message)
     })
+}
+
+/// The most bytes of events on a page that speaks of so many scopes.
+fn page_bytes(scopes: usize) -> usize {
+    let beside = BESIDE_BYTES.saturating_add(scopes.saturating_mul(SCOPE_BYTES));
+    let room = CLIENT_BYTES.saturating_sub(beside);
+    room.clamp(LEAST_PAGE_BYTES, PAGE_BYTES)
 }
 
 fn page_size(size: i32) -> Result<usize, Invalid> {
@@ -584,6 +606,26 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
+
+    #[test]
+    fn pages_of_many_scopes_are_what_clients_take() {
+        assert_eq!(page_bytes(1), PAGE_BYTES);
+        assert_eq!(page_bytes(1_000), PAGE_BYTES);
+        let most = config::MAX_SCOPES;
+        assert!(page_bytes(most) > 2 * LEAST_PAGE_BYTES);
+        assert!(page_bytes(most) + most * SCOPE_BYTES + BESIDE_BYTES <= CLIENT_BYTES);
+        assert_eq!(page_bytes(usize::MAX), LEAST_PAGE_BYTES);
+    }
+
+    #[test]
+    fn unknown_names_are_told_with_some_that_are_known() {
+        let names: Vec<String> = (0..30).map(|n| format!("{n:012}")).collect();
+        let known = names.iter().map(String::as_str).collect();
+        let asked = ["x".to_owned()];
+        let message = named("account_ids", &asked, &known).unwrap_err().message;
+        assert!(message.contains("000000000019 and 10 more"), "{message}");
+    }
 
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {

@@ -50,10 +50,27 @@ def big_server(simulator):
 
 
 @pytest.fixture(scope="session")
+def all_scopes(records):
+    """Every account and every Region that can be served: some thousands of
+    scopes, most of them empty."""
+    servable = {e.scope for e in records if oracle.is_servable(e.scope)}
+    return sorted({account for account, _ in servable}), sorted({region for _, region in servable})
+
+
+@pytest.fixture(scope="session")
 def wide_scopes(records):
-    """Every account that can be served in a Region that AWS has."""
+    """Every account that can be served in a Region that AWS has: few enough to
+    be read again and again."""
     accounts = {e.account for e in records if e.region in REGIONS and oracle.is_servable(e.scope)}
     return sorted(accounts), REGIONS
+
+
+@pytest.fixture(scope="module")
+def all_server(simulator, all_scopes):
+    """A server of everything that can be served."""
+    accounts, regions = all_scopes
+    with Server(simulator=simulator, accounts=accounts, regions=regions) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

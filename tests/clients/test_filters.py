@@ -137,13 +137,16 @@ def servable(records, wide_scopes):
     return [e for e in records if e.account in accounts and e.region in regions]
 
 
-def test_random_filters_find_what_a_loop_finds(wide_server, servable):
+def test_random_filters_find_what_a_loop_finds(all_server, all_scopes, records):
+    accounts, regions = all_scopes
+    servable = [e for e in records if e.account in accounts and e.region in regions]
+    assert len({e.scope for e in servable}) > 60
     fields = Fields(servable)
     # the fields are many and of every kind
     assert len(fields.names) > 500 and len(fields.addresses) > 1
     found_some = 0
     wrong = []
-    with Client(wide_server) as client:
+    with Client(all_server) as client:
         for seed in range(COUNT):
             maker = Maker(fields, seed)
             filters = maker.filters()

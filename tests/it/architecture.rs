@@ -15,9 +15,11 @@ use std::{
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     ("tonic_types", &["grpc", "client", "cli"]),
+    ("hyper", &["grpc"]),
+    ("hyper_util", &["grpc"]),
     ("moka", &["coverage"]),
     ("axum", &["http", "simulator"]),
     ("clap", &["cli", "config"]),

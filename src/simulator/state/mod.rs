@@ -23,9 +23,9 @@ use crate::{
     event::{Category, Scope},
 };
 
-/// The most scopes that are kept apart. AWS has a few dozen Regions; requests
-/// can name any number of others.
-const MAX_SCOPES: usize = 4096;
+/// The most scopes that are kept apart: more than a server searches. AWS has a
+/// few dozen Regions; requests can name any number of others.
+const MAX_SCOPES: usize = 8192;
 
 /// One scope's part.
 #[derive(Debug)]
