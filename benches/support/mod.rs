@@ -56,7 +56,7 @@ pub async fn made_up_events(count: u64) -> Vec<LookupEvent> {
         ..simulator::Options::default()
     };
     let clock = Clock::system();
-    let simulator = Simulator::new(options, clock, Vec::new());
+    let simulator = Simulator::new(options, clock.clone(), Vec::new());
     let now = clock.now_secs();
     let mut request = PageRequest {
         category: trailgate::event::Category::Management,

@@ -39,7 +39,7 @@ impl World {
             days: 30,
             ..simulator::Options::default()
         };
-        let simulator = Arc::new(Simulator::new(options, clock, Vec::new()));
+        let simulator = Arc::new(Simulator::new(options, clock.clone(), Vec::new()));
         let cloudtrail: Arc<Simulator> = Arc::clone(&simulator);
         let upstream = Upstream::new(cloudtrail, Arc::new(Budgets::new(2.0)), Retry::default());
         let coverage = Arc::new(Coverage::new(Options {
@@ -47,12 +47,17 @@ impl World {
             ..Options::default()
         }));
         let history = Some(Duration::from_secs(90 * 86_400));
-        let lookup = Arc::new(Lookup::new(clock, coverage, Arc::new(upstream), history));
+        let lookup = Arc::new(Lookup::new(
+            clock.clone(),
+            coverage,
+            Arc::new(upstream),
+            history,
+        ));
         Self {
+            now: clock.now_secs(),
             clock,
             simulator,
             lookup,
-            now: clock.now_secs(),
         }
     }
 

@@ -91,8 +91,8 @@ pub struct Server {
     metrics: Metrics,
     config: Config,
     demo: Option<Demo>,
-    /// Ends the search for other scopes.
-    _refresh: DropGuard,
+    /// Ends the search for other scopes, and the watch on the clock.
+    _background: DropGuard,
 }
 
 impl std::fmt::Debug for Server {
@@ -128,7 +128,7 @@ impl Server {
     pub async fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::system();
         let demo = if config.demo {
-            Some(start_demo(&mut config, clock).await?)
+            Some(start_demo(&mut config, clock.clone()).await?)
         } else {
             None
         };
@@ -146,7 +146,7 @@ impl Server {
         let grpc_listener = bind(config.listen).await?;
         let http_listener = bind(config.http_listen).await?;
         let daily = config.caller_daily_requests;
-        let budgets = Budgets::new(config.rate).with_daily_allowance(clock, daily);
+        let budgets = Budgets::new(config.rate).with_daily_allowance(clock.clone(), daily);
         let budgets = Arc::new(budgets);
         let cloudtrail: Arc<dyn CloudTrail> = aws;
         let upstream = Arc::new(Upstream::new(
@@ -162,18 +162,20 @@ impl Server {
             config.history,
         ));
         let metrics = Metrics::new(budgets, coverage, Arc::clone(&lookup));
+        let stop = CancellationToken::new();
+        let keep_time = keep_time(Arc::clone(&lookup));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(keep_time));
         let (grpc, http) = (
             local(&grpc_listener, config.listen)?,
             local(&http_listener, config.http_listen)?,
         );
         tracing::info!(%grpc, %http, scopes = scopes.now().len(), "serving");
         let service = grpc::Service::new(lookup, scopes, config.limits.clone());
-        let stop = CancellationToken::new();
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(finder.keep(publisher)),
         );
-        let refresh = stop.drop_guard();
+        let background = stop.drop_guard();
         Ok(Self {
             grpc,
             http,
@@ -183,7 +185,7 @@ impl Server {
             metrics,
             config,
             demo,
-            _refresh: refresh,
+            _background: background,
         })
     }
 
@@ -236,6 +238,16 @@ impl Server {
             demo.task.abort();
         }
         served.map_err(Error::Serve)
+    }
+}
+
+/// Keeps the clock in step with the system's wall clock.
+async fn keep_time(lookup: Arc<Lookup>) {
+    loop {
+        let wall = lookup.clock().watch().await;
+        let before = lookup.clock().now();
+        tracing::warn!(%before, after = %wall, "the system's clock was set, or the machine slept");
+        lookup.set_clock(wall);
     }
 }
 

@@ -250,7 +250,7 @@ impl Simulate {
     async fn serve(self) -> ExitCode {
         let clock = Clock::system();
         let options = self.options();
-        let loaded = self.load(&options, clock);
+        let loaded = self.load(&options, &clock);
         if !self.records.is_empty()
             && loaded.records.is_empty()
             && self.synthetic == 0
@@ -299,7 +299,7 @@ impl Simulate {
         }
     }
 
-    fn load(&self, options: &Options, clock: Clock) -> Loaded {
+    fn load(&self, options: &Options, clock: &Clock) -> Loaded {
         let fallback = match (self.accounts.as_slice(), self.regions.as_slice()) {
             ([account], [region]) => Some(Scope::new(account, region)),
             ([account], _) => Some(Scope::new(account, "")),

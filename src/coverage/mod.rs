@@ -292,6 +292,15 @@ impl Coverage {
         }
     }
 
+    /// Says anew when walks began, where the clock that said so was wrong. `anew`
+    /// must not say later.
+    pub fn rebegin(&self, anew: impl Fn(Timestamp) -> Timestamp) {
+        let mut map = self.write_map();
+        for stretch in map.values_mut().flat_map(BTreeMap::values_mut) {
+            stretch.began = anew(stretch.began);
+        }
+    }
+
     /// An event of these scopes by its id, if that is a UUID and it is held.
     #[must_use]
     pub fn find(&self, scopes: &[Scope], category: Category, id: &str) -> Option<Arc<Event>> {

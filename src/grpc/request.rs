@@ -362,7 +362,12 @@ fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), In
     let Some((i, name)) = unknown else {
         return Ok(());
     };
-    let mut told = known.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
+    let mut told = known
+        .iter()
+        .take(TOLD)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
     if let Some(more) = known.len().checked_sub(TOLD).filter(|more| *more > 0) {
         told.push_str(&format!(" and {more} more, which ListScopes has"));
     }

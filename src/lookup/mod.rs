@@ -65,7 +65,8 @@ impl Lookup {
         upstream: Arc<Upstream>,
         history: Option<Duration>,
     ) -> Self {
-        let walks = Arc::new(Walks::new(Arc::clone(&upstream), Arc::clone(&coverage)));
+        let walks = Walks::new(clock.clone(), Arc::clone(&upstream), Arc::clone(&coverage));
+        let walks = Arc::new(walks);
         Self {
             clock,
             coverage,
@@ -77,8 +78,24 @@ impl Lookup {
 
     /// The clock that it goes by.
     #[must_use]
-    pub fn clock(&self) -> Clock {
-        self.clock
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sets the clock. Where it was fast, walks began earlier than they say: what
+    /// they read is not as settled or as recent as it seems.
+    pub fn set_clock(&self, wall: Timestamp) {
+        let fast_by = self.clock.now().duration_since(wall);
+        let rebegin = |anew: &dyn Fn(Timestamp) -> Timestamp| {
+            self.walks.rebegin(anew);
+            self.coverage.rebegin(anew);
+        };
+        if fast_by.is_positive() {
+            rebegin(&|began| began.saturating_sub(fast_by).unwrap_or(Timestamp::MIN));
+        }
+        self.clock.set(wall);
+        // and what began meanwhile, by the clock as it was
+        rebegin(&|began| began.min(wall));
     }
 
     /// The first second that AWS can be asked for at `now`: the start of a

@@ -13,6 +13,7 @@ use tokio::{sync::watch, time::Instant};
 use super::density::Densities;
 use crate::{
     budget::{self, Claim, Place, Ticket},
+    clock::Clock,
     coverage::{Coverage, Freshness, Key, settled_before, unique},
     event::{Event, TimeRange},
     upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Payers, Upstream},
@@ -83,7 +84,6 @@ type Outcome = Result<Arc<Commit>, FetchError>;
 pub(super) struct Walk {
     key: Key,
     range: TimeRange,
-    began: Timestamp,
     state: Mutex<State>,
     /// Who waits for the next page: any of them pays for it.
     waiting: watch::Sender<Payers>,
@@ -93,6 +93,7 @@ pub(super) struct Walk {
 
 #[derive(Debug)]
 struct State {
+    began: Timestamp,
     phase: Phase,
     /// Everything from here up to the end of the range is coverage.
     floor: i64,
@@ -105,6 +106,15 @@ struct State {
 }
 
 impl State {
+    /// A page that adds nothing where it stands.
+    fn nothing(&self) -> Arc<Commit> {
+        Arc::new(Commit {
+            range: TimeRange::new(self.floor, self.floor),
+            began: self.began,
+            events: Arc::default(),
+        })
+    }
+
     /// Whether no page was read yet.
     fn is_unread(&self, range: TimeRange) -> bool {
         self.floor == range.to && self.pending.is_empty() && self.token.is_none()
@@ -122,6 +132,7 @@ impl Walk {
     /// A walk that nothing was asked for yet.
     fn new(key: Key, range: TimeRange, began: Timestamp) -> Self {
         let state = State {
+            began,
             phase: Phase::Parked,
             floor: range.to,
             pending: Vec::new(),
@@ -131,11 +142,14 @@ impl Walk {
         Self {
             key,
             range,
-            began,
             state: Mutex::new(state),
             waiting: watch::Sender::default(),
             outcome: watch::Sender::new(None),
         }
+    }
+
+    fn began(&self) -> Timestamp {
+        self.state().began
     }
 
     /// Where it stands, unless it has ended.
@@ -157,9 +171,8 @@ impl Walk {
     /// Whether it has just begun, from its present down, recently enough that
     /// it counts up to now.
     fn is_present(&self, need: Freshness) -> bool {
-        self.began >= need.0
-            && self.range.to > self.began.as_second()
-            && self.stands() == Some(self.range.to)
+        let began = self.began();
+        began >= need.0 && self.range.to > began.as_second() && self.stands() == Some(self.range.to)
     }
 
     /// Whether a page is being fetched: joining it costs nothing.
@@ -185,8 +198,8 @@ impl Walk {
             let mut state = self.state();
             let (ticket, claim) = match state.phase {
                 // it moved on since it was found: the page is there
-                _ if state.floor != floor => return Ok(self.nothing(state.floor)),
-                Phase::Ended => return Ok(self.nothing(floor)),
+                _ if state.floor != floor => return Ok(state.nothing()),
+                Phase::Ended => return Ok(state.nothing()),
                 Phase::Fetching => {
                     let place = state.place.as_ref();
                     match place.map(|place| place.claim(class, caller, Some(deadline))) {
@@ -260,14 +273,6 @@ impl Walk {
         self.outcome.send_replace(Some(outcome));
     }
 
-    fn nothing(&self, at: i64) -> Arc<Commit> {
-        Arc::new(Commit {
-            range: TimeRange::new(at, at),
-            began: self.began,
-            events: Arc::default(),
-        })
-    }
-
     /// Takes in a page: seconds that are walked to their end become coverage.
     fn take_in(&self, page: Page, coverage: &Coverage, densities: &Densities) -> Arc<Commit> {
         let mut state = self.state();
@@ -299,7 +304,7 @@ impl Walk {
         // the same event can come twice, also on two pages
         let done = unique(&done);
         let range = TimeRange::new(done_from, floor);
-        coverage.insert(&self.key, range, self.began, &done);
+        coverage.insert(&self.key, range, state.began, &done);
         densities.learn(&self.key, range, done.len());
         coverage.fold_in(&self.key, &strays);
         state.floor = done_from;
@@ -307,7 +312,7 @@ impl Walk {
         state.token = page.next_token;
         Arc::new(Commit {
             range,
-            began: self.began,
+            began: state.began,
             events: done.into(),
         })
     }
@@ -389,6 +394,7 @@ impl Drop for Fetching {
 /// The registry of walks: single-flight over intervals.
 #[derive(Debug)]
 pub(super) struct Walks {
+    clock: Clock,
     upstream: Arc<Upstream>,
     coverage: Arc<Coverage>,
     densities: Densities,
@@ -397,8 +403,9 @@ pub(super) struct Walks {
 }
 
 impl Walks {
-    pub(super) fn new(upstream: Arc<Upstream>, coverage: Arc<Coverage>) -> Self {
+    pub(super) fn new(clock: Clock, upstream: Arc<Upstream>, coverage: Arc<Coverage>) -> Self {
         Self {
+            clock,
             upstream,
             coverage,
             densities: Densities::default(),
@@ -452,7 +459,8 @@ impl Walks {
         let horizon = self.coverage.horizon();
         let mut open = lock(&self.open);
         let standing = open.iter().enumerate().find_map(|(i, walk)| {
-            let is_recent = walk.began >= need.0 || settled_before(walk.began, horizon) >= at;
+            let walk_began = walk.began();
+            let is_recent = walk_began >= need.0 || settled_before(walk_began, horizon) >= at;
             let floor = walk.stands()?;
             // from a little above only its first page is sure to come down here
             let is_near = floor == at
@@ -491,9 +499,20 @@ impl Walks {
         }
         // the last second at least is asked for
         let range = TimeRange::new(floor().min(at - 1), at);
+        // the clock may have been set back since the question came
+        let began = began.min(self.clock.now());
         let walk = Arc::new(Walk::new(key.clone(), range, began));
         open.push(Arc::clone(&walk));
         Way::Walk { walk, floor: at }
+    }
+
+    /// Says anew when walks began: see [`Coverage::rebegin`].
+    pub(super) fn rebegin(&self, anew: impl Fn(Timestamp) -> Timestamp) {
+        // each page becomes coverage under its walk's lock
+        for walk in lock(&self.open).iter() {
+            let mut state = walk.state();
+            state.began = anew(state.began);
+        }
     }
 
     /// Keeps a walk no longer.
@@ -544,8 +563,8 @@ impl Walks {
                 Err(FetchError::Upstream(error))
                     if error.kind == ErrorKind::InvalidToken && request.token.is_some() =>
                 {
-                    let floor = walk.state().floor;
-                    (Phase::Ended, Ok(walk.nothing(floor)))
+                    let nothing = walk.state().nothing();
+                    (Phase::Ended, Ok(nothing))
                 }
                 // one that has read nothing is not worth keeping
                 Err(error) if is_unused && request.token.is_none() => (Phase::Ended, Err(error)),

@@ -79,7 +79,7 @@ impl Simulator {
     #[must_use]
     pub fn new(options: Options, clock: Clock, records: Vec<Record>) -> Self {
         let generator = Arc::new(generator(&options));
-        let state = State::new(&options, clock, records, generator.clone());
+        let state = State::new(&options, &clock, records, generator.clone());
         Self {
             sealer: Sealer::new(options.seed),
             generator,

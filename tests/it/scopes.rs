@@ -69,7 +69,7 @@ fn organization() -> Options {
 /// The simulator, with an event in each scope.
 async fn world(options: Options) -> World {
     let clock = Clock::system();
-    let simulator = Arc::new(Simulator::new(options, clock, Vec::new()));
+    let simulator = Arc::new(Simulator::new(options, clock.clone(), Vec::new()));
     for account in [BASE, A, B, SHUT] {
         for region in REGIONS {
             let event = LookupEvent {

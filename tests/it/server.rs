@@ -42,7 +42,7 @@ pub(super) async fn world(options: Options) -> World {
         accounts: vec![ACCOUNT.into()],
         ..options
     };
-    let simulator = Arc::new(Simulator::new(options, clock, Vec::new()));
+    let simulator = Arc::new(Simulator::new(options, clock.clone(), Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop_simulator = CancellationToken::new();

@@ -161,7 +161,7 @@ fn lookup_over(world: &World, cloudtrail: impl upstream::CloudTrail) -> Lookup {
     let budgets = Arc::new(Budgets::new(2.0));
     let upstream = Upstream::new(Arc::new(cloudtrail), budgets, Retry::default());
     let coverage = Arc::new(Coverage::new(coverage::Options::default()));
-    Lookup::new(world.clock, coverage, Arc::new(upstream), None)
+    Lookup::new(world.clock.clone(), coverage, Arc::new(upstream), None)
 }
 
 #[tokio::test(start_paused = true)]

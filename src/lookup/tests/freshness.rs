@@ -304,3 +304,83 @@ async fn only_the_top_of_the_window_is_the_present() {
         );
     }
 }
+
+/// Right again, the clock must not have made anybody trust what was read too
+/// early.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_fast_has_settled_nothing() {
+    let mut setup = Setup {
+        fast_by: 3_600,
+        ..Setup::default()
+    };
+    setup.simulator.delay = Duration::from_secs(300);
+    let world = setup.build();
+    for i in 0..20 {
+        world.happens(&scope(), i, 30 * i as i64, "A");
+    }
+    let early = world.lookup.ask(&world.question()).await.unwrap();
+    assert_eq!(early.events.len(), 9, "those that AWS tells by now");
+    advance(Duration::from_secs(400)).await;
+    let right = Timestamp::from_second(world.now + 400).unwrap();
+    world.lookup.set_clock(right);
+    let ask = |staleness| Question {
+        max_staleness: Duration::from_secs(staleness),
+        ..world.question()
+    };
+    let answer = world.lookup.ask(&ask(30)).await.unwrap();
+    assert_eq!(answer.events.len(), 20);
+    assert_eq!(answer.scopes[0].searched.to, world.now + 401);
+    // and nobody counts on a present that was none
+    world.happens(&scope(), 20, -300, "A");
+    advance(Duration::from_secs(300)).await;
+    let answer = world.lookup.ask(&ask(30)).await.unwrap();
+    assert_eq!(answer.events.len(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_slept_asks_for_what_it_missed() {
+    let setup = Setup {
+        fast_by: -7_200,
+        ..Setup::default()
+    };
+    let world = setup.build();
+    world.happens(&scope(), 0, 3_600, "A");
+    let answer = world.lookup.ask(&world.question()).await.unwrap();
+    assert_eq!(answer.events.len(), 0);
+    assert_eq!(answer.scopes[0].searched.to, world.now - 7_199, "says so");
+    world
+        .lookup
+        .set_clock(Timestamp::from_second(world.now).unwrap());
+    let answer = world.lookup.ask(&world.question()).await.unwrap();
+    assert_eq!(numbers(&answer.events), [0]);
+}
+
+/// The clock is set back while a page is on its way, and while a walk is parked.
+#[tokio::test(start_paused = true)]
+async fn walks_under_way_are_no_later_than_the_clock_says() {
+    let mut setup = Setup {
+        fast_by: 3_600,
+        ..Setup::default()
+    };
+    setup.simulator.delay = Duration::from_secs(300);
+    setup.simulator.faults =
+        Faults::from_iter([simulator::Fault::Chance(simulator::FaultKind::Slow, 1.0)]);
+    setup.simulator.slow_by = Duration::from_secs(2);
+    let world = setup.build();
+    for i in 0..200 {
+        world.happens(&scope(), i, 2 * i as i64, "A");
+    }
+    let one = Question {
+        page_events: 1,
+        ..world.question()
+    };
+    let (answer, ()) = tokio::join!(world.lookup.ask(&one), async {
+        sleep(Duration::from_secs(1)).await;
+        let right = Timestamp::from_second(world.now + 1).unwrap();
+        world.lookup.set_clock(right);
+    });
+    assert_eq!(answer.unwrap().events.len(), 1);
+    advance(Duration::from_secs(1_000)).await;
+    let (events, _) = world.all(world.question()).await;
+    assert_eq!(numbers(&events), Vec::from_iter(0..200));
+}

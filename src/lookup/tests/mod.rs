@@ -12,6 +12,8 @@ mod turns;
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+
 use tokio::time::{Instant, advance, sleep};
 
 use super::*;
@@ -49,6 +51,9 @@ struct Setup {
     rate: f64,
     simulator: simulator::Options,
     cache: u64,
+    /// By how many seconds the gateway's clock is fast, where it has one of its
+    /// own.
+    fast_by: i64,
 }
 
 impl Default for Setup {
@@ -60,6 +65,7 @@ impl Default for Setup {
                 ..simulator::Options::default()
             },
             cache: 100_000_000,
+            fast_by: 0,
         }
     }
 }
@@ -76,7 +82,12 @@ impl Setup {
 
     fn build(self) -> World {
         let clock = Clock::at("2026-01-02T03:04:05.25Z".parse().unwrap());
-        let simulator = Arc::new(Simulator::new(self.simulator, clock, Vec::new()));
+        let now = clock.now_secs();
+        let simulator = Arc::new(Simulator::new(self.simulator, clock.clone(), Vec::new()));
+        let clock = match self.fast_by {
+            0 => clock,
+            fast_by => Clock::at(clock.now() + SignedDuration::from_secs(fast_by)),
+        };
         let cloudtrail: Arc<Simulator> = Arc::clone(&simulator);
         let upstream = Upstream::new(
             cloudtrail,
@@ -89,12 +100,17 @@ impl Setup {
         };
         let coverage = Arc::new(Coverage::new(options));
         let history = Some(Duration::from_secs(90 * 86_400));
-        let lookup = Arc::new(Lookup::new(clock, coverage, Arc::new(upstream), history));
+        let lookup = Arc::new(Lookup::new(
+            clock.clone(),
+            coverage,
+            Arc::new(upstream),
+            history,
+        ));
         World {
             clock,
             simulator,
             lookup,
-            now: clock.now_secs(),
+            now,
         }
     }
 }

@@ -249,10 +249,10 @@ async fn who_leaves_takes_the_turn_along() {
 fn setup_with_allowance(daily: u64) -> World {
     let world = World::new();
     let cloudtrail: Arc<Simulator> = Arc::clone(&world.simulator);
-    let budgets = Budgets::new(2.0).with_daily_allowance(world.clock, daily);
+    let budgets = Budgets::new(2.0).with_daily_allowance(world.clock.clone(), daily);
     let upstream = Upstream::new(cloudtrail, Arc::new(budgets), Retry::default());
     let coverage = Arc::new(Coverage::new(coverage::Options::default()));
-    let lookup = Lookup::new(world.clock, coverage, Arc::new(upstream), None);
+    let lookup = Lookup::new(world.clock.clone(), coverage, Arc::new(upstream), None);
     World {
         lookup: Arc::new(lookup),
         ..world

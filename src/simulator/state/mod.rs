@@ -97,7 +97,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(
         options: &Options,
-        clock: Clock,
+        clock: &Clock,
         records: Vec<Record>,
         generator: Arc<Generator>,
     ) -> Self {
