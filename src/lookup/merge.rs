@@ -19,10 +19,12 @@ pub(super) struct Merged {
 }
 
 /// Merges what the scopes found. A page is only as deep as every scope that is
-/// still open was searched: beyond, one of them might yet have an event.
+/// still open was searched: beyond, one of them might yet have an event. It is
+/// no less deep than `after`, where it begins.
 pub(super) fn merge<'f>(
     found: impl Iterator<Item = &'f Found> + Clone,
     order: Order,
+    after: Option<&Position>,
     limit: Limit,
     size: fn(&Event) -> usize,
 ) -> Merged {
@@ -34,6 +36,13 @@ pub(super) fn merge<'f>(
         {
             depth = Some(at.clone());
         }
+    }
+    // a scope that got nowhere stands at the edge of the second that the page
+    // before ended in
+    if let (Some(at), Some(after)) = (&mut depth, after)
+        && before(at, after)
+    {
+        at.clone_from(after);
     }
     let mut all: Vec<&Arc<Event>> = found.flat_map(|scope| &scope.events).collect();
     all.sort_by(|a, b| in_order(order, a.cmp_position(b)));

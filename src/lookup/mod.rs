@@ -157,7 +157,13 @@ impl Lookup {
         let searched = join_all(searches).await;
         self.check(question, &searched, allowance)?;
         let found = searched.iter().map(|searched| &searched.found);
-        let page = merge::merge(found, question.order, question.limit(), question.size);
+        let page = merge::merge(
+            found,
+            question.order,
+            question.after.as_ref(),
+            question.limit(),
+            question.size,
+        );
         Ok(answer(question, page, &searched, allowance.spent()))
     }
 

@@ -3,6 +3,7 @@
 mod export;
 mod failing;
 mod freshness;
+mod history;
 mod paging;
 mod planning;
 mod property;
