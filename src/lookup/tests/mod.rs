@@ -1,5 +1,6 @@
 //! On paused time, in process, against the simulator.
 
+mod bad_days;
 mod export;
 mod failing;
 mod freshness;
