@@ -9,6 +9,7 @@ mod error;
 mod estimate;
 mod export;
 mod merge;
+mod open;
 mod plan;
 mod question;
 mod search;

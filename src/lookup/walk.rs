@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
-use super::density::Densities;
+use super::{
+    density::Densities,
+    open::{Open, Used},
+};
 use crate::{
     budget::{self, Claim, Place, Ticket},
     clock::Clock,
@@ -18,12 +21,6 @@ use crate::{
     event::{Event, TimeRange},
     upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Payers, Upstream},
 };
-
-/// The most walks that are kept, parked ones included. One that someone waits
-/// for is never forgotten; a parked one that is costs whoever comes back for it
-/// its open second, at most a page in most histories. Each holds what it read of
-/// that second, so together they hold some ten megabytes in most histories.
-const MAX_OPEN: usize = 256;
 
 /// A walk that begins no more than so many seconds above what a question needs
 /// brings that too: two questions that come together differ in their "now" by a
@@ -89,6 +86,7 @@ pub(super) struct Walk {
     waiting: watch::Sender<Payers>,
     /// The outcome of the last page.
     outcome: watch::Sender<Option<Outcome>>,
+    used: Used,
 }
 
 #[derive(Debug)]
@@ -130,7 +128,7 @@ enum Phase {
 
 impl Walk {
     /// A walk that nothing was asked for yet.
-    fn new(key: Key, range: TimeRange, began: Timestamp) -> Self {
+    pub(super) fn new(key: Key, range: TimeRange, began: Timestamp) -> Self {
         let state = State {
             began,
             phase: Phase::Parked,
@@ -145,7 +143,23 @@ impl Walk {
             state: Mutex::new(state),
             waiting: watch::Sender::default(),
             outcome: watch::Sender::new(None),
+            used: Used::default(),
         }
+    }
+
+    /// What it asks for.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// When it was used last.
+    pub(super) fn used(&self) -> &Used {
+        &self.used
+    }
+
+    /// Whether someone waits for its next page.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.borrow().is_empty()
     }
 
     fn began(&self) -> Timestamp {
@@ -398,8 +412,7 @@ pub(super) struct Walks {
     upstream: Arc<Upstream>,
     coverage: Arc<Coverage>,
     densities: Densities,
-    /// Least recently used first.
-    open: Mutex<Vec<Arc<Walk>>>,
+    open: Mutex<Open>,
 }
 
 impl Walks {
@@ -421,15 +434,16 @@ impl Walks {
     /// Whether a page that goes on from `at` is under way.
     pub(super) fn is_fetching(&self, key: &Key, at: i64) -> bool {
         let open = lock(&self.open);
-        open.iter()
-            .any(|walk| walk.key == *key && walk.is_fetching() && walk.stands() == Some(at))
+        open.by(key)
+            .iter()
+            .any(|walk| walk.is_fetching() && walk.stands() == Some(at))
     }
 
     /// What walks by `keys` have read of the second that they stand in, where
     /// that is `at - 1`; each event once, by identity.
     pub(super) fn pending(&self, keys: &[&Key], at: i64) -> Vec<Arc<Event>> {
         let open = lock(&self.open);
-        let standing = open.iter().filter(|walk| keys.contains(&&walk.key));
+        let standing = keys.iter().flat_map(|key| open.by(key));
         let pending = standing.flat_map(|walk| {
             let state = walk.state();
             if state.floor == at {
@@ -458,7 +472,7 @@ impl Walks {
         } = *wanted;
         let horizon = self.coverage.horizon();
         let mut open = lock(&self.open);
-        let standing = open.iter().enumerate().find_map(|(i, walk)| {
+        let standing = open.by(key).iter().find_map(|walk| {
             let walk_began = walk.began();
             let is_recent = walk_began >= need.0 || settled_before(walk_began, horizon) >= at;
             let floor = walk.stands()?;
@@ -467,19 +481,15 @@ impl Walks {
                 || (walk.is_unread()
                     && walk.range.from < at
                     && (at..=at.saturating_add(NEAR)).contains(&floor));
-            (walk.key == *key && is_recent && is_near).then_some((i, floor))
+            (is_recent && is_near).then(|| (Arc::clone(walk), floor))
         });
-        if let Some((i, floor)) = standing {
-            // least recently used first
-            let walk = open.remove(i);
-            open.push(Arc::clone(&walk));
+        if let Some((walk, floor)) = standing {
+            open.touch(&walk);
             return Way::Walk { walk, floor };
         }
         // an answer that is on its way, or came, counts up to now
         if is_top {
-            let begun = open
-                .iter()
-                .filter(|walk| walk.key == *key && walk.is_present(need));
+            let begun = open.by(key).iter().filter(|walk| walk.is_present(need));
             let begun = begun.map(|walk| walk.range.to).max();
             let present = begun.max(self.coverage.present(keys, need));
             if let Some(present) = present.filter(|present| *present < at) {
@@ -490,26 +500,19 @@ impl Walks {
         if self.coverage.held(keys, at - 1, need).is_some() {
             return Way::Held;
         }
-        if open.len() >= MAX_OPEN
-            && let Some(parked) = open
-                .iter()
-                .position(|walk| walk.waiting.borrow().is_empty())
-        {
-            open.remove(parked);
-        }
         // the last second at least is asked for
         let range = TimeRange::new(floor().min(at - 1), at);
         // the clock may have been set back since the question came
         let began = began.min(self.clock.now());
         let walk = Arc::new(Walk::new(key.clone(), range, began));
-        open.push(Arc::clone(&walk));
+        open.keep(&walk);
         Way::Walk { walk, floor: at }
     }
 
     /// Says anew when walks began: see [`Coverage::rebegin`].
     pub(super) fn rebegin(&self, anew: impl Fn(Timestamp) -> Timestamp) {
         // each page becomes coverage under its walk's lock
-        for walk in lock(&self.open).iter() {
+        for walk in lock(&self.open).all() {
             let mut state = walk.state();
             state.began = anew(state.began);
         }
@@ -517,16 +520,14 @@ impl Walks {
 
     /// Keeps a walk no longer.
     fn forget(&self, walk: &Arc<Walk>) {
-        lock(&self.open).retain(|open| !Arc::ptr_eq(open, walk));
+        lock(&self.open).forget(walk);
     }
 
     /// Walks that are kept, and of those the ones that are being fetched.
     pub(super) fn count(&self) -> (usize, usize) {
         let open = lock(&self.open);
-        (
-            open.len(),
-            open.iter().filter(|walk| walk.is_fetching()).count(),
-        )
+        let fetching = open.all().filter(|walk| walk.is_fetching());
+        (open.all().count(), fetching.count())
     }
 
     /// Fetches one page and tells the outcome.

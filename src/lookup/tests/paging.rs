@@ -215,3 +215,35 @@ async fn empty_time_from_the_old_end_costs_no_more_over_many_pages_than_on_one()
     assert_eq!(costs[0], 5);
     assert!(costs[1] <= 5, "{costs:?}");
 }
+
+/// Page by page over so many scopes, each has a walk that is taken up again.
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_scopes_cost_what_each_costs_alone() {
+    const SCOPES: usize = 300;
+    let regions: Vec<String> = (0..SCOPES).map(|n| format!("xx-test-{n}")).collect();
+    let mut setup = Setup::unmetered();
+    setup.simulator.regions.clone_from(&regions);
+    let world = setup.build();
+    let scopes: Vec<Scope> = regions
+        .iter()
+        .map(|region| Scope::new("111122223333", region))
+        .collect();
+    for (place, scope) in scopes.iter().enumerate() {
+        for i in 0..100 {
+            let number = place * 100 + i;
+            world.happens(scope, number, 3_600 + 60 * i as i64, "A");
+        }
+    }
+    let question = Question {
+        scopes: scopes.into(),
+        page_events: 20_000,
+        page_bytes: usize::MAX,
+        // a request each, then they are parked
+        max_upstream_calls: SCOPES as u64,
+        ..world.question()
+    };
+    let (events, stats) = world.all(question).await;
+    assert_eq!(events.len(), 100 * SCOPES);
+    assert_eq!(stats.upstream_calls, 2 * SCOPES as u64);
+    assert_eq!(world.asked(), 2 * SCOPES as u64);
+}

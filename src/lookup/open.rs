@@ -1,0 +1,142 @@
+//! The walks that are kept, by what they ask for.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use super::walk::Walk;
+use crate::coverage::Key;
+
+/// The most walks that are kept, parked ones included: one for each scope of a
+/// large server, and some more. One that someone waits for is never forgotten; a
+/// parked one that is costs whoever comes back for it its open second, at most a
+/// page in most histories. Each holds what it read of that second: a few events
+/// in most histories, so that together they hold some ten megabytes.
+const MAX_OPEN: usize = 8192;
+
+/// Of walks that are too many, this part is forgotten at once, so that looking
+/// for the least recently used is seldom.
+const FORGOTTEN: usize = 16;
+
+/// When a walk was used last, in turns.
+#[derive(Debug, Default)]
+pub(super) struct Used(AtomicU64);
+
+/// The walks that are kept.
+#[derive(Debug)]
+pub(super) struct Open {
+    by_key: HashMap<Key, Vec<Arc<Walk>>>,
+    count: usize,
+    turn: u64,
+    most: usize,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            count: 0,
+            turn: 0,
+            most: MAX_OPEN,
+        }
+    }
+}
+
+impl Open {
+    /// The walks by one key: a handful.
+    pub(super) fn by(&self, key: &Key) -> &[Arc<Walk>] {
+        self.by_key.get(key).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Walk>> {
+        self.by_key.values().flatten()
+    }
+
+    /// Notes that a walk is used.
+    pub(super) fn touch(&mut self, walk: &Walk) {
+        self.turn += 1;
+        walk.used().0.store(self.turn, Relaxed);
+    }
+
+    /// Keeps a walk, if need be instead of others that nobody waits for.
+    pub(super) fn keep(&mut self, walk: &Arc<Walk>) {
+        if self.count >= self.most {
+            self.make_room();
+        }
+        self.touch(walk);
+        let walks = self.by_key.entry(walk.key().clone()).or_default();
+        walks.push(Arc::clone(walk));
+        self.count += 1;
+    }
+
+    /// Keeps a walk no longer.
+    pub(super) fn forget(&mut self, walk: &Arc<Walk>) {
+        let Some(walks) = self.by_key.get_mut(walk.key()) else {
+            return;
+        };
+        let before = walks.len();
+        walks.retain(|open| !Arc::ptr_eq(open, walk));
+        self.count -= before - walks.len();
+        if walks.is_empty() {
+            self.by_key.remove(walk.key());
+        }
+    }
+
+    fn make_room(&mut self) {
+        let parked = self.all().filter(|walk| !walk.is_waited_for());
+        let mut parked: Vec<_> = parked.cloned().collect();
+        parked.sort_by_key(|walk| walk.used().0.load(Relaxed));
+        parked.truncate((self.most / FORGOTTEN).max(1));
+        for walk in parked {
+            self.forget(&walk);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::event::{Attribute, AttributeKey, Category, Origin, Scope, TimeRange};
+
+    fn walk(name: &str) -> Arc<Walk> {
+        let key = Key {
+            scope: Scope::new("111122223333", "us-east-1"),
+            category: Category::Management,
+            pushdown: Some(Attribute::new(AttributeKey::EventName, name)),
+            origin: Origin::LookupEvents,
+        };
+        Arc::new(Walk::new(key, TimeRange::new(0, 1), Timestamp::UNIX_EPOCH))
+    }
+
+    #[test]
+    fn the_least_recently_used_make_room() {
+        let mut open = Open {
+            most: 32,
+            ..Open::default()
+        };
+        let walks: Vec<_> = (0..32).map(|n| walk(&n.to_string())).collect();
+        walks.iter().for_each(|walk| open.keep(walk));
+        open.touch(&walks[0]);
+        open.keep(&walk("new"));
+        let is_kept = |open: &Open, n: usize| !open.by(walks[n].key()).is_empty();
+        assert_eq!(open.all().count(), 31);
+        assert!(is_kept(&open, 0) && !is_kept(&open, 1) && !is_kept(&open, 2));
+        assert!(is_kept(&open, 3));
+        open.forget(&walks[3]);
+        open.forget(&walks[3]);
+        assert_eq!((open.all().count(), open.count), (30, 30));
+        // two by one key
+        let twin = walk("5");
+        open.keep(&twin);
+        assert_eq!(open.by(twin.key()).len(), 2);
+        open.forget(&walks[5]);
+        assert!(Arc::ptr_eq(&open.by(twin.key())[0], &twin));
+    }
+}
