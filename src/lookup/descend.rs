@@ -212,6 +212,9 @@ pub(super) struct Descent<'a, 'b> {
     /// Matching events, descending.
     pub(super) found: Vec<Arc<Event>>,
     found_bytes: usize,
+    /// The limit was reached inside of a second: only what comes behind the last
+    /// event found is still to be looked at.
+    is_cut: bool,
     pub(super) stats: Stats,
     /// The earliest beginning of a walk that something was read by.
     pub(super) as_of: Option<Timestamp>,
@@ -232,6 +235,7 @@ impl<'a, 'b> Descent<'a, 'b> {
             to,
             found: Vec::new(),
             found_bytes: 0,
+            is_cut: false,
             stats: Stats::default(),
             as_of: None,
             unsettled_as_of: None,
@@ -242,16 +246,12 @@ impl<'a, 'b> Descent<'a, 'b> {
 
     /// Searches downward until the aim is reached, or cannot be.
     pub(super) async fn run(&mut self, aim: Aim<'_>) -> Stop {
-        let terms = self.terms;
         while self.at > aim.from {
             if let Some(stop) = self.run_held(aim).await {
                 return stop;
             }
-            if self.at <= aim.from {
-                break;
-            }
-            if self.at <= terms.forgotten_before {
-                return Stop::Forgotten;
+            if let Some(end) = self.end_of(aim) {
+                return end;
             }
             // no request merely to finish a second, unless the page would be empty
             if !self.found.is_empty() && self.found.len() + self.pending() >= aim.limit.events {
@@ -264,9 +264,38 @@ impl<'a, 'b> Descent<'a, 'b> {
         Stop::Floor
     }
 
+    /// How far it got: everything from here up is known.
+    pub(super) fn depth(&self) -> Position {
+        let last = self.found.last().filter(|_| self.is_cut);
+        last.map_or_else(|| Position::start_of(self.at), |last| last.position())
+    }
+
+    /// Whether anything was searched.
+    pub(super) fn has_progressed(&self) -> bool {
+        self.at < self.to
+    }
+
+    /// Why it ends here, if it does.
+    pub(super) fn end_of(&self, aim: Aim<'_>) -> Option<Stop> {
+        if self.at <= aim.from {
+            return Some(Stop::Floor);
+        }
+        (self.at <= self.terms.forgotten_before).then_some(Stop::Forgotten)
+    }
+
     /// Searches downward as far as is held.
     pub(super) async fn run_held(&mut self, aim: Aim<'_>) -> Option<Stop> {
         let terms = self.terms;
+        // where it was cut it goes on behind what it has found
+        let cut = self.is_cut.then(|| self.depth());
+        if let Some(cut) = &cut {
+            self.is_cut = false;
+            self.at = cut.time.saturating_add(1);
+        }
+        let aim = Aim {
+            before: cut.as_ref().or(aim.before),
+            ..aim
+        };
         while self.at > aim.from {
             let ready = terms.ready(self.at - 1, &self.got)?;
             if self.take(&ready, aim) {
@@ -287,7 +316,7 @@ impl<'a, 'b> Descent<'a, 'b> {
 
     /// How many matching events were read of the second that is next, which is
     /// not finished.
-    fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         let pending = self.terms.walks.pending(&self.terms.keys.all(), self.at);
         // a caller's filter may take its time: not under a lock
         let matching = pending
@@ -297,7 +326,7 @@ impl<'a, 'b> Descent<'a, 'b> {
     }
 
     /// Gets the next pages of what is missing.
-    async fn ask(&mut self, aim: Aim<'_>) -> Option<Stop> {
+    pub(super) async fn ask(&mut self, aim: Aim<'_>) -> Option<Stop> {
         let terms = self.terms;
         let range = TimeRange::new(aim.from.max(terms.forgotten_before), self.at);
         let wanted = aim.limit.events.saturating_sub(self.found.len());
@@ -406,6 +435,7 @@ impl<'a, 'b> Descent<'a, 'b> {
                 self.found.push(Arc::clone(event));
                 if self.found.len() >= limit.events || self.found_bytes >= limit.bytes {
                     self.at = event.time;
+                    self.is_cut = true;
                     return true;
                 }
             }

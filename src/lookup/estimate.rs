@@ -7,7 +7,7 @@ use super::{
     density::float,
     descend::{Aim, Descent, Limit, Stop, Terms},
     plan::{Plan, whole},
-    search::FIRST_SLICE,
+    search::{FIRST_SLICE, top},
 };
 use crate::{
     budget::Budget,
@@ -92,8 +92,7 @@ impl Terms<'_> {
         after: Option<&Position>,
         limit: Limit,
     ) -> (u64, u64) {
-        let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
-        let is_top = after.is_none_or(|after| after.seconds_before() >= window.to);
+        let (top, is_top) = top(window, after);
         let top = self.present(top, is_top);
         let mut descent = Descent::new(self, top);
         let aim = Aim {

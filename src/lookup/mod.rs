@@ -14,6 +14,7 @@ mod plan;
 mod question;
 mod search;
 mod summary;
+mod together;
 mod token;
 mod walk;
 
@@ -37,6 +38,7 @@ use self::{
     descend::Terms,
     plan::Pushdowns,
     search::End,
+    together::Part,
     walk::Walks,
 };
 use crate::{
@@ -152,10 +154,15 @@ impl Lookup {
         allowance: &Arc<Allowance>,
     ) -> Result<Answer, Error> {
         let pushdowns = &question.pushdowns();
-        let searches = question.searched_scopes();
-        let searches = searches
-            .map(|(place, scope)| self.search(question, place, scope, pushdowns, allowance));
-        let searched = join_all(searches).await;
+        let is_alone = question.searched_scopes().nth(1).is_none();
+        let searched = if question.order == Order::NewestFirst && !is_alone {
+            self.search_together(question, pushdowns, allowance).await
+        } else {
+            let searches = question.searched_scopes();
+            let searches = searches
+                .map(|(place, scope)| self.search(question, place, scope, pushdowns, allowance));
+            join_all(searches).await
+        };
         self.check(question, &searched, allowance)?;
         let found = searched.iter().map(|searched| &searched.found);
         let page = merge::merge(
@@ -236,6 +243,26 @@ impl Lookup {
         }
     }
 
+    /// Many scopes, newest first.
+    async fn search_together<'q>(
+        &self,
+        question: &'q Question,
+        pushdowns: &Pushdowns,
+        allowance: &Arc<Allowance>,
+    ) -> Vec<Searched<'q>> {
+        let scopes: Vec<_> = question
+            .searched_scopes()
+            .map(|(place, scope)| {
+                let terms = self.terms(question, scope, pushdowns, allowance);
+                (place, scope, terms)
+            })
+            .collect();
+        let parts = scopes
+            .iter()
+            .map(|(place, scope, terms)| Part::new(*place, scope, terms, question));
+        together::search(question, parts.collect()).await
+    }
+
     fn terms<'a>(
         &'a self,
         question: &'a Question,
@@ -292,6 +319,12 @@ impl Lookup {
                     is_stuck: true,
                     ..
                 } if allowance.bought_nothing() => today = Some(*wait),
+                // it was not searched, since the others got nowhere
+                End::Open {
+                    reason: Reason::OtherScopes,
+                    is_stuck: true,
+                    ..
+                } => {}
                 End::Complete | End::Open { .. } => return Ok(()),
             }
         }

@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{descend::Limit, plan::Pushdowns, search::Found};
+use super::{
+    descend::Limit,
+    plan::Pushdowns,
+    search::{Found, top},
+};
 use crate::{
     budget::{Caller, Class},
     event::{Category, Event, Position, Scope, TimeRange},
@@ -141,6 +145,12 @@ impl Question {
             Order::NewestFirst => TimeRange::new(from, to.saturating_sub(short_by)),
             Order::OldestFirst => self.window,
         }
+    }
+
+    /// Where the search of a scope begins, newest first, and whether that is the
+    /// window's end.
+    pub(super) fn top_of(&self, place: usize) -> (i64, bool) {
+        top(self.window_of(place), self.after.as_ref())
     }
 
     /// Why a scope failed on an earlier page, if it did.

@@ -92,8 +92,7 @@ impl Terms<'_> {
         after: Option<&Position>,
         limit: Limit,
     ) -> Found {
-        let top = after.map_or(window.to, |after| window.to.min(after.seconds_before()));
-        let is_top = after.is_none_or(|after| after.seconds_before() >= window.to);
+        let (top, is_top) = top(window, after);
         let mut descent = Descent::new(self, self.present(top, is_top));
         let aim = Aim {
             from: window.from,
@@ -111,31 +110,12 @@ impl Terms<'_> {
         } else {
             descent.run(aim).await
         };
-        let progressed = descent.at < descent.to;
-        let end = match (&stop, descent.found.last()) {
-            (Stop::Floor | Stop::Forgotten, _) => End::Complete,
-            // cut inside of a second: what is known ends with the event
-            (Stop::Full, Some(last)) if descent.at == last.time => End::Open {
-                at: last.position(),
-                reason: Reason::PageFull,
-                is_stuck: false,
-            },
-            _ => end(stop, Position::start_of(descent.at), progressed),
-        };
-        Found {
-            events: descent.found,
-            end,
-            searched: TimeRange::new(descent.at, descent.to),
-            has_hole: false,
-            as_of: descent.as_of,
-            unsettled_as_of: descent.unsettled_as_of,
-            stats: descent.stats,
-        }
+        found_down(descent, stop)
     }
 
     /// Walks the stretches that are missing further down, as far ahead as is
     /// sensible: AWS may take longer for an answer than the quota does to refill.
-    async fn walk_ahead(&self, range: TimeRange) -> Infallible {
+    pub(super) async fn walk_ahead(&self, range: TimeRange) -> Infallible {
         let reachable = TimeRange::new(range.from.max(self.forgotten_before), range.to);
         // what several keys hold together has no gaps of its own to tell
         if self.keys.sets.is_empty() {
@@ -266,6 +246,37 @@ impl Terms<'_> {
             .above(&self.keys.whole, at, self.need)
             .unwrap_or(i64::MAX);
         at.saturating_add(slice).min(above).min(to)
+    }
+}
+
+/// Where a search of `window` behind `after` begins, and whether that is the
+/// window's end.
+pub(super) fn top(window: TimeRange, after: Option<&Position>) -> (i64, bool) {
+    match after.map(Position::seconds_before) {
+        Some(before) if before < window.to => (before, false),
+        _ => (window.to, true),
+    }
+}
+
+/// What a search downward found that ended so.
+pub(super) fn found_down(descent: Descent<'_, '_>, stop: Stop) -> Found {
+    let depth = descent.depth();
+    let end = match stop {
+        Stop::Full => End::Open {
+            at: depth,
+            reason: Reason::PageFull,
+            is_stuck: false,
+        },
+        _ => end(stop, depth, descent.has_progressed()),
+    };
+    Found {
+        searched: TimeRange::new(descent.at, descent.to),
+        events: descent.found,
+        end,
+        has_hole: false,
+        as_of: descent.as_of,
+        unsettled_as_of: descent.unsettled_as_of,
+        stats: descent.stats,
     }
 }
 

@@ -247,3 +247,50 @@ async fn hundreds_of_scopes_cost_what_each_costs_alone() {
     assert_eq!(stats.upstream_calls, 2 * SCOPES as u64);
     assert_eq!(world.asked(), 2 * SCOPES as u64);
 }
+
+/// What one scope has is not read further than the page needs with what the
+/// others have.
+#[tokio::test(start_paused = true)]
+async fn a_page_of_many_scopes_walks_no_further_than_it_needs() {
+    const SCOPES: usize = 10;
+    let regions: Vec<String> = (0..SCOPES).map(|n| format!("xx-test-{n}")).collect();
+    let mut setup = Setup::unmetered();
+    setup.simulator.regions.clone_from(&regions);
+    let world = setup.build();
+    let scopes: Arc<[Scope]> = regions
+        .iter()
+        .map(|region| Scope::new("111122223333", region))
+        .collect();
+    // the first is ten times as busy as each of the others
+    for (place, scope) in scopes.iter().enumerate() {
+        for i in 0..900_usize {
+            let every = if place == 0 { 6 } else { 60 };
+            world.happens(scope, place * 900 + i, 3_600 + every * i as i64, "A");
+        }
+    }
+    let mut question = Question {
+        scopes,
+        page_events: 500,
+        ..world.question()
+    };
+    let (mut found, mut expected) = (Vec::new(), 0);
+    for _ in 0..3 {
+        let answer = world.lookup.ask(&question).await.unwrap();
+        assert_eq!(answer.events.len(), 500);
+        found.extend(answer.events.iter().cloned());
+        expected += 500;
+        // fifty events a request, and of each scope one that goes deeper
+        let fewest = expected / 50;
+        let asked = world.asked();
+        assert!(
+            asked <= fewest + SCOPES as u64 + 1,
+            "{asked} requests, {fewest} at least"
+        );
+        question.follow(&answer);
+    }
+    assert!(
+        found
+            .windows(2)
+            .all(|pair| pair[0].cmp_position(&pair[1]).is_gt())
+    );
+}
