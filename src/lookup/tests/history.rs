@@ -255,29 +255,32 @@ impl World {
         }
     }
 
-    /// Asks for all pages, and looks at each.
-    async fn follow(&self, happened: &[Happened], ask: &Ask, holds_little: bool) {
+    /// Asks for all pages, and looks at each. What they say that they bought;
+    /// `None` where a refusal did not say it.
+    async fn follow(&self, happened: &[Happened], ask: &Ask, holds_little: bool) -> Option<u64> {
         let mut question = self.question_of(ask);
         let mut told = Told::default();
         let (mut tries, mut stuck) = (0, 0);
+        let mut bought = Some(0);
         loop {
             question.now = self.clock.now();
             question.deadline = Clock::deadline(Duration::from_millis(ask.patience));
             let answer = match self.lookup.ask(&question).await {
                 Ok(answer) => answer,
                 Err(Error::Exhausted { wait }) if tries < 50 => {
-                    tries += 1;
+                    (tries, bought) = (tries + 1, None);
                     sleep(wait).await;
                     continue;
                 }
                 Err(Error::Unavailable { .. } | Error::Credentials { .. }) if tries < 50 => {
-                    tries += 1;
+                    (tries, bought) = (tries + 1, None);
                     sleep(Duration::from_secs(4)).await;
                     continue;
                 }
                 // it says so
-                Err(_) => return,
+                Err(_) => return None,
             };
+            bought = bought.map(|bought| bought + answer.stats.upstream_calls);
             told.note(question.order, &answer.events);
             check(happened, ask, &question, &answer, &told);
             let before = question.after.clone();
@@ -288,11 +291,11 @@ impl World {
                 0
             };
             if stuck > 100 && holds_little && ask.may_be_stuck() {
-                return;
+                return bought;
             }
             if answer.next.is_none() {
                 check_end(ask, &question, &answer);
-                return;
+                return bought;
             }
             tries += 1;
             assert!(
@@ -476,18 +479,22 @@ fn run(happenings: &[Happening], conditions: &Conditions, rounds: &[(u64, Vec<As
         for happening in happenings {
             world.record(&mut happened, happening);
         }
+        let mut said = Some(0);
         for (pause, asks) in rounds {
             sleep(Duration::from_secs(*pause)).await;
             let asked = asks.iter().map(|ask| async {
                 let whole = world.follow(&happened, ask, holds_little);
                 match ask.hangs_up {
                     Some(after) => {
-                        let _ = tokio::time::timeout(Duration::from_millis(after), whole).await;
+                        let after = Duration::from_millis(after);
+                        tokio::time::timeout(after, whole).await.ok().flatten()
                     }
                     None => whole.await,
                 }
             });
-            join_all(asked).await;
+            for bought in join_all(asked).await {
+                said = said.zip(bought).map(|(said, bought)| said + bought);
+            }
         }
         // what was bought for those who hung up comes to its end
         sleep(Duration::from_secs(60)).await;
@@ -503,6 +510,9 @@ fn run(happenings: &[Happening], conditions: &Conditions, rounds: &[(u64, Vec<As
             bought += budget.bought;
         }
         assert_eq!(bought, stats.requests, "every request was bought");
+        if let Some(said) = said {
+            assert_eq!(said, bought, "and is somebody's");
+        }
     });
 }
 

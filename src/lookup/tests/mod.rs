@@ -7,7 +7,6 @@ mod freshness;
 mod history;
 mod paging;
 mod planning;
-mod property;
 mod sharing;
 mod summary;
 mod turns;
