@@ -1,7 +1,15 @@
 //! Connections: so many at once, each held to its limits, and all of them
 //! finished in the end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::{
@@ -11,7 +19,9 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, MethodObserver};
 
@@ -31,6 +41,11 @@ const MAX_PENDING_RESETS: usize = 20;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE`].
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a new connection may say nothing at all: its client's first words
+/// are sent with the first packet.
+const SILENCE: Duration = Duration::from_secs(20);
+/// How long a connection that nobody called on has to end in the end.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// The pause after a connection could not be accepted: files have run out, and
 /// come back as connections end.
 const NO_ACCEPT: Duration = Duration::from_secs(1);
@@ -44,11 +59,13 @@ pub(super) async fn serve<M: MethodObserver>(
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = GracefulShutdown::new();
+    let stopping = CancellationToken::new();
     let accepting = async {
         loop {
             match accept(&listener, &room).await {
                 Ok((stream, peer, place)) => {
-                    let connection = connection(stream, peer, calls.clone(), connections.watcher());
+                    let (calls, watcher) = (calls.clone(), connections.watcher());
+                    let connection = connection(stream, peer, calls, watcher, stopping.clone());
                     tokio::spawn(async move {
                         connection.await;
                         drop(place);
@@ -56,7 +73,7 @@ pub(super) async fn serve<M: MethodObserver>(
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(NO_ACCEPT).await;
+                    sleep(NO_ACCEPT).await;
                 }
             }
         }
@@ -67,6 +84,7 @@ pub(super) async fn serve<M: MethodObserver>(
     }
     // whoever connects now is refused rather than left waiting
     drop(listener);
+    stopping.cancel();
     connections.shutdown().await;
 }
 
@@ -87,7 +105,14 @@ async fn connection<M: MethodObserver>(
     peer: SocketAddr,
     calls: Calls<M>,
     watcher: Watcher,
+    stopping: CancellationToken,
 ) {
+    let first_words = timeout(SILENCE, stream.readable());
+    let Some(Ok(Ok(()))) = stopping.run_until_cancelled(first_words).await else {
+        tracing::debug!(%peer, "a connection said nothing");
+        return;
+    };
+    let has_called = Arc::new(AtomicBool::new(false));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -97,9 +122,27 @@ async fn connection<M: MethodObserver>(
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| calls.call(peer, request)),
+            service_fn({
+                let has_called = Arc::clone(&has_called);
+                move |request| {
+                    has_called.store(true, Relaxed);
+                    calls.call(peer, request)
+                }
+            }),
         );
-    if let Err(error) = watcher.watch(connection).await {
+    // one that is still shaking hands would wait for their end
+    let unused = async {
+        stopping.cancelled().await;
+        sleep(GOODBYE).await;
+        if has_called.load(Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = watcher.watch(connection) => ended,
+        () = unused => Ok(()),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended badly");
     }
 }

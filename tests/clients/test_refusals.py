@@ -5,7 +5,7 @@ import pytest
 
 from conftest import BIG
 from oracle import distinct
-from processes import Server, Simulator
+from processes import PATIENCE, Server, Simulator
 from rpc import COMPLETE, FAILED, Client, at, event_service_pb2, filters_of, refusal
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -100,6 +100,16 @@ def test_a_request_that_is_too_large(big_server):
         assert refused.bad_request.field_violations[0].field == "filters"
         assert "1048576" in refused.message
         # the connection goes on
+        assert client.page(page_size=1).events
+
+
+def test_what_is_compressed_is_refused(big_server):
+    with Client(big_server) as client:
+        request = event_service_pb2.LookupEventsRequest(page_size=1)
+        refused = refusal(lambda: client.events.LookupEvents(
+            request, timeout=PATIENCE, compression=grpc.Compression.Gzip))
+        assert refused.code == grpc.StatusCode.UNIMPLEMENTED
+        assert "gzip" in refused.message
         assert client.page(page_size=1).events
 
 

@@ -501,3 +501,28 @@ async fn whoever_watches_health_does_not_hold_the_end_up() {
     let ended = tokio::time::timeout(Duration::from_secs(15), &mut world.server).await;
     assert!(ended.is_ok(), "still up");
 }
+
+#[tokio::test]
+async fn whoever_says_nothing_or_half_a_word_does_not_hold_the_end_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut world = world(quiet()).await;
+    let connect = || tokio::net::TcpStream::connect(world.address);
+    let _silent = connect().await.unwrap();
+    let mut half = connect().await.unwrap();
+    half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    // another protocol is no call
+    let mut other = connect().await.unwrap();
+    other
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = other.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1"));
+    let request = LookupEventsRequest::default();
+    assert!(world.client.lookup_events(request).await.is_ok());
+    world.stop_server.take().unwrap().send(()).unwrap();
+    // the grace period is 30 seconds
+    let ended = tokio::time::timeout(Duration::from_secs(15), &mut world.server).await;
+    assert!(ended.is_ok(), "still up");
+}
