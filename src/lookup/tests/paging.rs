@@ -294,3 +294,39 @@ async fn a_page_of_many_scopes_walks_no_further_than_it_needs() {
             .all(|pair| pair[0].cmp_position(&pair[1]).is_gt())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_gets_nowhere_does_not_go_back() {
+    let setup = Setup {
+        cache: 0,
+        ..Setup::default()
+    };
+    let world = setup.build();
+    for i in 0..60 {
+        world.happens(&scope(), i, 3_600, "A");
+    }
+    let ask = Question {
+        page_events: 10,
+        ..world.question()
+    };
+    let first = world.lookup.ask(&ask).await.unwrap();
+    assert_eq!(first.events.len(), 10);
+    // the page before ended inside of a second, which must be read again
+    let stuck = Question {
+        after: first.next.clone(),
+        max_upstream_calls: 0,
+        ..ask.clone()
+    };
+    let stuck = world.lookup.ask(&stuck).await.unwrap();
+    assert!(stuck.events.is_empty());
+    assert_eq!(stuck.next, first.next);
+    let rest = Question {
+        after: stuck.next,
+        ..ask
+    };
+    let (rest, _) = world.all(rest).await;
+    let mut told = numbers(&first.events);
+    told.extend(numbers(&rest));
+    told.sort_unstable();
+    assert_eq!(told, (0..60).collect::<Vec<_>>());
+}
