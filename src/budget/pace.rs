@@ -72,7 +72,6 @@ impl Pace {
         }
     }
 
-    /// Requests a second that are allowed now.
     /// Requests a second that were allowed when it was settled last.
     pub(super) fn rate(&self) -> f64 {
         let Some(trouble) = self.trouble else {

@@ -205,7 +205,7 @@ impl Searched {
                 None if scope.message.is_empty() => {
                     format!("{name}: history starts after the time asked for; nothing was searched")
                 }
-                None => format!("{name}: {}", words(&scope.message)),
+                None => format!("{name}: {}", scope.message),
             }
         };
         self.forgotten(start).map(line).collect()
@@ -245,20 +245,13 @@ fn why(scope: &ScopeStatus) -> String {
         "QUOTA_EXHAUSTED" => "other tools use the scope's quota up",
         _ => "",
     };
-    match (own, scope.reason.as_str(), words(&scope.message)) {
+    match (own, scope.reason.as_str(), scope.message.as_str()) {
         ("", "", "") => String::new(),
         ("", reason, "") => format!(": {reason}"),
         ("", "", message) => format!(": {message}"),
         ("", reason, message) => format!(": {message} [{reason}]"),
         (own, ..) => format!(": {own}"),
     }
-}
-
-/// The gateway's words without what they say of tokens.
-fn words(message: &str) -> &str {
-    message
-        .split_once("; next_page_token")
-        .map_or(message, |(words, _)| words)
 }
 
 #[cfg(test)]
@@ -294,7 +287,7 @@ mod tests {
         let mut searched = Searched::default();
         searched.update(vec![
             because("UPSTREAM_ACCESS_DENIED", "no", scope("a", Failed, 0)),
-            because("DEADLINE", "next_page_token", scope("b", Partial, 60)),
+            because("DEADLINE", "the deadline", scope("b", Partial, 60)),
             scope("c", Partial, 50),
         ]);
         assert_eq!(
@@ -327,9 +320,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_of_tokens() {
+    fn what_is_partial_is_told_with_how_to_go_on() {
         let mut searched = Searched::new(Order::OldestFirst);
-        let message = "CloudTrail does not answer (X); next_page_token tries again";
+        let message = "CloudTrail does not answer (X)";
         let unsearched = ScopeStatus {
             searched_from: None,
             searched_to: None,

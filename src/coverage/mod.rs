@@ -77,7 +77,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 256 MB, some 80,000 events; 15 minutes, the usual planning figure for
+    /// 256 MB, some 150,000 events; 15 minutes, the usual planning figure for
     /// CloudTrail's delay (its user guide names about 5 on average).
     fn default() -> Self {
         Self {
@@ -208,8 +208,11 @@ impl Coverage {
         let map = self.read_map();
         keys.iter()
             .filter_map(|key| {
-                let (_, last) = map.get(key)?.last_key_value()?;
-                // that it was asked for stays true if its chunk is not there any more
+                // what was the future to the walk that read it, as the clock was fast, says
+                // nothing; that the rest was asked for stays true if its chunk is not there
+                // any more
+                let mut stretches = map.get(key)?.iter().rev();
+                let (_, last) = stretches.find(|(from, last)| **from <= last.began.as_second())?;
                 last.reaches_present(need).then_some(last.to)
             })
             .max()
@@ -268,7 +271,7 @@ impl Coverage {
         };
         let mut fresh: Vec<Arc<Event>> = events.to_vec();
         fresh.sort_by(|a, b| a.cmp_position(b));
-        let pieces = self.fold(&mut stretches, range, began, &fresh);
+        let pieces = self.fold(&mut stretches, range, Some(began), &fresh);
         for piece in pieces {
             self.keep(&key, &mut stretches, piece);
         }
@@ -279,17 +282,23 @@ impl Coverage {
     /// cover their seconds. Those whose second is not covered are left out: a
     /// walk will come by.
     pub fn fold_in(&self, key: &Key, events: &[Arc<Event>]) {
+        if events.is_empty() {
+            return;
+        }
+        self.learn_fields(events);
+        let mut map = self.write_map();
+        self.tidy(&mut map);
+        let Some((key, mut stretches)) = map.remove_entry(key) else {
+            return;
+        };
         for event in events {
-            let covering = self.read_map().get(key).and_then(|stretches| {
-                let (from, stretch) = stretches.range(..=event.time).next_back()?;
-                let range = TimeRange::new(*from, stretch.to);
-                range.contains(event.time).then_some(stretch.began)
-            });
-            if let Some(began) = covering {
-                let second = TimeRange::new(event.time, event.time + 1);
-                self.insert(key, second, began, std::slice::from_ref(event));
+            let second = TimeRange::new(event.time, event.time + 1);
+            let pieces = self.fold(&mut stretches, second, None, std::slice::from_ref(event));
+            for piece in pieces {
+                self.keep(&key, &mut stretches, piece);
             }
         }
+        map.insert(key, stretches);
     }
 
     /// Says anew when walks began, where the clock that said so was wrong. `anew`
@@ -332,12 +341,13 @@ impl Coverage {
     }
 
     /// Cuts `range` out of what is held and gives it back together with
-    /// `fresh`, as pieces in ascending order.
+    /// `fresh`, as pieces in ascending order: all of it, if a walk that `began`
+    /// read it whole, else what was held of it.
     fn fold(
         &self,
         stretches: &mut Stretches,
         range: TimeRange,
-        began: Timestamp,
+        began: Option<Timestamp>,
         fresh: &[Arc<Event>],
     ) -> Vec<Piece> {
         let mut pieces = Vec::new();
@@ -359,17 +369,19 @@ impl Coverage {
             );
             self.late.fetch_add(late, Relaxed);
             pieces.push(Piece::new(before, old.began, chunk.within(before).to_vec()));
-            pieces.push(Piece::new(
-                between,
-                began,
-                chunk::within(fresh, between).to_vec(),
-            ));
-            pieces.push(Piece::new(both, began.max(old.began), merged));
+            if let Some(began) = began {
+                let fresh = chunk::within(fresh, between).to_vec();
+                pieces.push(Piece::new(between, began, fresh));
+            }
+            let latest = began.map_or(old.began, |began| began.max(old.began));
+            pieces.push(Piece::new(both, latest, merged));
             pieces.push(Piece::new(after, old.began, chunk.within(after).to_vec()));
             at = both.to;
         }
-        let rest = TimeRange::new(at, range.to);
-        pieces.push(Piece::new(rest, began, chunk::within(fresh, rest).to_vec()));
+        if let Some(began) = began {
+            let rest = TimeRange::new(at, range.to);
+            pieces.push(Piece::new(rest, began, chunk::within(fresh, rest).to_vec()));
+        }
         pieces.retain(|piece| !piece.range.is_empty());
         // an event may have come twice within one page
         for piece in &mut pieces {

@@ -241,6 +241,24 @@ fn an_evicted_chunk_is_a_gap() {
 }
 
 #[test]
+fn what_comes_out_of_order_covers_nothing_by_itself() {
+    let coverage = coverage();
+    let key = key(None);
+    let read = |number, time| event(number, time);
+    let range = TimeRange::new(10, 20);
+    coverage.insert(&key, range, at(1_000_000), &[read(1, 15), read(2, 15)]);
+    coverage.fold_in(&key, &[read(3, 15), read(4, 25)]);
+    let need = Freshness(at(1_000_000));
+    let held = |second| coverage.held(std::slice::from_ref(&key), second, need);
+    assert_eq!(held(15).unwrap().events.len(), 3);
+    assert!(held(25).is_none(), "no walk came by");
+    // evicted, and the map does not know yet
+    coverage.chunks.invalidate_all();
+    coverage.fold_in(&key, &[read(5, 15)]);
+    assert!((10..20).all(|second| held(second).is_none()));
+}
+
+#[test]
 fn chunks_are_bounded_and_no_second_is_cut() {
     let coverage = coverage();
     let keys = [key(None)];

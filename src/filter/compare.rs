@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashSet, net::IpAddr};
 use ipnet::{IpNet, Ipv4Net};
 use regex::{RegexSet, RegexSetBuilder};
 
-use super::{Error, MAX_VALUE_CHARS, MAX_VALUES, Operator};
+use super::{Error, MAX_VALUE_CHARS, MAX_VALUES, Operator, shown};
 
 /// The most bytes that the compiled patterns of one match may take: room for
 /// a thousand plain names, or a few counted Unicode classes.
@@ -13,9 +13,6 @@ const PATTERN_SIZE: usize = 1 << 20;
 /// The most bytes that a search's cache of states may take; beyond it a search
 /// is slower, never wrong.
 const PATTERN_CACHE: usize = 1 << 20;
-/// How much of a value an error shows, in characters.
-const SHOWN: usize = 80;
-
 /// An operator with its values, ready to compare.
 #[derive(Clone, Debug)]
 pub(super) enum Compare {
@@ -143,10 +140,7 @@ fn check(operator: Operator, values: &[String], path: &str) -> Result<(), Error>
 }
 
 fn value_error(path: &str, index: usize, value: &str, what: &str) -> Error {
-    let mut shown: String = value.chars().take(SHOWN).collect();
-    if shown.len() < value.len() {
-        shown.push('…');
-    }
+    let shown = shown(value);
     Error::new(
         format!("{path}.values[{index}]"),
         format!("{shown:?} {what}"),

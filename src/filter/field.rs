@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::Error;
+use super::{Error, shown};
 use crate::event::{AttributeKey, RECORD_FIELDS, is_documented_field};
 
 /// The most bytes of a field. The longest path in the records we have seen is
@@ -84,7 +84,7 @@ impl Field {
             .strip_prefix(INSIST)
             .and_then(|rest| rest.strip_prefix('.'));
         let mut segments = split(insisted.unwrap_or(field))
-            .map_err(|what| error(format!("{field:?} {what}")))?
+            .map_err(|what| error(format!("{:?} {what}", shown(field))))?
             .into_iter();
         let first = segments.next().unwrap_or_default();
         let rest = segments.collect();
@@ -138,6 +138,7 @@ fn unknown(field: &str, first: &str, known: &dyn KnownFields) -> String {
         || "nested fields are named from the top, such as requestParameters.bucketName".to_owned(),
         |name| format!("did you mean {name:?}?"),
     );
+    let (first, field) = (shown(first), shown(field));
     format!(
         "unknown field {first:?}: no record is known to have it at its top; {hint} (\"{INSIST}.{field}\" searches it anyway)"
     )

@@ -43,6 +43,20 @@ pub const MAX_VALUE_CHARS: usize = 2000;
 /// to as much cache in each thread.
 pub const MAX_PATTERNS: usize = 32;
 
+/// How much of a value an error shows, in characters: it travels in a header,
+/// which clients take 8 KiB of.
+const SHOWN: usize = 80;
+
+/// What an error shows of a value, however long that is.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    let mut shown: String = value.chars().take(SHOWN).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// How a [`Match`] compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Operator {

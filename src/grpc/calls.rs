@@ -1,8 +1,8 @@
-//! What every call passes on its way out: it is counted and logged, and a
-//! request that is too large gets the answer of any other that cannot be used.
+//! What every call passes on its way out: it is counted and logged, and what
+//! tonic refuses by itself gets a reason, as any other error has.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     convert::Infallible,
     future::Future,
     net::SocketAddr,
@@ -12,18 +12,19 @@ use std::{
     time::Duration,
 };
 
-use prost::Message;
+use http_body::Frame;
+use prost::{Message, bytes::Bytes};
 use prost_types::FileDescriptorSet;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::{Code, Status};
+use tonic::{Code, Status, body::Body};
 
 use super::{
     routes::{Answer, Request, Response, Routes},
-    status::{overdue, too_large},
+    status::{overdue, with_reason},
 };
 use crate::proto::{DESCRIPTORS, code_name};
 
-/// Told of every call that was answered.
+/// Told of every call.
 pub trait CallObserver {
     /// Is told of the calls of one method.
     type Method: MethodObserver;
@@ -33,11 +34,11 @@ pub trait CallObserver {
     fn method(&self, method: &str) -> Self::Method;
 }
 
-/// Told of every call of one method that was answered.
+/// Told of every call of one method.
 pub trait MethodObserver: Send + Sync + 'static {
-    /// A call was answered with `code`, by its name, after `latency`; of a
-    /// stream, when its headers went out.
-    fn answered(&self, code: &'static str, latency: Duration);
+    /// A call ended with `code`, by its name, after `latency`: with its answer, of
+    /// a stream with its last message. `CANCELLED`: its caller went away before.
+    fn ended(&self, code: &'static str, latency: Duration);
 }
 
 /// Every call of the port, on its way in and out. Cheap to clone.
@@ -59,23 +60,30 @@ struct Methods<M> {
 #[derive(Debug)]
 struct Method<M> {
     name: String,
+    /// Its answers are streams.
+    is_stream: bool,
     observer: M,
 }
 
-impl<M> Calls<M> {
+impl<M: MethodObserver> Calls<M> {
     pub(super) fn new(
         routes: Routes,
         observer: &impl CallObserver<Method = M>,
         limit: Duration,
     ) -> Self {
-        let method = |name: String| {
+        let method = |name: String, is_stream| {
             let observer = observer.method(&name);
-            Arc::new(Method { name, observer })
+            Arc::new(Method {
+                name,
+                is_stream,
+                observer,
+            })
         };
         let known = methods().into_iter();
+        let known = known.map(|(name, is_stream)| (name.clone(), method(name, is_stream)));
         let methods = Methods {
-            known: known.map(|name| (name.clone(), method(name))).collect(),
-            other: method("other".to_owned()),
+            known: known.collect(),
+            other: method("other".to_owned(), false),
         };
         Self {
             routes: Arc::new(routes),
@@ -90,9 +98,12 @@ impl<M> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         Call {
-            method: Arc::clone(method.unwrap_or(&self.methods.other)),
-            start: Instant::now(),
-            limit: self.limit,
+            ending: Some(Ending {
+                method: Arc::clone(method.unwrap_or(&self.methods.other)),
+                start: Instant::now(),
+                is_told: false,
+            }),
+            end: Instant::now() + self.limit,
             guard: None,
             inner: self.routes.call(peer, request),
         }
@@ -110,11 +121,12 @@ impl<M> Clone for Calls<M> {
 }
 
 /// A call under way.
-pub(super) struct Call<M> {
+pub(super) struct Call<M: MethodObserver> {
     inner: Answer,
-    method: Arc<Method<M>>,
-    start: Instant,
-    limit: Duration,
+    /// Until it is answered.
+    ending: Option<Ending<M>>,
+    /// When it must be answered.
+    end: Instant,
     /// Set once it has to wait: most answers are there at once.
     guard: Option<Pin<Box<Sleep>>>,
 }
@@ -123,59 +135,125 @@ impl<M: MethodObserver> Future for Call<M> {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = match self.inner.as_mut().poll(context)? {
+        let answer = match self.inner.as_mut().poll(context)? {
             Poll::Ready(answer) => answer,
             Poll::Pending => {
-                let end = self.start + self.limit;
+                let end = self.end;
                 let guard = self.guard.get_or_insert_with(|| Box::pin(sleep_until(end)));
                 ready!(guard.as_mut().poll(context));
                 overdue().into_http()
             }
         };
-        // trailers-only answers carry their status in the headers; any other has
-        // begun well
-        let mut status = Status::from_header_map(answer.headers());
-        if status.as_ref().is_some_and(is_too_large) {
-            let refused = too_large();
-            answer = refused.clone().into_http();
-            status = Some(refused);
-        }
-        let code = status.map_or(Code::Ok, |status| status.code());
-        let (is_ok, code) = (code == Code::Ok, code_name(code));
-        let latency = self.start.elapsed();
-        let Method { name, observer } = &*self.method;
-        observer.answered(code, latency);
-        // a line for each answer out of the cache would cost more than the answer
-        if name.starts_with("trailgate.") && !is_ok {
-            tracing::info!(method = name, code, ?latency, "call answered");
-        } else {
-            tracing::debug!(method = name, code, ?latency, "call answered");
-        }
-        Poll::Ready(Ok(answer))
+        Poll::Ready(Ok(match self.ending.take() {
+            Some(ending) => ending.with(answer),
+            None => answer,
+        }))
     }
 }
 
-/// tonic answers a message over the limit with `OUT_OF_RANGE`, which here says
-/// that a position is too old.
-fn is_too_large(status: &Status) -> bool {
-    status.code() == Code::OutOfRange
-        && status
-            .message()
-            .starts_with("Error, decoded message length too large")
+/// What is told of a call when it ends, however it does.
+struct Ending<M: MethodObserver> {
+    method: Arc<Method<M>>,
+    start: Instant,
+    is_told: bool,
 }
 
-/// Every method of the port, as `package.Service/Method`.
-fn methods() -> HashSet<String> {
-    let sets = [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
+impl<M: MethodObserver> Ending<M> {
+    /// The answer as it goes out, told of now or when it has gone.
+    fn with(mut self, answer: Response) -> Response {
+        // trailers-only answers carry their status in the headers; any other has
+        // begun well
+        let Some(status) = Status::from_header_map(answer.headers()) else {
+            if self.method.is_stream {
+                return answer.map(|body| Body::new(Watched { body, ending: self }));
+            }
+            self.tell(Code::Ok);
+            return answer;
+        };
+        self.tell(status.code());
+        // health and reflection speak for themselves
+        if !self.method.name.contains("grpc.") && status.details().is_empty() {
+            return with_reason(status).into_http();
+        }
+        answer
+    }
+
+    fn tell(&mut self, code: Code) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        let (is_ok, code) = (code == Code::Ok, code_name(code));
+        let latency = self.start.elapsed();
+        let Method { name, observer, .. } = &*self.method;
+        observer.ended(code, latency);
+        // a line for each answer out of the cache would cost more than the answer
+        if name.starts_with("trailgate.") && !is_ok {
+            tracing::info!(method = name, code, ?latency, "call ended");
+        } else {
+            tracing::debug!(method = name, code, ?latency, "call ended");
+        }
+    }
+}
+
+impl<M: MethodObserver> Drop for Ending<M> {
+    fn drop(&mut self) {
+        self.tell(Code::Cancelled);
+    }
+}
+
+/// A stream on its way out.
+struct Watched<M: MethodObserver> {
+    body: Body,
+    ending: Ending<M>,
+}
+
+impl<M: MethodObserver> http_body::Body for Watched<M> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    let status = Status::from_header_map(trailers);
+                    self.ending
+                        .tell(status.map_or(Code::Unknown, |it| it.code()));
+                }
+            }
+            Some(Err(status)) => self.ending.tell(status.code()),
+            None => self.ending.tell(Code::Unknown),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// Every method of the port, as `package.Service/Method`, and whether it answers
+/// with a stream.
+fn methods() -> HashMap<String, bool> {
+    let sets = [
+        DESCRIPTORS,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
     let files = sets
         .into_iter()
         .filter_map(|set| FileDescriptorSet::decode(set).ok());
-    let mut methods = HashSet::new();
+    let mut methods = HashMap::new();
     for file in files.flat_map(|set| set.file) {
         for service in &file.service {
             for method in &service.method {
                 let (package, service) = (file.package(), service.name());
-                methods.insert(format!("{package}.{service}/{}", method.name()));
+                let name = format!("{package}.{service}/{}", method.name());
+                methods.insert(name, method.server_streaming());
             }
         }
     }
@@ -184,13 +262,77 @@ fn methods() -> HashSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use http_body_util::{BodyExt, Full};
+
     use super::*;
 
     #[test]
     fn methods_are_those_of_the_contract() {
         let methods = methods();
-        assert!(methods.contains("trailgate.v1.EventService/LookupEvents"));
-        assert!(methods.contains("trailgate.v1.ScopeService/ListScopes"));
-        assert!(methods.contains("grpc.health.v1.Health/Check"));
+        for (name, is_stream) in [
+            ("trailgate.v1.EventService/LookupEvents", false),
+            ("trailgate.v1.EventService/ExportEvents", true),
+            ("trailgate.v1.ScopeService/ListScopes", false),
+            ("grpc.health.v1.Health/Check", false),
+            (
+                "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                true,
+            ),
+        ] {
+            assert_eq!(methods.get(name), Some(&is_stream), "{name}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<&'static str>>>);
+
+    impl MethodObserver for Heard {
+        fn ended(&self, code: &'static str, _: Duration) {
+            self.0.lock().unwrap().push(code);
+        }
+    }
+
+    fn ending(heard: &Heard, is_stream: bool) -> Ending<Heard> {
+        Ending {
+            method: Arc::new(Method {
+                name: "trailgate.v1.EventService/Any".to_owned(),
+                is_stream,
+                observer: heard.clone(),
+            }),
+            start: Instant::now(),
+            is_told: false,
+        }
+    }
+
+    fn answer() -> Response {
+        let body = Full::new(Bytes::from_static(b"a"));
+        let trailers = std::future::ready(Some(Ok(Status::unavailable("")
+            .into_http::<()>()
+            .into_parts()
+            .0
+            .headers)));
+        let body = body.map_err(|never| match never {});
+        http::Response::new(Body::new(body.with_trailers(trailers)))
+    }
+
+    #[tokio::test]
+    async fn every_call_is_told_of_once_with_how_it_ended() {
+        let heard = Heard::default();
+        drop(ending(&heard, false).with(answer()));
+        drop(ending(&heard, false));
+        // a stream ends with its trailers, or with who reads it
+        let stream = ending(&heard, true).with(answer()).into_body();
+        drop(stream);
+        let stream = ending(&heard, true).with(answer()).into_body();
+        assert_eq!(heard.0.lock().unwrap().len(), 3);
+        assert!(stream.collect().await.is_ok());
+        let refused = Status::internal("no").into_http();
+        let refused = ending(&heard, true).with(refused);
+        let status = Status::from_header_map(refused.headers()).unwrap();
+        assert!(!status.details().is_empty());
+        let told = ["OK", "CANCELLED", "CANCELLED", "UNAVAILABLE", "INTERNAL"];
+        assert_eq!(*heard.0.lock().unwrap(), told);
     }
 }

@@ -73,8 +73,8 @@ impl EventService for Service {
         for scope in answer.scopes {
             match scope.state {
                 ScopeState::Complete => {}
-                ScopeState::Failed(error) => return Err(error.into()),
-                ScopeState::Partial(reason) => return Err(unfinished(reason)),
+                ScopeState::Failed(error) => return Err(error.of(&scope.scope).into()),
+                ScopeState::Partial(reason) => return Err(unfinished(reason, &scope.scope)),
                 // a search for one event has no earlier page
                 ScopeState::FailedBefore(_) => {}
             }
@@ -102,7 +102,9 @@ impl EventService for Service {
         let (metadata, _, request) = request.into_parts();
         let names = request.top_fields.clone();
         let (question, of) = self.context(caller).summary(request, &metadata)?;
-        let _turn = self.turn_to_summarize(question.deadline).await?;
+        let _turn = self
+            .turn_to_summarize(&question.caller, question.deadline)
+            .await?;
         let summary = self.lookup.summarize(question, &of).await?;
         Ok(Response::new(response(&summary, &of, names)))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::stream;
-use tokio::{select, sync::OwnedSemaphorePermit};
+use tokio::select;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -11,19 +11,18 @@ use super::{
     MAX_EXPORTS, Service,
     events::{Streamed, messages, scope_status, stats},
     request::Page,
-    status::{shutting_down, too_many},
+    status::{shutting_down, too_many, unread},
 };
 use crate::{
-    lookup::{Error, Export, PageToken, ScopeAnswer, Step},
+    lookup::{Error, Export, PageToken, ScopeAnswer, Step, UNREAD},
     proto::{server, v1},
 };
 
-/// An export under way, and what it holds.
+/// An export under way.
 struct Exporting {
     export: Export,
     with_record: bool,
     stopping: CancellationToken,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl Service {
@@ -32,17 +31,18 @@ impl Service {
         &self,
         page: Page,
     ) -> Result<Streamed<server::ExportEventsResponse>, Status> {
-        let slot = Arc::clone(&self.exports).try_acquire_owned();
-        let slot = slot.map_err(|_| {
-            let message = format!("{MAX_EXPORTS} exports are under way; try again later");
+        let slot = self.exports.take(&page.question.caller).ok_or_else(|| {
+            let each = self.exports.each();
+            let message = format!(
+                "{MAX_EXPORTS} exports are under way, or {each} of this caller's; try again later"
+            );
             too_many("TOO_MANY_EXPORTS", &message)
         })?;
         let lookup = Arc::clone(&self.lookup);
         let exporting = Exporting {
-            export: Export::start(lookup, page.question, page.digest),
+            export: Export::start(lookup, page.question, page.digest, slot),
             with_record: page.with_record,
             stopping: self.stopping.clone(),
-            _slot: slot,
         };
         Ok(Box::pin(stream::unfold(Some(exporting), next)))
     }
@@ -61,12 +61,13 @@ async fn next(
         () = exporting.stopping.cancelled() => return Some((Err(shutting_down()), None)),
         step = exporting.export.next() => step,
     };
-    match step? {
-        Ok(step) => {
+    match step {
+        Some(Ok(step)) => {
             let response = respond(&step, exporting.with_record);
             Some((Ok(response), (!step.is_last).then_some(exporting)))
         }
-        Err(error) => Some((Err(error.into()), None)),
+        Some(Err(error)) => Some((Err(error.into()), None)),
+        None => Some((Err(unread(UNREAD)), None)),
     }
 }
 

@@ -2,7 +2,7 @@
 //! finished in the end.
 
 use std::{
-    io,
+    io::{self, Cursor},
     net::SocketAddr,
     sync::{
         Arc,
@@ -17,7 +17,8 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, join},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -41,8 +42,10 @@ const MAX_PENDING_RESETS: usize = 20;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE`].
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a new connection may say nothing at all: its client's first words
-/// are sent with the first packet.
+/// What every client says first (RFC 9113, 3.4).
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a new connection may take to say that: it comes with the first
+/// packet.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long a connection that nobody called on has to end in the end.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -100,6 +103,20 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
+/// Reads a client's first words, which no time limit of HTTP/2's waits for.
+async fn preface(from: &mut OwnedReadHalf) -> io::Result<[u8; PREFACE.len()]> {
+    let mut read = [0; PREFACE.len()];
+    let mut at = 0;
+    while at < read.len() {
+        let count = from.read(read.get_mut(at..).unwrap_or_default()).await?;
+        at += count;
+        if count == 0 || !PREFACE.starts_with(read.get(..at).unwrap_or_default()) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+    Ok(read)
+}
+
 async fn connection<M: MethodObserver>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -107,11 +124,13 @@ async fn connection<M: MethodObserver>(
     watcher: Watcher,
     stopping: CancellationToken,
 ) {
-    let first_words = timeout(SILENCE, stream.readable());
-    let Some(Ok(Ok(()))) = stopping.run_until_cancelled(first_words).await else {
-        tracing::debug!(%peer, "a connection said nothing");
+    let (mut read, write) = stream.into_split();
+    let opened = timeout(SILENCE, preface(&mut read));
+    let Some(Ok(Ok(preface))) = stopping.run_until_cancelled(opened).await else {
+        tracing::debug!(%peer, "a connection did not begin HTTP/2");
         return;
     };
+    let stream = join(Cursor::new(preface).chain(read), write);
     let has_called = Arc::new(AtomicBool::new(false));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -8,20 +8,21 @@ mod listen;
 mod request;
 mod routes;
 mod scopes;
+mod slots;
 mod status;
 mod summary;
 mod unary;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
 
-use self::{calls::Calls, routes::Routes};
+use self::{calls::Calls, routes::Routes, slots::Slots};
 
 use crate::{
     lookup::Lookup,
@@ -51,8 +52,8 @@ pub struct Service {
     lookup: Arc<Lookup>,
     scopes: Scopes,
     limits: Limits,
-    exports: Arc<Semaphore>,
-    summaries: Arc<Semaphore>,
+    exports: Arc<Slots>,
+    summaries: Arc<Slots>,
     /// The server shuts down: streams end.
     stopping: CancellationToken,
 }
@@ -65,8 +66,8 @@ impl Service {
             lookup,
             scopes: scopes.into(),
             limits,
-            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
-            summaries: Arc::new(Semaphore::new(MAX_SUMMARIES)),
+            exports: Arc::new(Slots::new(MAX_EXPORTS)),
+            summaries: Arc::new(Slots::new(MAX_SUMMARIES)),
             stopping: CancellationToken::new(),
         }
     }

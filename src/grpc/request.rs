@@ -229,32 +229,16 @@ impl Context<'_> {
         }
         let (scopes, digest, token) = chain?;
         let now = self.lookup.clock().now();
-        let page_bytes = page_bytes(scopes.len());
         let mut question = Question {
-            caller: self.caller.clone(),
-            class: Class::Interactive,
-            filter: Arc::new(filter),
-            scopes,
-            category,
             window: self.window(start, end, now),
-            asked_at: now,
-            now,
             order,
-            after: None,
-            so_far: Vec::new(),
-            failed: Vec::new(),
-            page_events: 1,
-            page_bytes,
-            size: if with_record {
-                proto::full_size
-            } else {
-                proto::basic_size
-            },
-            reads_all: false,
+            page_bytes: page_bytes(scopes.len()),
             max_staleness,
-            max_upstream_calls: self.limits.max_upstream_calls,
-            deadline: Clock::deadline(self.limits.timeout),
+            ..self.question(Arc::new(filter), scopes, category, now)
         };
+        if !with_record {
+            question.size = proto::basic_size;
+        }
         if let Some(token) = token {
             question.resume(token, now);
         }
@@ -294,11 +278,31 @@ impl Context<'_> {
         }
         let now = self.lookup.clock().now();
         let with_record = with_record(request.view)?;
+        let scopes = select(&self.scopes, &request.account_ids, &request.regions)?;
         let question = Question {
+            deadline: deadline(metadata, self.limits.timeout),
+            ..self.question(Arc::new(filter), scopes, category, now)
+        };
+        Ok(Page {
+            question,
+            digest: [0; 16],
+            with_record,
+        })
+    }
+
+    /// A question for the newest event of all time.
+    fn question(
+        &self,
+        filter: Arc<Filter>,
+        scopes: Arc<[Scope]>,
+        category: Category,
+        now: Timestamp,
+    ) -> Question {
+        Question {
             caller: self.caller.clone(),
             class: Class::Interactive,
-            filter: Arc::new(filter),
-            scopes: select(&self.scopes, &request.account_ids, &request.regions)?,
+            filter,
+            scopes,
             category,
             window: self.window(None, None, now),
             asked_at: now,
@@ -313,13 +317,8 @@ impl Context<'_> {
             reads_all: false,
             max_staleness: DEFAULT_STALENESS,
             max_upstream_calls: self.limits.max_upstream_calls,
-            deadline: deadline(metadata, self.limits.timeout),
-        };
-        Ok(Page {
-            question,
-            digest: [0; 16],
-            with_record,
-        })
+            deadline: Clock::deadline(self.limits.timeout),
+        }
     }
 
     /// Both ends of a request are inclusive, and nothing has happened after now.
@@ -343,13 +342,52 @@ pub(super) fn select(
     let known = |part: fn(&Scope) -> &str| -> BTreeSet<&str> { scopes.iter().map(part).collect() };
     named("account_ids", accounts, &known(|scope| &scope.account))?;
     named("regions", regions, &known(|scope| &scope.region))?;
-    let wanted = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
-    let (accounts, regions) = (wanted(accounts), wanted(regions));
+    let asked = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
+    let (asked_accounts, asked_regions) = (asked(accounts), asked(regions));
     let is_asked = |names: &BTreeSet<String>, name: &str| names.is_empty() || names.contains(name);
-    let selected = scopes
+    let selected: Arc<[Scope]> = scopes
         .iter()
-        .filter(|scope| is_asked(&accounts, &scope.account) && is_asked(&regions, &scope.region));
-    Ok(selected.cloned().collect())
+        .filter(|scope| {
+            is_asked(&asked_accounts, &scope.account) && is_asked(&asked_regions, &scope.region)
+        })
+        .cloned()
+        .collect();
+    let found =
+        |part: fn(&Scope) -> &str| -> BTreeSet<&str> { selected.iter().map(part).collect() };
+    let (of, which) = (
+        found(|scope| &scope.account),
+        "searched in any of these Regions",
+    );
+    together("account_ids", accounts, &of, which)?;
+    let (of, which) = (
+        found(|scope| &scope.region),
+        "searched for any of these accounts",
+    );
+    together("regions", regions, &of, which)?;
+    Ok(selected)
+}
+
+/// All of `names` must be among `found`; each is known by itself.
+fn together(
+    field: &str,
+    names: &[String],
+    found: &BTreeSet<&str>,
+    which: &str,
+) -> Result<(), Invalid> {
+    let left_out = names
+        .iter()
+        .enumerate()
+        .find(|(_, name)| !found.contains(name.as_str()));
+    let Some((i, name)) = left_out else {
+        return Ok(());
+    };
+    let message =
+        format!("{name:?} is not {which}; leave it out, or see what ListScopes has together");
+    Err(Invalid::new(
+        "UNKNOWN_SCOPE",
+        format!("{field}[{i}]"),
+        message,
+    ))
 }
 
 fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), Invalid> {
@@ -369,6 +407,7 @@ fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), In
     if let Some(more) = known.len().checked_sub(TOLD).filter(|more| *more > 0) {
         told.push_str(&format!(" and {more} more, which ListScopes has"));
     }
+    let name = filter::shown(name);
     let message = format!("{name:?} is not configured here; configured: {told}");
     Err(Invalid::new(
         "UNKNOWN_SCOPE",
@@ -434,6 +473,43 @@ fn digest(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_never_come_together_are_refused() {
+        let scopes: Arc<[Scope]> = [("1", "a"), ("1", "b"), ("2", "a")]
+            .map(|(account, region)| Scope::new(account, region))
+            .into();
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let select = |accounts: &[&str], regions: &[&str]| {
+            let selected = select(&scopes, &names(accounts), &names(regions));
+            selected.map(|scopes| scopes.len()).map_err(|invalid| {
+                assert_eq!(invalid.reason, "UNKNOWN_SCOPE");
+                invalid.field
+            })
+        };
+        assert_eq!(select(&[], &[]), Ok(3));
+        assert_eq!(select(&["2"], &[]), Ok(1));
+        assert_eq!(select(&["1", "2"], &["a", "b"]), Ok(3));
+        assert_eq!(select(&["2"], &["b"]), Err("account_ids[0]".to_owned()));
+        assert_eq!(
+            select(&["1", "2"], &["b"]),
+            Err("account_ids[1]".to_owned())
+        );
+        assert_eq!(select(&["2"], &["a", "b"]), Err("regions[1]".to_owned()));
+    }
+
+    #[test]
+    fn what_is_told_of_a_long_name_fits_a_header() {
+        let message = named("regions", &["é".repeat(100_000)], &BTreeSet::new())
+            .unwrap_err()
+            .message;
+        assert!(message.len() < 1_000, "{}", message.len());
+    }
 
     #[test]
     fn unknown_names_are_told_with_some_that_are_known() {

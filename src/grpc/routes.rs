@@ -3,9 +3,9 @@
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
 use hyper::body::Incoming;
-use tonic::{Status, body::Body, server::NamedService, transport::server::TcpConnectInfo};
+use tonic::{body::Body, server::NamedService, transport::server::TcpConnectInfo};
 
-use super::{MAX_REQUEST, Service, unary};
+use super::{MAX_REQUEST, Service, status::unknown_method, unary};
 use crate::{
     budget::Caller,
     proto::server::{
@@ -89,10 +89,7 @@ impl Routes {
             _ if is_events => self.events.clone().call(request),
             _ if is_scopes => self.scopes.clone().call(request),
             Some((_, other)) => other.call(request),
-            None => Box::pin(std::future::ready(Ok(Status::unimplemented(
-                "no such service",
-            )
-            .into_http()))),
+            None => Box::pin(std::future::ready(Ok(unknown_method().into_http()))),
         }
     }
 }

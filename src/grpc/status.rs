@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::MAX_REQUEST;
-use crate::{filter, lookup};
+use crate::{event::Scope, filter, lookup};
 
 /// The domain of every reason.
 pub(super) const DOMAIN: &str = "trailgate";
@@ -55,17 +55,17 @@ impl From<Invalid> for Status {
 impl From<lookup::Error> for Status {
     fn from(error: lookup::Error) -> Self {
         use lookup::Error;
-        let mut details = info(error.reason());
+        let mut details = match error.scope() {
+            Some(scope) => info_of(error.reason(), scope),
+            None => info(error.reason()),
+        };
         let code = match &error {
             Error::Token(why) => {
                 return Invalid::new(error.reason(), "page_token", *why).into();
             }
             Error::Exhausted { wait } => {
                 details.set_retry_info(Some(*wait));
-                details.add_quota_failure_violation(
-                    "cloudtrail:LookupEvents",
-                    "two requests a second per account and Region, shared by all tools",
-                );
+                add_quota(&mut details);
                 Code::ResourceExhausted
             }
             Error::DailyAllowance { wait } => {
@@ -91,32 +91,44 @@ impl From<lookup::Error> for Status {
 /// No event has this id.
 pub(super) fn not_found(id: &str) -> Status {
     let mut details = info("EVENT_NOT_FOUND");
-    details.set_resource_info("event", id, "", "no event with this id");
+    let id = filter::shown(id);
+    details.set_resource_info("event", id.as_str(), "", "no event with this id");
     let message = format!("no event with id {id:?} in any scope that was searched");
     Status::with_error_details(Code::NotFound, message, details)
 }
 
-/// A search ended before the question was answered.
-pub(super) fn unfinished(reason: lookup::Reason) -> Status {
+/// A search of this scope ended before the question was answered.
+pub(super) fn unfinished(reason: lookup::Reason, scope: &Scope) -> Status {
+    let mut details = info_of(reason.as_str(), scope);
+    let message = format!(
+        "{scope} could not be searched to the end: {}; try again, what was searched is held",
+        reason.message()
+    );
     let code = match reason {
-        lookup::Reason::Upstream(error) => return error.into(),
+        lookup::Reason::Upstream(error) => return error.of(scope).into(),
         lookup::Reason::DailyAllowance { wait } => {
             return lookup::Error::DailyAllowance { wait }.into();
         }
         lookup::Reason::Deadline => Code::DeadlineExceeded,
+        lookup::Reason::Quota => {
+            add_quota(&mut details);
+            Code::ResourceExhausted
+        }
         lookup::Reason::PageFull
         | lookup::Reason::OtherScopes
-        | lookup::Reason::Quota
         | lookup::Reason::UpstreamCallLimit => Code::ResourceExhausted,
     };
-    let mut details = info(reason.as_str());
     // what was searched is kept: trying again goes on from there
     details.set_retry_info(Some(Duration::from_secs(1)));
-    Status::with_error_details(
-        code,
-        "not every scope could be searched; try again",
-        details,
-    )
+    Status::with_error_details(code, message, details)
+}
+
+fn add_quota(details: &mut ErrorDetails) {
+    details.add_quota_failure_violation(
+        "cloudtrail:LookupEvents",
+        "AWS's two requests a second per account and Region, shared by all tools, or fewer where \
+         the gateway is held to less",
+    );
 }
 
 /// As many calls of a kind are under way as may be.
@@ -134,10 +146,66 @@ pub(super) fn too_large() -> Status {
     Invalid::new("REQUEST_TOO_LARGE", "filters", message).into()
 }
 
+/// A request that is no message of the method's.
+pub(super) fn malformed(what: &str) -> Status {
+    let message = format!("the request cannot be read: {what}; ask by the published contract");
+    Status::with_error_details(Code::Internal, message, info("MALFORMED_REQUEST"))
+}
+
+/// An answer cannot be written.
+pub(super) fn no_answer(why: &str) -> Status {
+    let message = format!("the answer cannot be sent: {why}; ask for a smaller page");
+    Status::with_error_details(Code::Internal, message, info("NO_ANSWER"))
+}
+
+/// No such service or method.
+pub(super) fn unknown_method() -> Status {
+    let message =
+        "no such service or method in this version; reflection lists those that there are";
+    Status::with_error_details(Code::Unimplemented, message, info("UNKNOWN_METHOD"))
+}
+
+/// What tonic says by itself, with a reason as all errors have.
+pub(super) fn with_reason(status: Status) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
+    match status.code() {
+        // a message over the limit; of our own, `OUT_OF_RANGE` is a position that is too old
+        Code::OutOfRange
+            if status
+                .message()
+                .starts_with("Error, decoded message length too large") =>
+        {
+            too_large()
+        }
+        Code::Unimplemented if status.message().is_empty() => unknown_method(),
+        Code::Unimplemented => {
+            let message = format!("{}; send requests as they are", status.message());
+            let details = info("UNSUPPORTED_COMPRESSION");
+            Status::with_error_details(Code::Unimplemented, message, details)
+        }
+        Code::Internal => malformed(status.message()),
+        _ => status,
+    }
+}
+
 /// An answer that should have come with what there was did not come at all.
 pub(super) fn overdue() -> Status {
     let message = "the call took longer than the server allows; try again";
     Status::with_error_details(Code::DeadlineExceeded, message, info("OVERDUE"))
+}
+
+/// Nobody took an export's responses for so long.
+pub(super) fn unread(time: Duration) -> Status {
+    let mut details = info("EXPORT_UNREAD");
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    let message = format!(
+        "nothing was read of the export for {} minutes, and it was ended to make room; the last \
+         next_page_token goes on",
+        time.as_secs() / 60
+    );
+    Status::with_error_details(Code::Unavailable, message, details)
 }
 
 /// The server shuts down.
@@ -159,6 +227,12 @@ fn info(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, [])
 }
 
+fn info_of(reason: &str, scope: &Scope) -> ErrorDetails {
+    let place = [("account_id", &scope.account), ("region", &scope.region)];
+    let place = place.map(|(name, value)| (name.to_owned(), value.to_string()));
+    ErrorDetails::with_error_info(reason, DOMAIN, place)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +242,8 @@ mod tests {
         let wait = Duration::from_secs(4_321);
         let spent = lookup::Error::DailyAllowance { wait };
         let reason = lookup::Reason::DailyAllowance { wait };
-        for status in [Status::from(spent), unfinished(reason)] {
+        let scope = Scope::new("111122223333", "us-east-1");
+        for status in [Status::from(spent), unfinished(reason, &scope)] {
             assert_eq!(status.code(), Code::ResourceExhausted);
             let info = status.get_details_error_info().unwrap();
             assert_eq!(
@@ -179,6 +254,51 @@ mod tests {
             assert_eq!(retry.retry_delay, Some(wait));
             let quota = status.get_details_quota_failure().unwrap();
             assert_eq!(quota.violations[0].subject, "trailgate:caller");
+        }
+    }
+    #[test]
+    fn what_failed_is_said_with_where() {
+        let scope = Scope::new("111122223333", "us-east-1");
+        let denied = lookup::Error::Denied {
+            code: "AccessDenied".to_owned(),
+            scope: None,
+        };
+        let reasons = [lookup::Reason::Quota, lookup::Reason::Upstream(denied)];
+        for reason in reasons {
+            let status = unfinished(reason, &scope);
+            assert!(
+                status.message().contains("111122223333/us-east-1"),
+                "{status:?}"
+            );
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.metadata["account_id"], "111122223333");
+            assert_eq!(info.metadata["region"], "us-east-1");
+        }
+    }
+
+    #[test]
+    fn what_tonic_says_gets_a_reason() {
+        for (status, reason) in [
+            (Status::unimplemented(""), "UNKNOWN_METHOD"),
+            (
+                Status::unimplemented("Content is compressed with `x`"),
+                "UNSUPPORTED_COMPRESSION",
+            ),
+            (
+                Status::internal("Missing request message."),
+                "MALFORMED_REQUEST",
+            ),
+            (
+                Status::out_of_range("Error, decoded message length too large: found 2 bytes"),
+                "REQUEST_TOO_LARGE",
+            ),
+            (not_found("a"), "EVENT_NOT_FOUND"),
+        ] {
+            let info = with_reason(status).get_details_error_info().unwrap();
+            assert_eq!(
+                (info.domain.as_str(), info.reason.as_str()),
+                (DOMAIN, reason)
+            );
         }
     }
 }

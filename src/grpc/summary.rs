@@ -1,15 +1,17 @@
 //! `SummarizeEvents`: turns, and the answer.
 
 use prost_types::{Duration, Timestamp};
-use tokio::{sync::SemaphorePermit, time::Instant};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
-    Service,
+    MAX_SUMMARIES, Service,
     events::{count, scope_status, stats},
+    slots::Slot,
     status::too_many,
 };
 use crate::{
+    budget::Caller,
     lookup::{Bucket, Summary, SummaryOf, Top},
     proto::v1,
 };
@@ -26,12 +28,17 @@ impl Service {
     /// Waits for a turn to summarize.
     pub(super) async fn turn_to_summarize(
         &self,
+        caller: &Caller,
         deadline: Instant,
-    ) -> Result<SemaphorePermit<'_>, Status> {
-        let turn = tokio::time::timeout_at(deadline, self.summaries.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| {
-            let message = "too many summaries are under way; try again later";
-            too_many("TOO_MANY_SUMMARIES", message)
+    ) -> Result<Slot, Status> {
+        let turn = tokio::time::timeout_at(deadline, self.summaries.wait(caller)).await;
+        turn.ok().flatten().ok_or_else(|| {
+            let (most, each) = (MAX_SUMMARIES, self.summaries.each());
+            let message = format!(
+                "no turn came before the deadline: {most} summaries are under way, or {each} of \
+                 this caller's; try again later"
+            );
+            too_many("TOO_MANY_SUMMARIES", &message)
         })
     }
 }

@@ -18,7 +18,10 @@ use prost::{
 };
 use tonic::{Status, body::Body, metadata::MetadataMap};
 
-use super::{MAX_REQUEST, status::too_large};
+use super::{
+    MAX_REQUEST,
+    status::{malformed, no_answer, too_large},
+};
 
 /// What stands before a message: whether it is compressed, and its length
 /// (gRPC over HTTP/2, "Length-Prefixed-Message").
@@ -51,12 +54,12 @@ where
         Err(error) => return Err(Status::from_error(error)),
     };
     if body.len() < HEAD {
-        return Err(Status::internal("missing request message"));
+        return Err(malformed("it has no message"));
     }
     let (is_compressed, len) = (body.get_u8() != 0, body.get_u32());
     if is_compressed {
-        return Err(Status::internal(
-            "a message is said to be compressed, and no grpc-encoding says how",
+        return Err(malformed(
+            "its message is compressed, and no grpc-encoding says how",
         ));
     }
     let len = usize::try_from(len).unwrap_or(usize::MAX);
@@ -64,10 +67,10 @@ where
         return Err(too_large());
     }
     if body.len() < len {
-        return Err(Status::internal("the request message is cut short"));
+        return Err(malformed("its message is cut short"));
     }
     body.truncate(len);
-    let message = T::decode(body).map_err(|error| Status::internal(error.to_string()))?;
+    let message = T::decode(body).map_err(|error| malformed(&error.to_string()))?;
     Ok((MetadataMap::from_headers(parts.headers), message))
 }
 
@@ -75,14 +78,14 @@ where
 pub(super) fn respond(answer: Result<impl Message, Status>) -> http::Response<Body> {
     let framed = answer.and_then(|message| {
         let len = message.encoded_len();
-        let too_long = |_| Status::internal("an answer is longer than a message may be");
+        let too_long = |_| no_answer("it is longer than a message may be");
         let head = u32::try_from(len).map_err(too_long)?;
         let mut framed = BytesMut::with_capacity(HEAD + len);
         framed.put_u8(0);
         framed.put_u32(head);
         message
             .encode(&mut framed)
-            .map_err(|error| Status::internal(format!("an answer is not encoded: {error}")))?;
+            .map_err(|error| no_answer(&error.to_string()))?;
         Ok(framed.freeze())
     });
     match framed {

@@ -97,29 +97,36 @@ impl Reason {
         }
     }
 
-    /// The same in a sentence.
+    /// The same in words.
     #[must_use]
     pub fn message(&self) -> Cow<'static, str> {
         match self {
-            Self::PageFull => "the page is full; next_page_token goes on".into(),
+            Self::PageFull => "the page is full".into(),
             Self::OtherScopes => {
                 "another scope was not searched as far yet, and a page is only as \
-                                  deep as all; next_page_token goes on"
+                                  deep as all"
                     .into()
             }
-            Self::Deadline => "the deadline came before the whole window was searched; \
-                               next_page_token goes on"
-                .into(),
+            Self::Deadline => "the deadline came before the whole window was searched".into(),
             Self::UpstreamCallLimit => "max_upstream_calls were made before the whole window was \
-                                        searched; next_page_token goes on"
+                                        searched"
                 .into(),
-            Self::DailyAllowance { .. } => "the caller's requests of this day are spent; \
-                                            next_page_token goes on after midnight UTC"
-                .into(),
-            Self::Quota => "CloudTrail throttles: other tools use the scope's quota up; \
-                            next_page_token goes on"
-                .into(),
-            Self::Upstream(error) => format!("{error}; next_page_token tries again").into(),
+            Self::DailyAllowance { .. } => {
+                "the caller's requests of this day are spent, until midnight UTC".into()
+            }
+            Self::Quota => "CloudTrail throttles: other tools use the scope's quota up".into(),
+            Self::Upstream(error) => error.to_string().into(),
+        }
+    }
+}
+
+impl From<Error> for Reason {
+    /// Why a search ends that was answered before.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Exhausted { .. } => Self::Deadline,
+            Error::DailyAllowance { wait } => Self::DailyAllowance { wait },
+            _ => Self::Upstream(error),
         }
     }
 }

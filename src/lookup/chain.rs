@@ -63,7 +63,8 @@ impl<'l> Chain<'l> {
     /// The pages from `question`'s position on, within its deadline and buying
     /// at most its `max_upstream_calls` in all.
     #[must_use]
-    pub fn new(lookup: &'l Lookup, question: Question) -> Self {
+    pub fn new(lookup: &'l Lookup, mut question: Question) -> Self {
+        question.reads_all = true;
         Self {
             lookup,
             deadline: question.deadline,
@@ -187,8 +188,38 @@ impl<'l> Chain<'l> {
         self.question.deadline == self.deadline
     }
 
-    /// What was searched of a scope that has failed is still said.
+    /// Says of the scopes that are open why they stay so, where the chain goes no
+    /// further: what a page is held to by the chain itself is no reason.
+    pub fn close(&self, scopes: &mut [ScopeAnswer], why: &Reason) {
+        for scope in scopes {
+            let ScopeState::Partial(reason) = &mut scope.state else {
+                continue;
+            };
+            let is_own = match reason {
+                Reason::PageFull | Reason::OtherScopes => true,
+                Reason::UpstreamCallLimit => self.left > 0,
+                Reason::Deadline => !self.is_short_of_time(),
+                Reason::DailyAllowance { .. } | Reason::Quota | Reason::Upstream(_) => false,
+            };
+            if is_own {
+                reason.clone_from(why);
+            }
+        }
+    }
+
+    /// What was searched of a scope that has failed is still said: the seconds that
+    /// were told whole.
     fn note_reached(&mut self, answer: &mut Answer) {
+        let order = self.question.order;
+        let whole = |searched: TimeRange| match (&answer.next, order) {
+            (None, _) => searched,
+            (Some(next), Order::NewestFirst) => {
+                TimeRange::new(searched.from.max(next.seconds_before()), searched.to)
+            }
+            (Some(next), Order::OldestFirst) => {
+                TimeRange::new(searched.from, searched.to.min(next.time))
+            }
+        };
         for told in &mut answer.scopes {
             let Some(reached) = self.reached.get_mut(told.place) else {
                 continue;
@@ -199,7 +230,7 @@ impl<'l> Chain<'l> {
                 }
                 (ScopeState::Failed(_) | ScopeState::FailedBefore(_), None) => {}
                 (ScopeState::Complete | ScopeState::Partial(_), _) => {
-                    *reached = Some(told.searched);
+                    *reached = Some(whole(told.searched));
                 }
             }
         }

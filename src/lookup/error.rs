@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::upstream::{self, ErrorKind};
+use crate::{
+    event::Scope,
+    upstream::{self, ErrorKind},
+};
 
 /// Why a question got no answer at all. Nothing in here names a principal, a
 /// key or a token of AWS: it may be shown to clients.
@@ -29,33 +32,43 @@ pub enum Error {
     },
     /// AWS refuses the gateway.
     #[error(
-        "AWS refuses the gateway's identity ({code}): allow {}",
+        "AWS refuses the gateway's identity{} ({code}): allow {}",
+        place(scope),
         missing_right(code)
     )]
     Denied {
         /// AWS's error code.
         code: String,
+        /// Where, if the error does not stand beside its scope.
+        scope: Option<Scope>,
     },
     /// The gateway has no credentials that AWS accepts.
     #[error(
         "the gateway's AWS credentials are missing, expired or not accepted, or the Region is not \
-         enabled for the account ({code})"
+         enabled for the account{} ({code})",
+        place(scope)
     )]
     Credentials {
         /// AWS's error code.
         code: String,
+        /// Where, if the error does not stand beside its scope.
+        scope: Option<Scope>,
     },
     /// AWS does not accept what the gateway asked.
-    #[error("CloudTrail does not accept the request ({code})")]
+    #[error("CloudTrail does not accept the request{} ({code})", place(scope))]
     Rejected {
         /// AWS's error code.
         code: String,
+        /// Where, if the error does not stand beside its scope.
+        scope: Option<Scope>,
     },
     /// AWS does not answer.
-    #[error("CloudTrail does not answer ({code}); try again later")]
+    #[error("CloudTrail does not answer{} ({code}); try again later", place(scope))]
     Unavailable {
         /// AWS's error code, or a word for how the way there failed.
         code: String,
+        /// Where, if the error does not stand beside its scope.
+        scope: Option<Scope>,
     },
 }
 
@@ -68,7 +81,37 @@ fn missing_right(code: &str) -> &'static str {
     }
 }
 
+fn place(scope: &Option<Scope>) -> String {
+    let place = scope.as_ref();
+    place.map_or_else(String::new, |scope| format!(" in {scope}"))
+}
+
 impl Error {
+    /// The same, said of a scope by itself.
+    #[must_use]
+    pub fn of(mut self, of: &Scope) -> Self {
+        match &mut self {
+            Self::Denied { scope, .. }
+            | Self::Credentials { scope, .. }
+            | Self::Rejected { scope, .. }
+            | Self::Unavailable { scope, .. } => *scope = Some(of.clone()),
+            Self::Token(_) | Self::Exhausted { .. } | Self::DailyAllowance { .. } => {}
+        }
+        self
+    }
+
+    /// The scope that it is said of.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Scope> {
+        match self {
+            Self::Denied { scope, .. }
+            | Self::Credentials { scope, .. }
+            | Self::Rejected { scope, .. }
+            | Self::Unavailable { scope, .. } => scope.as_ref(),
+            Self::Token(_) | Self::Exhausted { .. } | Self::DailyAllowance { .. } => None,
+        }
+    }
+
     /// A stable word for it.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -86,15 +129,15 @@ impl Error {
 
 impl From<upstream::Error> for Error {
     fn from(error: upstream::Error) -> Self {
-        let code = error.code;
+        let (code, scope) = (error.code, None);
         match error.kind {
             ErrorKind::Throttled => Self::Exhausted {
                 wait: error.retry_after.unwrap_or(Duration::from_secs(1)),
             },
-            ErrorKind::Denied => Self::Denied { code },
-            ErrorKind::Credentials => Self::Credentials { code },
-            ErrorKind::Invalid | ErrorKind::InvalidToken => Self::Rejected { code },
-            ErrorKind::Transient | ErrorKind::Gone => Self::Unavailable { code },
+            ErrorKind::Denied => Self::Denied { code, scope },
+            ErrorKind::Credentials => Self::Credentials { code, scope },
+            ErrorKind::Invalid | ErrorKind::InvalidToken => Self::Rejected { code, scope },
+            ErrorKind::Transient | ErrorKind::Gone => Self::Unavailable { code, scope },
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     density::float,
     descend::{Aim, Descent, Limit, Stop, Terms},
     plan::{Plan, whole},
-    search::{FIRST_SLICE, top},
+    search::top,
 };
 use crate::{
     budget::Budget,
@@ -138,7 +138,8 @@ impl Terms<'_> {
         } else {
             // by slices, each walked whole
             let depth = float(wanted) / rest.matching.max(f64::MIN_POSITIVE);
-            let slice = TimeRange::new(at, at.saturating_add(whole(depth).max(FIRST_SLICE)));
+            let length = whole(depth).max(self.first_slice(window, at, wanted));
+            let slice = TimeRange::new(at, at.saturating_add(length));
             requests(&Plan::make(self.known(), slice.intersect(&window), None))
         };
         (page, requests(&rest))

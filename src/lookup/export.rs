@@ -6,18 +6,19 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     pin, select,
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
-use super::{
-    Chain, Error, Lookup, Outlook, PageToken, Question, Reason, ScopeAnswer, ScopeState, Stats,
-};
+use super::{Chain, Error, Lookup, Outlook, PageToken, Question, Reason, ScopeAnswer, Stats};
 use crate::event::Event;
 
 /// How long a reader goes without news.
 const NEWS: Duration = Duration::from_secs(3);
 /// The shortest and the longest wait before what is stuck is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long an export waits for its reader to take a step: long enough for one
+/// that loads what it got somewhere, and no longer, since it holds its place.
+pub const UNREAD: Duration = Duration::from_secs(600);
 
 /// An export under way. Dropping it ends it: nothing more is bought.
 #[derive(Debug)]
@@ -43,9 +44,14 @@ pub struct Step {
 impl Export {
     /// Begins to answer `question` by pages of its size, all within its deadline
     /// and buying at most its `max_upstream_calls`. Its tokens are for a request
-    /// with this digest.
+    /// with this digest. It holds `place` until it ends.
     #[must_use]
-    pub fn start(lookup: Arc<Lookup>, question: Question, digest: [u8; 16]) -> Self {
+    pub fn start(
+        lookup: Arc<Lookup>,
+        question: Question,
+        digest: [u8; 16],
+        place: impl Send + 'static,
+    ) -> Self {
         // one page: the next is asked for when the reader has taken it
         let (sender, steps) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -62,11 +68,13 @@ impl Export {
                 () = sender.closed() => {}
                 _ = exporting.run(&sender) => {}
             }
+            drop(place);
         });
         Self { steps }
     }
 
-    /// The next step; `None` after the last, and after an error.
+    /// The next step; `None` after the last, after an error, and where nobody
+    /// asked for a step for [`UNREAD`].
     ///
     /// At most one step is made ready before it is asked for. Dropping the
     /// future loses nothing.
@@ -78,9 +86,13 @@ impl Export {
 /// Nobody reads any more.
 struct Unread;
 
-impl From<mpsc::error::SendError<()>> for Unread {
-    fn from(_: mpsc::error::SendError<()>) -> Self {
-        Self
+type Sender = mpsc::Sender<Result<Step, Error>>;
+
+/// Waits until the reader has taken what was told last.
+async fn taken(sender: &Sender) -> Result<mpsc::Permit<'_, Result<Step, Error>>, Unread> {
+    match timeout(UNREAD, sender.reserve()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(Unread),
     }
 }
 
@@ -102,13 +114,13 @@ struct Exporting<'l> {
 }
 
 impl Exporting<'_> {
-    async fn run(mut self, sender: &mpsc::Sender<Result<Step, Error>>) -> Result<(), Unread> {
+    async fn run(mut self, sender: &Sender) -> Result<(), Unread> {
         // at once: the window is fixed, and how to come back to it is known
-        sender.reserve().await?.send(Ok(self.step(Vec::new())));
+        taken(sender).await?.send(Ok(self.step(Vec::new())));
         let mut not_before = Instant::now();
         loop {
             // not before the reader has taken what was told last
-            let mut permit = sender.reserve().await?;
+            let mut permit = taken(sender).await?;
             let mut news = self.step(Vec::new());
             let bought = news.stats.upstream_calls;
             let allowance = self.chain.allowance();
@@ -127,7 +139,7 @@ impl Exporting<'_> {
                     }
                     news.stats.upstream_calls = bought + allowance.spent();
                     permit.send(Ok(news.clone()));
-                    permit = sender.reserve().await?;
+                    permit = taken(sender).await?;
                     told = Instant::now();
                 }
             };
@@ -217,12 +229,6 @@ impl Exporting<'_> {
 
     /// Says why those scopes that are open stay so.
     fn close(&mut self, why: &Reason) {
-        for scope in &mut self.scopes {
-            if let ScopeState::Partial(reason @ (Reason::PageFull | Reason::OtherScopes)) =
-                &mut scope.state
-            {
-                *reason = why.clone();
-            }
-        }
+        self.chain.close(&mut self.scopes, why);
     }
 }

@@ -16,6 +16,7 @@ mod search;
 mod summary;
 mod together;
 mod token;
+mod upward;
 mod walk;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ pub use self::{
     chain::{Chain, Link, Outlook},
     error::Error,
     estimate::Estimate,
-    export::{Export, Step},
+    export::{Export, Step, UNREAD},
     question::{Order, Question, SoFar},
     summary::{Bucket, Summary, SummaryOf, Top},
     token::PageToken,
@@ -305,7 +306,7 @@ impl Lookup {
                 budget.estimated_wait(question.class, &question.caller)
             };
             match &found.end {
-                End::Failed(error) => failed = failed.or(Some(error)),
+                End::Failed(error) => failed = failed.or(Some((error, scope))),
                 // what was bought is kept: then the next page goes on from there
                 End::Open {
                     reason: Reason::Deadline | Reason::Quota,
@@ -336,7 +337,7 @@ impl Lookup {
             (Some(wait), _) => Err(Error::Exhausted {
                 wait: wait.max(SHORTEST_WAIT),
             }),
-            (None, Some(error)) => Err(error.clone()),
+            (None, Some((error, scope))) => Err(error.clone().of(scope)),
             (None, None) => Ok(()),
         }
     }

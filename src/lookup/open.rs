@@ -9,14 +9,18 @@ use std::{
 };
 
 use super::walk::Walk;
-use crate::coverage::Key;
+use crate::{coverage::Key, event::Event};
 
 /// The most walks that are kept, parked ones included: one for each scope of a
 /// large server, and some more. One that someone waits for is never forgotten; a
 /// parked one that is costs whoever comes back for it its open second, at most a
-/// page in most histories. Each holds what it read of that second: a few events
-/// in most histories, so that together they hold some ten megabytes.
+/// page in most histories.
 const MAX_OPEN: usize = 8192;
+
+/// The bytes that they may hold of the seconds that they stand in, all together,
+/// before parked ones are forgotten: a few events each in most histories, and an
+/// eighth of the usual cache.
+const MAX_PENDING: u64 = 32 << 20;
 
 /// Of walks that are too many, this part is forgotten at once, so that looking
 /// for the least recently used is seldom.
@@ -26,6 +30,46 @@ const FORGOTTEN: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Used(AtomicU64);
 
+/// What a walk read of the second that it stands in, weighed with that of all
+/// others.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    events: Vec<Arc<Event>>,
+    weight: u64,
+    total: Arc<AtomicU64>,
+}
+
+impl Pending {
+    pub(super) fn events(&self) -> &[Arc<Event>] {
+        &self.events
+    }
+
+    /// Leaves nothing.
+    pub(super) fn take(&mut self) -> Vec<Arc<Event>> {
+        let events = std::mem::take(&mut self.events);
+        self.weigh(0);
+        events
+    }
+
+    pub(super) fn set(&mut self, events: Vec<Arc<Event>>) {
+        let weight: usize = events.iter().map(|event| event.weight()).sum();
+        self.weigh(u64::try_from(weight).unwrap_or(u64::MAX));
+        self.events = events;
+    }
+
+    fn weigh(&mut self, weight: u64) {
+        self.total.fetch_add(weight, Relaxed);
+        self.total.fetch_sub(self.weight, Relaxed);
+        self.weight = weight;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.weigh(0);
+    }
+}
+
 /// The walks that are kept.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -33,6 +77,9 @@ pub(super) struct Open {
     count: usize,
     turn: u64,
     most: usize,
+    /// Bytes that walks hold, forgotten ones included that someone has still.
+    pending: Arc<AtomicU64>,
+    max_pending: u64,
 }
 
 impl Default for Open {
@@ -42,12 +89,24 @@ impl Default for Open {
             count: 0,
             turn: 0,
             most: MAX_OPEN,
+            pending: Arc::default(),
+            max_pending: MAX_PENDING,
         }
     }
 }
 
 impl Open {
-    /// The walks by one key: a handful.
+    /// Where a new walk puts what it reads of an open second.
+    pub(super) fn pending(&self) -> Pending {
+        Pending {
+            events: Vec::new(),
+            weight: 0,
+            total: Arc::clone(&self.pending),
+        }
+    }
+
+    /// The walks by one key: one for each place that questions stopped at and none
+    /// has come past since.
     pub(super) fn by(&self, key: &Key) -> &[Arc<Walk>] {
         self.by_key.get(key).map(Vec::as_slice).unwrap_or_default()
     }
@@ -65,7 +124,7 @@ impl Open {
 
     /// Keeps a walk, if need be instead of others that nobody waits for.
     pub(super) fn keep(&mut self, walk: &Arc<Walk>) {
-        if self.count >= self.most {
+        if self.count >= self.most || self.pending.load(Relaxed) > self.max_pending {
             self.make_room();
         }
         self.touch(walk);
@@ -112,7 +171,13 @@ mod tests {
             pushdown: Some(Attribute::new(AttributeKey::EventName, name)),
             origin: Origin::LookupEvents,
         };
-        Arc::new(Walk::new(key, TimeRange::new(0, 1), Timestamp::UNIX_EPOCH))
+        let range = TimeRange::new(0, 1);
+        Arc::new(Walk::new(
+            key,
+            range,
+            Timestamp::UNIX_EPOCH,
+            Pending::default(),
+        ))
     }
 
     #[test]
@@ -138,5 +203,40 @@ mod tests {
         assert_eq!(open.by(twin.key()).len(), 2);
         open.forget(&walks[5]);
         assert!(Arc::ptr_eq(&open.by(twin.key())[0], &twin));
+    }
+
+    #[test]
+    fn parked_walks_that_hold_too_much_make_room() {
+        let mut open = Open {
+            most: 32,
+            max_pending: 10_000,
+            ..Open::default()
+        };
+        let scope = Scope::new("111122223333", "us-east-1");
+        let record = format!("{{\"blob\":\"{}\"}}", "x".repeat(3_000));
+        let event = Event::from_record(&scope, record.as_bytes(), Origin::LookupEvents, 0);
+        let event = Arc::new(event);
+        for n in 0..8 {
+            let mut pending = open.pending();
+            pending.set(vec![Arc::clone(&event)]);
+            let key = walk(&n.to_string()).key().clone();
+            let range = TimeRange::new(0, 1);
+            open.keep(&Arc::new(Walk::new(
+                key,
+                range,
+                Timestamp::UNIX_EPOCH,
+                pending,
+            )));
+        }
+        // two of 32 are forgotten at once
+        assert!((2..=5).contains(&open.count), "{}", open.count);
+        assert!(open.by(walk("7").key()).len() == 1, "the latest stays");
+        let held: u64 = open.pending.load(Relaxed);
+        let each = u64::try_from(event.weight()).unwrap();
+        assert_eq!(held, each * u64::try_from(open.count).unwrap());
+        let walks: Vec<_> = open.all().cloned().collect();
+        walks.iter().for_each(|walk| open.forget(walk));
+        drop(walks);
+        assert_eq!(open.pending.load(Relaxed), 0);
     }
 }

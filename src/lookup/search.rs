@@ -1,9 +1,8 @@
-//! Searching one scope in either order.
+//! Searching one scope, newest first.
 
 use std::{convert::Infallible, sync::Arc};
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
 use super::{
     Error, Order, Reason, Stats,
@@ -11,13 +10,6 @@ use super::{
 };
 use crate::event::{Event, Position, TimeRange};
 
-/// The first slice of a search from the old end. AWS walks newest first, so a
-/// slice must be walked whole before its oldest event is known.
-pub(super) const FIRST_SLICE: i64 = 86_400;
-/// Slices with fewer events than this are too short: a page of AWS has 50.
-const FEW: u64 = 100;
-/// Slices with more events than this are too long: 20 pages of AWS.
-const MANY: u64 = 1_000;
 /// Stretches that are walked at once beside the one that is next, where all of
 /// them will be read: an answer of two seconds with four under way is the
 /// quota of two a second.
@@ -25,9 +17,6 @@ const AHEAD: usize = 3;
 /// How far each is walked while one page is made: as many events as the
 /// largest page has, so that what is ahead is not evicted before it is read.
 const AHEAD_EVENTS: usize = 1_000;
-/// Slices grow and shrink by this factor.
-const STEP: i64 = 4;
-
 /// What was found in one scope.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -139,114 +128,6 @@ impl Terms<'_> {
         }
         std::future::pending().await
     }
-
-    /// By slices of time from the old end, each walked whole.
-    async fn search_up(&self, window: TimeRange, after: Option<&Position>, limit: Limit) -> Found {
-        let start = after.map_or(window.from, |after| window.from.max(after.time));
-        // what AWS has forgotten may still be held, down from where it begins
-        let mut known = self.forgotten_before.clamp(start, window.to.max(start));
-        while known > start {
-            match self.held(known - 1) {
-                Some(held) => known = held.range.from.max(start),
-                None => break,
-            }
-        }
-        let first = known;
-        let mut found = Found {
-            events: Vec::new(),
-            end: End::Complete,
-            searched: TimeRange::new(first, first),
-            has_hole: after.is_some() && first > start,
-            as_of: None,
-            unsettled_as_of: None,
-            stats: Stats::default(),
-        };
-        let mut bytes = 0;
-        let mut at = first;
-        let mut slice = self.first_slice(window.from, at);
-        while at < window.to {
-            // what is held alone can take long
-            if at > first && Instant::now() >= self.deadline {
-                found.end = end(Stop::Deadline, Position::start_of(at), true);
-                return found;
-            }
-            let to = self.slice_end(at, window.to, slice);
-            let mut descent = Descent::new(self, to);
-            let stop = descent
-                .run(Aim {
-                    from: at,
-                    before: None,
-                    is_top: to == window.to,
-                    limit: Limit::NONE,
-                })
-                .await;
-            found.stats.add(&descent.stats);
-            found.as_of = oldest(found.as_of, descent.as_of);
-            found.unsettled_as_of = oldest(found.unsettled_as_of, descent.unsettled_as_of);
-            if !matches!(stop, Stop::Floor | Stop::Forgotten) {
-                found.end = end(stop, Position::start_of(at), at > first);
-                return found;
-            }
-            if stop == Stop::Forgotten {
-                found.has_hole = true;
-                found.searched.from = descent.at;
-            }
-            let scanned = descent.stats.events_scanned;
-            let fresh = descent.found.into_iter().rev();
-            for event in fresh.filter(|e| after.is_none_or(|after| e.cmp_to(after).is_gt())) {
-                bytes += (self.size)(&event);
-                found.searched.to = event.time + 1;
-                let position = event.position();
-                found.events.push(event);
-                if found.events.len() >= limit.events || bytes >= limit.bytes {
-                    found.end = End::Open {
-                        at: position,
-                        reason: Reason::PageFull,
-                        is_stuck: false,
-                    };
-                    return found;
-                }
-            }
-            found.searched.to = descent.to;
-            let length = to - at;
-            at = to;
-            if scanned < FEW {
-                slice = slice.max(length).saturating_mul(STEP);
-            } else if scanned > MANY {
-                slice = (slice / STEP).max(1);
-            }
-        }
-        found
-    }
-
-    /// How long the slice at `at` is: if few events stand before it, as long as
-    /// if the search had come there on this page. A page of many scopes may
-    /// have the calls for a slice or two of each, and years may be empty.
-    fn first_slice(&self, from: i64, at: i64) -> i64 {
-        let before = (at > from).then(|| self.held(at - 1)).flatten();
-        let Some(held) = before else {
-            return FIRST_SLICE;
-        };
-        let range = TimeRange::new(held.range.from.max(from), at);
-        let events = held.events.iter().filter(|e| range.contains(e.time));
-        if u64::try_from(events.count()).is_ok_and(|events| events >= FEW) {
-            return FIRST_SLICE;
-        }
-        FIRST_SLICE.max((range.to - range.from).saturating_mul(STEP))
-    }
-
-    /// The end of the slice that starts at `at`: what is held from there on, or
-    /// up to where something is held again, but no more than `slice` to walk.
-    fn slice_end(&self, at: i64, to: i64, slice: i64) -> i64 {
-        if let Some(held) = self.held(at) {
-            return held.range.to.min(to);
-        }
-        let above = self
-            .coverage
-            .above(&self.keys.whole, at, self.need)
-            .unwrap_or(i64::MAX);
-        at.saturating_add(slice).min(above).min(to)
-    }
 }
 
 /// Where a search of `window` behind `after` begins, and whether that is the
@@ -288,7 +169,8 @@ pub(super) fn oldest(
     a.into_iter().chain(b).min()
 }
 
-fn end(stop: Stop, at: Position, progressed: bool) -> End {
+/// How a search ends that stopped so at this position.
+pub(super) fn end(stop: Stop, at: Position, progressed: bool) -> End {
     let open = |reason| End::Open {
         at: at.clone(),
         reason,

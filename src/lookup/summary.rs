@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Chain, Error, Lookup, Outlook, Question, ScopeAnswer, ScopeState, Stats};
+use super::{Chain, Error, Lookup, Outlook, Question, Reason, ScopeAnswer, ScopeState, Stats};
 use crate::{
     event::{Event, TimeRange},
     filter::Fields,
@@ -120,11 +120,16 @@ impl Lookup {
         let mut scopes: Option<Vec<ScopeAnswer>> = None;
         // the events of a second that a page's end cut through
         let mut open: Vec<Arc<Event>> = Vec::new();
+        // why it ended before all was searched
+        let mut end: Option<Reason> = None;
         while let Some(page) = chain.next().await {
             let page = match (page, &scopes) {
                 (Ok(page), _) => page,
                 // what was counted is told; asked again, it fails or goes on
-                (Err(_), Some(_)) => break,
+                (Err(error), Some(_)) => {
+                    end = Some(error.into());
+                    break;
+                }
                 (Err(error), None) => return Err(error),
             };
             let next = page.answer.next.as_ref();
@@ -148,11 +153,19 @@ impl Lookup {
             }
             scopes = Some(told);
             let is_late = tokio::time::Instant::now() >= chain.deadline();
-            if is_late || matches!(page.outlook, Outlook::Stuck(_)) {
+            end = match page.outlook {
+                Outlook::Stuck(reason) => Some(reason),
+                Outlook::More if is_late => Some(Reason::Deadline),
+                Outlook::More | Outlook::End => None,
+            };
+            if end.is_some() {
                 break;
             }
         }
-        let scopes = scopes.unwrap_or_default();
+        let mut scopes = scopes.unwrap_or_default();
+        if let Some(why) = &end {
+            chain.close(&mut scopes, why);
+        }
         Ok(Summary {
             buckets: tally.buckets(window, &scopes),
             events: tally.events,

@@ -2,8 +2,8 @@
 //!
 //! A page is only as deep as every scope that is open, so a request is bought
 //! for a scope only if the page might end below where that scope stands: as long
-//! as fewer events are known above than the page has room for. That never comes
-//! true again once it is false, since what is found only adds to it. And as long
+//! as fewer events are known above than the page has room for. Once that is false
+//! the scope stays where it is, and the page ends there at the latest. And as long
 //! as the scopes that stand higher are likely to fill the page, they go first.
 
 use std::{
@@ -315,6 +315,9 @@ pub(super) async fn search<'q>(
                     *asked_for = Some(depth.clone());
                 }
                 under_way.push(ask(question, place, part, limit));
+            } else {
+                // it goes no further, and neither does the page
+                page.stop_at(depth.clone());
             }
             dry.pop();
         }

@@ -12,7 +12,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     density::Densities,
-    open::{Open, Used},
+    open::{Open, Pending, Used},
 };
 use crate::{
     budget::{self, Claim, Place, Ticket},
@@ -96,7 +96,7 @@ struct State {
     /// Everything from here up to the end of the range is coverage.
     floor: i64,
     /// What was read of the second below `floor` so far.
-    pending: Vec<Arc<Event>>,
+    pending: Pending,
     /// Where AWS goes on.
     token: Option<String>,
     /// The place in the queue of the page that is being fetched.
@@ -115,7 +115,7 @@ impl State {
 
     /// Whether no page was read yet.
     fn is_unread(&self, range: TimeRange) -> bool {
-        self.floor == range.to && self.pending.is_empty() && self.token.is_none()
+        self.floor == range.to && self.pending.events().is_empty() && self.token.is_none()
     }
 }
 
@@ -127,13 +127,14 @@ enum Phase {
 }
 
 impl Walk {
-    /// A walk that nothing was asked for yet.
-    pub(super) fn new(key: Key, range: TimeRange, began: Timestamp) -> Self {
+    /// A walk that nothing was asked for yet; what it reads of an open second goes
+    /// to `pending`.
+    pub(super) fn new(key: Key, range: TimeRange, began: Timestamp, pending: Pending) -> Self {
         let state = State {
             began,
             phase: Phase::Parked,
             floor: range.to,
-            pending: Vec::new(),
+            pending,
             token: None,
             place: None,
         };
@@ -229,7 +230,7 @@ impl Walk {
                     return Err(NoPage::Fetch(FetchError::AllowanceSpent));
                 }
                 Phase::Parked => {
-                    if let Some(error) = walks.upstream.remembered(scope) {
+                    if let Some(error) = walks.upstream.remembered(scope, self.key.category) {
                         self.leave(state, walks);
                         return Err(NoPage::Fetch(error.into()));
                     }
@@ -291,7 +292,7 @@ impl Walk {
     fn take_in(&self, page: Page, coverage: &Coverage, densities: &Densities) -> Arc<Commit> {
         let mut state = self.state();
         let floor = state.floor;
-        let mut events = std::mem::take(&mut state.pending);
+        let mut events = state.pending.take();
         let mut strays = Vec::new();
         let mut time = events.last().map_or(floor - 1, |event| event.time);
         for event in page.events {
@@ -322,7 +323,7 @@ impl Walk {
         densities.learn(&self.key, range, done.len());
         coverage.fold_in(&self.key, &strays);
         state.floor = done_from;
-        state.pending = pending;
+        state.pending.set(pending);
         state.token = page.next_token;
         Arc::new(Commit {
             range,
@@ -447,7 +448,7 @@ impl Walks {
         let pending = standing.flat_map(|walk| {
             let state = walk.state();
             if state.floor == at {
-                state.pending.clone()
+                state.pending.events().to_vec()
             } else {
                 Vec::new()
             }
@@ -504,7 +505,7 @@ impl Walks {
         let range = TimeRange::new(floor().min(at - 1), at);
         // the clock may have been set back since the question came
         let began = began.min(self.clock.now());
-        let walk = Arc::new(Walk::new(key.clone(), range, began));
+        let walk = Arc::new(Walk::new(key.clone(), range, began, open.pending()));
         open.keep(&walk);
         Way::Walk { walk, floor: at }
     }
@@ -537,7 +538,7 @@ impl Walks {
             let state = walk.state();
             (
                 state.token.clone(),
-                state.floor == walk.range.to && state.pending.is_empty(),
+                state.floor == walk.range.to && state.pending.events().is_empty(),
             )
         };
         let request = PageRequest {

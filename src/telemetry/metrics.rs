@@ -55,13 +55,13 @@ impl Metrics {
         let calls = Family::default();
         registry.register(
             "grpc_calls",
-            "calls answered, by method and code",
+            "calls that ended, by method and code",
             calls.clone(),
         );
         let latency: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(latency);
         registry.register(
             "grpc_call_duration_seconds",
-            "time from a call to the head of its answer, by method",
+            "time from a call to its answer, of a stream to its end, by method",
             latency.clone(),
         );
         registry.register_collector(Box::new(Parts {
@@ -117,7 +117,7 @@ pub struct MethodMetrics {
 }
 
 impl MethodObserver for MethodMetrics {
-    fn answered(&self, code: &'static str, latency: Duration) {
+    fn ended(&self, code: &'static str, latency: Duration) {
         self.latency.observe(latency.as_secs_f64());
         if code == OK {
             self.ok.inc();

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Error, ErrorKind};
-use crate::event::Scope;
+use crate::event::{Category, Scope};
 
 /// How long a scope is left alone after it denied a request; it doubles with
 /// each further one. A policy that was mended is seen in a minute.
@@ -23,8 +23,8 @@ const DENIED_MOST: Duration = Duration::from_secs(3600);
 /// and nobody should wait for that to be seen.
 const CREDENTIALS: Duration = Duration::from_secs(3);
 /// How long the one request may take that is sent to see whether the scope still
-/// denies: five attempts at most.
-const PROBE: Duration = Duration::from_secs(10);
+/// denies: longer than an attempt may.
+const PROBE: Duration = Duration::from_secs(40);
 
 /// How a scope does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Health {
     pub barred_until: Option<Instant>,
     /// How often it denied a request since a page came.
     denials: u32,
+    /// When the request was sent that sees whether it still denies.
+    probed: Option<Instant>,
 }
 
 /// An error without AWS's message, which may name principals: it may be shown.
@@ -70,9 +72,15 @@ impl Health {
     fn failed(&mut self, error: &Error, sent: Instant, now: Instant) {
         let is_barring = matches!(error.kind, ErrorKind::Denied | ErrorKind::Credentials);
         // what bars it is what is remembered
-        if self.is_barred(now) && !is_barring {
+        if self.barred_until.is_some() && !is_barring {
+            // the probe told nothing: another one may go
+            if self.probed.is_some_and(|probed| sent >= probed) {
+                self.probed = None;
+                self.barred_until = Some(now);
+            }
             return;
         }
+        self.probed = None;
         let before = self.last_error.replace(LastError {
             kind: error.kind,
             code: error.code.clone(),
@@ -96,31 +104,62 @@ impl Health {
     fn succeeded(&mut self, now: Instant) {
         self.last_success = Some(now);
         self.barred_until = None;
+        self.probed = None;
         self.denials = 0;
+    }
+
+    /// What is known of both.
+    fn and(self, other: Self) -> Self {
+        let later = |a: Option<LastError>, b: Option<LastError>| match (a, b) {
+            (Some(a), Some(b)) => Some(if a.at < b.at { b } else { a }),
+            (a, b) => a.or(b),
+        };
+        Self {
+            last_error: later(self.last_error, other.last_error),
+            last_success: self.last_success.max(other.last_success),
+            ..self
+        }
     }
 }
 
-/// The health of all scopes that were asked: as many as are configured.
+/// The health of all scopes that were asked, by the kind of events: a Region
+/// without Insights has management events all the same. As many as are configured.
 #[derive(Debug, Default)]
-pub(super) struct Healths(Mutex<HashMap<Scope, Health>>);
+pub(super) struct Healths(Mutex<HashMap<Scope, [Health; 2]>>);
+
+const fn place(category: Category) -> usize {
+    match category {
+        Category::Management => 0,
+        Category::Insight => 1,
+    }
+}
 
 impl Healths {
+    /// How a scope does; what bars it is of its management events.
     pub(super) fn of(&self, scope: &Scope) -> Health {
-        self.lock().get(scope).cloned().unwrap_or_default()
+        let healths = self.lock().get(scope).cloned();
+        healths.map_or_else(Health::default, |[management, insight]| {
+            management.and(insight)
+        })
     }
 
     /// The error that a scope is not asked for now.
-    pub(super) fn remembered(&self, scope: &Scope) -> Option<Error> {
-        self.lock().get(scope)?.remembered(Instant::now())
+    pub(super) fn remembered(&self, scope: &Scope, category: Category) -> Option<Error> {
+        let healths = self.lock();
+        let health = healths.get(scope)?.get(place(category))?;
+        health.remembered(Instant::now())
     }
 
     /// As [`Healths::remembered`], just before a request is sent. The first one
     /// after a pause goes alone: others find the scope barred until it is told
     /// what came of it.
-    pub(super) fn admit(&self, scope: &Scope) -> Result<(), Error> {
+    pub(super) fn admit(&self, scope: &Scope, category: Category) -> Result<(), Error> {
         let now = Instant::now();
         let mut healths = self.lock();
-        let Some(health) = healths.get_mut(scope) else {
+        let health = healths
+            .get_mut(scope)
+            .and_then(|healths| healths.get_mut(place(category)));
+        let Some(health) = health else {
             return Ok(());
         };
         if let Some(error) = health.remembered(now) {
@@ -128,21 +167,31 @@ impl Healths {
         }
         if health.barred_until.is_some() {
             health.barred_until = Some(now + PROBE);
+            health.probed = Some(now);
         }
         Ok(())
     }
 
-    pub(super) fn note(&self, scope: &Scope, sent: Instant, error: Option<&Error>) {
+    pub(super) fn note(
+        &self,
+        scope: &Scope,
+        category: Category,
+        sent: Instant,
+        error: Option<&Error>,
+    ) {
         let now = Instant::now();
         let mut healths = self.lock();
-        let health = healths.entry(scope.clone()).or_default();
+        let healths = healths.entry(scope.clone()).or_default();
+        let Some(health) = healths.get_mut(place(category)) else {
+            return;
+        };
         match error {
             Some(error) => health.failed(error, sent, now),
             None => health.succeeded(now),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Scope, Health>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Scope, [Health; 2]>> {
         // every change is made whole: still right after a panic elsewhere
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,6 +202,8 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+
+    const KIND: Category = Category::Management;
 
     fn scope() -> Scope {
         Scope::new("111122223333", "us-east-1")
@@ -167,14 +218,14 @@ mod tests {
         let healths = Healths::default();
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            assert_eq!(healths.admit(&scope()), Ok(()));
+            assert_eq!(healths.admit(&scope(), KIND), Ok(()));
             let sent = Instant::now();
             advance(Duration::from_millis(100)).await;
             let denied = error(ErrorKind::Denied);
-            healths.note(&scope(), sent, Some(&denied));
+            healths.note(&scope(), KIND, sent, Some(&denied));
             // one that was under way beside it
-            healths.note(&scope(), sent, Some(&denied));
-            let remembered = healths.admit(&scope()).unwrap_err();
+            healths.note(&scope(), KIND, sent, Some(&denied));
+            let remembered = healths.admit(&scope(), KIND).unwrap_err();
             assert_eq!(
                 (remembered.kind, remembered.code),
                 (denied.kind, denied.code)
@@ -185,9 +236,9 @@ mod tests {
             advance(until - Instant::now()).await;
         }
         assert_eq!(pauses, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
-        assert_eq!(healths.admit(&scope()), Ok(()));
-        healths.note(&scope(), Instant::now(), None);
-        assert_eq!(healths.admit(&scope()), Ok(()));
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
+        healths.note(&scope(), KIND, Instant::now(), None);
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
         let health = healths.of(&scope());
         assert_eq!(
             (health.last_success, health.denials),
@@ -199,15 +250,15 @@ mod tests {
     async fn credentials_are_tried_again_soon_by_one_at_a_time() {
         let healths = Healths::default();
         let refused = error(ErrorKind::Credentials);
-        healths.note(&scope(), Instant::now(), Some(&refused));
-        assert!(healths.remembered(&scope()).is_some());
+        healths.note(&scope(), KIND, Instant::now(), Some(&refused));
+        assert!(healths.remembered(&scope(), KIND).is_some());
         advance(CREDENTIALS).await;
-        assert_eq!(healths.remembered(&scope()), None);
-        assert_eq!(healths.admit(&scope()), Ok(()));
-        assert!(healths.admit(&scope()).is_err(), "one goes first");
-        healths.note(&scope(), Instant::now(), None);
-        assert_eq!(healths.admit(&scope()), Ok(()));
-        assert_eq!(healths.admit(&scope()), Ok(()));
+        assert_eq!(healths.remembered(&scope(), KIND), None);
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
+        assert!(healths.admit(&scope(), KIND).is_err(), "one goes first");
+        healths.note(&scope(), KIND, Instant::now(), None);
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -220,9 +271,41 @@ mod tests {
             ErrorKind::Invalid,
             ErrorKind::InvalidToken,
         ] {
-            healths.note(&scope(), Instant::now(), Some(&error(kind)));
-            assert_eq!(healths.admit(&scope()), Ok(()));
+            healths.note(&scope(), KIND, Instant::now(), Some(&error(kind)));
+            assert_eq!(healths.admit(&scope(), KIND), Ok(()));
             assert_eq!(healths.of(&scope()).last_error.unwrap().kind, kind);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_tells_nothing_makes_room_for_another() {
+        let healths = Healths::default();
+        let now = Instant::now();
+        healths.note(&scope(), KIND, now, Some(&error(ErrorKind::Denied)));
+        advance(DENIED).await;
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
+        // one that was sent before says nothing of the probe
+        let passing = error(ErrorKind::Transient);
+        healths.note(&scope(), KIND, now, Some(&passing));
+        assert!(healths.admit(&scope(), KIND).is_err());
+        healths.note(&scope(), KIND, Instant::now(), Some(&passing));
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
+        assert!(healths.admit(&scope(), KIND).is_err(), "alone again");
+        let last = healths.of(&scope()).last_error.unwrap();
+        assert_eq!(last.kind, ErrorKind::Denied);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_of_events_bars_no_other() {
+        let healths = Healths::default();
+        let denied = error(ErrorKind::Denied);
+        healths.note(&scope(), Category::Insight, Instant::now(), Some(&denied));
+        assert!(healths.admit(&scope(), Category::Insight).is_err());
+        assert_eq!(healths.admit(&scope(), KIND), Ok(()));
+        healths.note(&scope(), KIND, Instant::now(), None);
+        assert!(healths.remembered(&scope(), Category::Insight).is_some());
+        let health = healths.of(&scope());
+        assert!(!health.is_barred(Instant::now()));
+        assert_eq!(health.last_error.unwrap().kind, ErrorKind::Denied);
     }
 }

@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{Allowance, CloudTrail, Error, ErrorKind, Health, Page, PageRequest, health::Healths};
 use crate::{
     budget::{Budget, Budgets, Caller, Class, Ledger, Ticket},
-    event::Scope,
+    event::{Category, Scope},
 };
 
 /// How often, and after what pauses, a request is sent again.
@@ -123,8 +123,8 @@ impl Upstream {
     /// The error that a scope is not asked for now: it denied a request, or did
     /// not accept the credentials, a short while ago.
     #[must_use]
-    pub fn remembered(&self, scope: &Scope) -> Option<Error> {
-        self.healths.remembered(scope)
+    pub fn remembered(&self, scope: &Scope, category: Category) -> Option<Error> {
+        self.healths.remembered(scope, category)
     }
 
     /// The budget of a scope.
@@ -156,7 +156,7 @@ impl Upstream {
                 () = abandoned(payers) => return Err(FetchError::Abandoned),
                 permit = ticket.ready() => permit,
             };
-            let payer = match self.payer(scope, &payers.borrow(), attempt) {
+            let payer = match self.payer(scope, request.category, &payers.borrow()) {
                 Ok(payer) => payer,
                 Err(error) => {
                     permit.give_back();
@@ -166,7 +166,8 @@ impl Upstream {
             let sent = Instant::now();
             let answer = self.cloudtrail.lookup_events(scope, request).await;
             tracing::debug!(%scope, attempt, took = ?sent.elapsed(), "request bought");
-            self.healths.note(scope, sent, answer.as_ref().err());
+            let error = answer.as_ref().err();
+            self.healths.note(scope, request.category, sent, error);
             let error = match answer {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
@@ -195,18 +196,16 @@ impl Upstream {
     fn payer(
         &self,
         scope: &Scope,
+        category: Category,
         payers: &Payers,
-        attempt: u32,
     ) -> Result<Arc<Allowance>, FetchError> {
         if payers.is_empty() {
             return Err(FetchError::Abandoned);
         }
         let payer = payers.iter().find(|payer| payer.take());
         let payer = payer.ok_or(FetchError::AllowanceSpent)?;
-        // further attempts follow on one that was admitted
-        if attempt == 1
-            && let Err(error) = self.healths.admit(scope)
-        {
+        // it may have denied another one since
+        if let Err(error) = self.healths.admit(scope, category) {
             payer.put_back();
             return Err(error.into());
         }
@@ -228,10 +227,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        event::{Category, TimeRange},
-        upstream::PageFuture,
-    };
+    use crate::{event::TimeRange, upstream::PageFuture};
 
     /// Answers from a script, then with empty pages.
     #[derive(Default)]

@@ -144,7 +144,8 @@ async fn a_client_that_hangs_up_gives_its_place_back() {
     let mut world = world(options).await;
     world.heavy(5_000, 0);
     let mut open = Vec::new();
-    for _ in 0..16 {
+    // one caller may have half of the places
+    for _ in 0..8 {
         let request = ExportEventsRequest::default();
         open.push(
             world

@@ -48,7 +48,7 @@ async fn credentials_that_expire_and_come_back_cost_a_moment_and_nothing_twice()
     // what was read is told, and then why there is no more
     let second = lookup.ask(&question).await.unwrap();
     seen.extend(numbers(&second.events));
-    let ScopeState::Partial(Reason::Upstream(Error::Credentials { code })) =
+    let ScopeState::Partial(Reason::Upstream(Error::Credentials { code, .. })) =
         &second.scopes[0].state
     else {
         panic!("{:?}", second.scopes[0].state)

@@ -9,7 +9,7 @@ const DIGEST: [u8; 16] = [7; 16];
 
 impl World {
     fn export(&self, question: Question) -> Export {
-        Export::start(Arc::clone(&self.lookup), question, DIGEST)
+        Export::start(Arc::clone(&self.lookup), question, DIGEST, ())
     }
 
     /// Goes on behind a step.
@@ -98,12 +98,12 @@ async fn nothing_is_bought_for_who_does_not_read_or_is_gone() {
         deadline: Clock::deadline(Duration::MAX),
         ..world.question()
     });
-    sleep(Duration::from_secs(3_600)).await;
+    sleep(Duration::from_secs(590)).await;
     assert_eq!(world.asked(), 0);
     let mut read = 0;
     for _ in 0..4 {
         read += export.next().await.unwrap().unwrap().events.len();
-        sleep(Duration::from_secs(3_600)).await;
+        sleep(Duration::from_secs(590)).await;
         // the next page, and one more for the second that it ends in
         let needed = (read as u64 / 50) + 2;
         assert!(
@@ -116,8 +116,40 @@ async fn nothing_is_bought_for_who_does_not_read_or_is_gone() {
     drop(export);
     sleep(Duration::from_secs(1)).await;
     let asked = world.asked();
-    sleep(Duration::from_secs(3_600)).await;
+    sleep(Duration::from_secs(590)).await;
     assert_eq!(world.asked(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_reads_gives_its_place_back_and_can_be_taken_up() {
+    let world = World::new();
+    for i in 0..200 {
+        world.happens(&scope(), i, 60 + 60 * i as i64, "A");
+    }
+    let question = Question {
+        deadline: Clock::deadline(Duration::MAX),
+        ..world.question()
+    };
+    let place = Arc::new(());
+    let lookup = Arc::clone(&world.lookup);
+    let mut export = Export::start(lookup, question.clone(), DIGEST, Arc::clone(&place));
+    let first = export.next().await.unwrap().unwrap();
+    assert!(first.events.is_empty());
+    sleep(UNREAD - Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&place), 2);
+    let second = export.next().await.unwrap().unwrap();
+    assert!(!second.events.is_empty() && !second.is_last);
+    sleep(UNREAD + Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&place), 1, "it waits for nobody");
+    // what was made ready is still told, and then that there is no more
+    let third = export.next().await.unwrap().unwrap();
+    assert!(!third.is_last && export.next().await.is_none());
+    let rest = steps(world.export(world.resumed(&third, &question))).await;
+    let told = [second, third]
+        .iter()
+        .map(|step| step.events.len())
+        .sum::<usize>();
+    assert_eq!(told + events(&rest).len(), 200);
 }
 
 #[tokio::test(start_paused = true)]

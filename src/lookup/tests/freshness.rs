@@ -337,6 +337,40 @@ async fn a_clock_that_was_fast_has_settled_nothing() {
     assert_eq!(answer.events.len(), 21);
 }
 
+/// What was asked for up to a future present is not asked for once more by
+/// everybody who comes.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_fast_costs_no_more_once_it_is_right() {
+    let setup = Setup {
+        fast_by: 3_600,
+        ..Setup::default()
+    };
+    let world = setup.build();
+    world.happens(&scope(), 0, 30, "A");
+    world.lookup.ask(&world.question()).await.unwrap();
+    world
+        .lookup
+        .set_clock(Timestamp::from_second(world.now).unwrap());
+    // an hour and a half, every five seconds: past where the present seemed to be
+    let mut asked = Vec::new();
+    for _ in 0..1_080 {
+        advance(Duration::from_secs(5)).await;
+        let before = world.asked();
+        let question = Question {
+            now: world.lookup.clock().now(),
+            asked_at: world.lookup.clock().now(),
+            window: TimeRange::new(world.now - DAY, world.lookup.clock().now_secs() + 1),
+            ..world.question()
+        };
+        world.lookup.ask(&question).await.unwrap();
+        asked.push(world.asked() - before);
+    }
+    let most = asked.iter().max();
+    assert!(most.is_some_and(|most| *most <= 1), "{asked:?}");
+    // once in each half minute
+    assert!(asked.iter().sum::<u64>() <= 1_080 * 5 / 30 + 1, "{asked:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_slept_asks_for_what_it_missed() {
     let setup = Setup {

@@ -330,3 +330,32 @@ async fn a_page_that_gets_nowhere_does_not_go_back() {
     told.sort_unstable();
     assert_eq!(told, (0..60).collect::<Vec<_>>());
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_bought_below_a_crowded_second_that_ends_the_page() {
+    let world = World::new();
+    for i in 0..40 {
+        world.happens(&scope(), i, 3_600 + 60 * i as i64, "A");
+    }
+    for i in 40..100 {
+        world.happens(&scope(), i, 3_600 + 60 * 41, "A");
+    }
+    for i in 100..5_000 {
+        world.happens(&other(), i, 20_000 + 60 * i as i64, "B");
+    }
+    let matches = vec![Match {
+        field: "awsRegion".into(),
+        values: vec!["us-east-1".to_owned()],
+        ..Match::default()
+    }];
+    let filter = Filter::compile(&[EventFilter { matches }], &()).unwrap();
+    let question = Question {
+        filter: Arc::new(filter),
+        scopes: [other(), scope()].into(),
+        ..world.question()
+    };
+    let answer = world.lookup.ask(&question).await.unwrap();
+    // of the second below there is no room for all that was read
+    assert_eq!(answer.events.len(), 40);
+    assert_eq!(world.asked(), 2);
+}

@@ -206,3 +206,49 @@ async fn stretches_are_walked_side_by_side_where_all_will_be_read() {
     assert_eq!(asked_alone, asked_beside, "not a request more");
     assert!(beside * 3 < alone * 2, "{beside:?} against {alone:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_from_the_old_end_of_a_busy_scope_costs_a_few_requests() {
+    for is_known in [false, true] {
+        for quiet in [0, 5 * DAY] {
+            let world = World::new();
+            for i in 0..20_000 {
+                world.happens(&scope(), i, 30 * DAY + 10 * i as i64, "A");
+            }
+            if is_known {
+                let recent = Question {
+                    window: TimeRange::new(world.now - 30 * DAY - 5_000, world.now - 30 * DAY + 1),
+                    page_events: 1_000,
+                    ..world.question()
+                };
+                world.all(recent).await;
+            }
+            let question = Question {
+                order: Order::OldestFirst,
+                window: TimeRange::new(world.now - 30 * DAY - 200_000 - quiet, world.now + 1),
+                ..world.question()
+            };
+            let estimate = world.lookup.estimate(&question).await;
+            let before = world.asked();
+            let answer = world.lookup.ask(&question).await.unwrap();
+            let asked = world.asked() - before;
+            let oldest: Vec<_> = (20_000 - 50..20_000).rev().collect();
+            assert_eq!(numbers(&answer.events), oldest);
+            let most = if quiet == 0 { 4 } else { 40 };
+            assert!(asked <= most, "{is_known} {quiet}: {asked}, {estimate:?}");
+            if is_known {
+                assert!(estimate.calls <= 4, "{estimate:?}");
+            }
+            // those that follow go on where it came to
+            let next = Question {
+                after: answer.next.clone(),
+                page_events: 500,
+                ..question
+            };
+            let before = world.asked();
+            assert_eq!(world.lookup.ask(&next).await.unwrap().events.len(), 500);
+            let asked = world.asked() - before;
+            assert!((9..=30).contains(&asked), "{is_known} {quiet}: {asked}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Places for calls that hold much: so many in all, and half of them for any
+//! one caller.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::budget::Caller;
+
+/// Callers are looked through for those who are gone once there are so many: a
+/// multiple of the places, so that looking is seldom.
+const MANY: usize = 256;
+
+/// The places for calls of one kind.
+#[derive(Debug)]
+pub(super) struct Slots {
+    most: usize,
+    all: Arc<Semaphore>,
+    /// Of callers who have a place, or wait for one.
+    by_caller: Mutex<HashMap<Caller, Weak<Semaphore>>>,
+}
+
+/// A place; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Slot {
+    _all: OwnedSemaphorePermit,
+    _own: OwnedSemaphorePermit,
+}
+
+impl Slots {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            all: Arc::new(Semaphore::new(most)),
+            by_caller: Mutex::default(),
+        }
+    }
+
+    /// The most places that one caller may have.
+    pub(super) fn each(&self) -> usize {
+        (self.most / 2).max(1)
+    }
+
+    /// A place, if there is one.
+    pub(super) fn take(&self, caller: &Caller) -> Option<Slot> {
+        let own = self.own(caller).try_acquire_owned().ok()?;
+        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Slot {
+            _all: all,
+            _own: own,
+        })
+    }
+
+    /// Waits for a place. A caller's calls wait behind each other before they
+    /// stand in anyone's way.
+    pub(super) async fn wait(&self, caller: &Caller) -> Option<Slot> {
+        // neither is ever closed
+        let own = self.own(caller).acquire_owned().await.ok()?;
+        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+        Some(Slot {
+            _all: all,
+            _own: own,
+        })
+    }
+
+    fn own(&self, caller: &Caller) -> Arc<Semaphore> {
+        let mut by_caller = self
+            .by_caller
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = by_caller.get(caller).and_then(Weak::upgrade) {
+            return own;
+        }
+        if by_caller.len() >= MANY {
+            by_caller.retain(|_, own| own.strong_count() > 0);
+        }
+        let own = Arc::new(Semaphore::new(self.each()));
+        by_caller.insert(caller.clone(), Arc::downgrade(&own));
+        own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn one_caller_has_half_of_the_places() {
+        let slots = Slots::new(4);
+        let [a, b, c] = ["a", "b", "c"].map(Caller::named);
+        let first = slots.take(&a).unwrap();
+        let _second = slots.take(&a).unwrap();
+        assert!(slots.take(&a).is_none());
+        let queued = slots.wait(&a);
+        let mut queued = std::pin::pin!(queued);
+        assert!(queued.as_mut().now_or_never().is_none());
+        // who waits for a place of one's own takes none from others
+        let _third = slots.take(&b).unwrap();
+        let fourth = slots.wait(&c).now_or_never().flatten().unwrap();
+        assert!(slots.take(&b).is_none(), "none is left");
+        drop(first);
+        assert!(queued.as_mut().now_or_never().flatten().is_some());
+        drop(fourth);
+        assert!(slots.take(&b).is_some());
+    }
+
+    #[test]
+    fn callers_who_are_gone_are_forgotten() {
+        let slots = Slots::new(4);
+        let kept = slots.take(&Caller::named("kept"));
+        for n in 0..2 * MANY {
+            drop(slots.take(&Caller::named(&n.to_string())));
+        }
+        let by_caller = slots.by_caller.lock().unwrap();
+        assert!(by_caller.len() <= MANY && by_caller.contains_key(&Caller::named("kept")));
+        drop(kept);
+    }
+}
