@@ -273,10 +273,7 @@ impl Lookup {
             regions: asked.regions.clone(),
             order: asked.order.into(),
             view: view.into(),
-            max_staleness: self.max_staleness.map(|span| prost_types::Duration {
-                seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-                nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
-            }),
+            max_staleness: self.max_staleness.and_then(|span| span.try_into().ok()),
             ..LookupEventsRequest::default()
         }
     }

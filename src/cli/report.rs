@@ -114,6 +114,13 @@ impl Searched {
         }
     }
 
+    /// How many scopes were searched as far as was asked for.
+    pub(super) fn complete(&self) -> usize {
+        let scopes = self.scopes.values();
+        let complete = scopes.filter(|scope| scope.state() == SearchState::Complete);
+        complete.count()
+    }
+
     /// How far the search is, in words; empty if that is not known.
     pub(super) fn so_far(&self) -> String {
         let Some(time) = self.reached().map(rfc3339) else {
@@ -123,9 +130,7 @@ impl Searched {
             Order::OldestFirst => "up",
             Order::NewestFirst | Order::Unspecified => "back",
         };
-        let done = self.scopes.values();
-        let done = done.filter(|scope| scope.state() == SearchState::Complete);
-        match (done.count(), self.scopes.len()) {
+        match (self.complete(), self.scopes.len()) {
             (done, all) if all > 1 && done < all => {
                 format!("{done} of {all} scopes searched, the others {far} to {time}")
             }

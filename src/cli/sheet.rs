@@ -48,23 +48,29 @@ impl Cells {
     }
 }
 
-/// The cell with an apostrophe in front if a spreadsheet might run it, or if it
-/// has one there already: so taking one away always gives the cell back.
+/// What some spreadsheets begin a new cell at, whatever the quotes say: those of
+/// languages with a decimal comma take semicolons for the file's commas.
+const BREAKS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// The cell with an apostrophe before each part that a spreadsheet might run, or
+/// that has one there already: so taking one away always gives the part back.
 fn guarded(cell: &str) -> String {
-    let is_marked = cell.starts_with(MARK);
-    match is_marked || is_formula(cell) {
-        true => format!("{MARK}{cell}"),
-        false => cell.to_owned(),
+    let mut guarded = String::with_capacity(cell.len());
+    for (place, part) in cell.split_inclusive(BREAKS).enumerate() {
+        // a cell that begins with a break is dangerous by itself (OWASP)
+        let is_broken = place == 0 && part.starts_with(&BREAKS[1..]);
+        if is_broken || part.starts_with(MARK) || is_formula(part) {
+            guarded.push(MARK);
+        }
+        guarded.push_str(part);
     }
+    guarded
 }
 
-/// Whether a spreadsheet might take the cell for a formula, as far as what
-/// comes before does not show.
-fn is_formula(cell: &str) -> bool {
-    if cell.starts_with(['\t', '\r', '\n']) {
-        return true;
-    }
-    let shown = cell.trim_start_matches(is_unseen);
+/// Whether a spreadsheet might take it for a formula, as far as what comes before
+/// does not show, or is a quote.
+fn is_formula(part: &str) -> bool {
+    let shown = part.trim_start_matches(|c| is_unseen(c) || c == '"');
     shown.starts_with(FORMULA)
 }
 
@@ -99,13 +105,13 @@ mod tests {
             "-1",
             "@SUM(A1)",
             " =1",
-            "\t=1",
             "\u{a0}\u{feff}@x",
             "＝1",
             "\tx",
             "\rx",
             "'=1",
             "'",
+            "\"=1",
         ] {
             assert_eq!(guarded(cell), format!("'{cell}"));
         }
@@ -119,6 +125,26 @@ mod tests {
             "2024-05-06T07:08:09Z",
         ] {
             assert_eq!(guarded(cell), cell);
+        }
+    }
+
+    #[test]
+    fn what_other_separators_make_a_cell_is_marked_too() {
+        for (cell, marked) in [
+            ("x;=1", "x;'=1"),
+            ("x; =1;y", "x;' =1;y"),
+            ("x\t+1\n-1", "x\t'+1\n'-1"),
+            ("x;\"=1\"", "x;'\"=1\""),
+            ("\t=1", "'\t'=1"),
+            ("x;'y", "x;''y"),
+            ("=a;=b", "'=a;'=b"),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64)",
+                "Mozilla/5.0 (X11; Linux x86_64)",
+            ),
+            ("a=b; c-d", "a=b; c-d"),
+        ] {
+            assert_eq!(guarded(cell), marked);
         }
     }
 
@@ -150,6 +176,15 @@ mod tests {
         ]
     }
 
+    /// By the general categories of Unicode: spaces, controls and formats.
+    fn has_no_shape(c: char) -> bool {
+        matches!(
+            u32::from(c),
+            0..=0x20 | 0x7f..=0xa0 | 0xad | 0x1680 | 0x180e | 0x2000..=0x200f | 0x2028..=0x202f
+                | 0x205f..=0x206f | 0x3000 | 0xfeff
+        )
+    }
+
     proptest! {
         #[test]
         fn no_cell_is_run_and_every_one_comes_back(
@@ -157,17 +192,26 @@ mod tests {
         ) {
             let header = ["a", "b", "c"].map(str::to_owned).to_vec();
             let all = || std::iter::once(header.clone()).chain(rows.clone());
-            let guarded = read(&Cells::default().lines(all()).unwrap());
-            // an oracle of its own: the first sign that has a shape
-            for cell in guarded.iter().flatten() {
-                let first = cell.chars().find(|c| !is_unseen(*c));
-                prop_assert!(!first.is_some_and(|c| "=+-@＝＋－＠﹦﹢﹣﹫".contains(c)), "{cell:?}");
-                prop_assert!(!cell.starts_with(['\t', '\r', '\n']), "{cell:?}");
+            let csv = Cells::default().lines(all()).unwrap();
+            // as those read it who have other separators
+            for delimiter in [b',', b';', b'\t'] {
+                let mut reader = csv::ReaderBuilder::new();
+                let mut reader = reader.delimiter(delimiter).flexible(true).from_reader(&csv[..]);
+                for row in reader.records() {
+                    for cell in &row.unwrap() {
+                        // an oracle of its own: the first sign that has a shape
+                        let first = cell.chars().find(|c| !has_no_shape(*c));
+                        prop_assert!(!first.is_some_and(|c| "=+-@＝＋－＠﹦﹢﹣﹫".contains(c)), "{cell:?}");
+                        let is_broken = cell.starts_with(['\t', '\r', '\n']);
+                        prop_assert!(!is_broken || delimiter != b',', "{cell:?}");
+                    }
+                }
             }
             let back = |row: &Vec<String>| -> Vec<String> {
-                row.iter().map(|cell| cell.strip_prefix('\'').unwrap_or(cell).to_owned()).collect()
+                let part = |part: &str| part.strip_prefix('\'').unwrap_or(part).to_owned();
+                row.iter().map(|cell| cell.split_inclusive([';', '\t', '\r', '\n']).map(part).collect()).collect()
             };
-            prop_assert_eq!(guarded.iter().map(back).collect::<Vec<_>>(), rows.clone());
+            prop_assert_eq!(read(&csv).iter().map(back).collect::<Vec<_>>(), rows.clone());
             let raw = Cells { raw: true, ..Cells::default() };
             prop_assert_eq!(read(&raw.lines(all()).unwrap()), rows);
         }

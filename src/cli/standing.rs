@@ -252,9 +252,11 @@ pub(super) fn rows(scopes: &[Standing<'_>]) -> Vec<Vec<String>> {
         "max_requests_per_second",
         "waiting_calls",
         "estimated_wait_seconds",
+        "held_seconds",
         "held_share",
         "held_from",
         "held_to",
+        "held_stretches",
         "held_events",
         "held_bytes",
         "requests_bought",
@@ -263,6 +265,9 @@ pub(super) fn rows(scopes: &[Standing<'_>]) -> Vec<Vec<String>> {
         "last_error_time",
         "last_success_time",
         "denied_until",
+        "collector_state",
+        "watermark",
+        "lag_seconds",
     ];
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -275,9 +280,11 @@ pub(super) fn rows(scopes: &[Standing<'_>]) -> Vec<Vec<String>> {
             scope.max_requests_per_second.to_string(),
             scope.waiting_calls.to_string(),
             scope.estimated_wait_seconds.to_string(),
+            scope.held_seconds.to_string(),
             scope.held_share.to_string(),
             text(&scope.held_from),
             text(&scope.held_to),
+            scope.held_stretches.to_string(),
             scope.held_events.to_string(),
             scope.held_bytes.to_string(),
             scope.requests_bought.to_string(),
@@ -286,6 +293,12 @@ pub(super) fn rows(scopes: &[Standing<'_>]) -> Vec<Vec<String>> {
             text(&scope.last_error_time),
             text(&scope.last_success_time),
             text(&scope.denied_until),
+            scope.collector_state.to_owned(),
+            text(&scope.watermark),
+            scope
+                .lag_seconds
+                .map(|lag| lag.to_string())
+                .unwrap_or_default(),
         ]
     }));
     rows

@@ -63,8 +63,8 @@ fn short_help() -> String {
 /// from where.
 const TOP: [&str; 4] = ["EventName", "Username", "errorCode", "sourceIPAddress"];
 
-/// How often it is asked again without any scope having come further: the wait
-/// for quota is within each answer's time, so that more would be no help.
+/// How often it is asked again without the search having come further than ever:
+/// the wait for quota is within each answer's time, so that more would be no help.
 const MAX_STALLS: u32 = 3;
 
 /// What `trailgate summary` is asked.
@@ -131,6 +131,8 @@ pub(super) enum Shape {
 enum End {
     /// All was searched, or what can be.
     Searched,
+    /// It came no further, though requests were bought.
+    Stalled,
     Interrupted,
     Refused(Status),
 }
@@ -164,6 +166,7 @@ impl Summary {
             timeout: self.connect.timeout,
             progress: Progress::start(),
             searched: Searched::new(asked.order),
+            best: (None, 0),
             last: None,
             upstream_calls: 0,
         };
@@ -224,6 +227,13 @@ impl Summary {
                 report::note("interrupted; asked again, the gateway goes on from what it holds");
                 EXIT_INTERRUPTED
             }
+            End::Stalled => {
+                report::note(
+                    "asked again it came no further, as the gateway holds no more than its cache \
+                     has room for (--cache-size of trailgate serve); ask for less time at once",
+                );
+                EXIT_INCOMPLETE
+            }
             End::Searched if searched.is_incomplete(false, start) => EXIT_INCOMPLETE,
             End::Searched => 0,
         }
@@ -275,6 +285,8 @@ struct Searching {
     timeout: Duration,
     progress: Progress,
     searched: Searched,
+    /// How far back it ever came, and how many scopes were searched whole.
+    best: (Option<i64>, usize),
     /// The last answer.
     last: Option<SummarizeEventsResponse>,
     upstream_calls: i64,
@@ -303,26 +315,49 @@ impl Searching {
                 Ok(answer) => answer,
                 Err(status) => return End::Refused(status),
             };
-            let before = self.searched.reached();
             let is_open = is_open(&answer);
             self.take(answer);
             if !is_open || !self.may_buy() {
                 return End::Searched;
             }
-            match before == self.searched.reached() {
-                true => stalls += 1,
-                false => stalls = 0,
+            match self.has_come_further() {
+                true => stalls = 0,
+                false => stalls += 1,
             }
             if stalls == MAX_STALLS {
-                return End::Searched;
+                return match self.bought_last() {
+                    0 => End::Searched,
+                    _ if self.searched.waits_for_quota() => End::Searched,
+                    _ => End::Stalled,
+                };
             }
         }
     }
 
+    /// Whether the last answer is of more than any before.
+    fn has_come_further(&mut self) -> bool {
+        let (best, most) = self.best;
+        let (reached, whole) = (self.searched.reached(), self.searched.complete());
+        let further = match (reached, best) {
+            (Some(reached), Some(best)) => reached < best,
+            (reached, None) => reached.is_some(),
+            (None, Some(_)) => false,
+        };
+        if further {
+            self.best.0 = reached;
+        }
+        self.best.1 = most.max(whole);
+        further || whole > most
+    }
+
+    fn bought_last(&self) -> i64 {
+        let stats = self.last.as_ref().and_then(|answer| answer.stats);
+        stats.unwrap_or_default().upstream_calls
+    }
+
     /// Takes what was bought last off the limit; whether there is some left.
     fn may_buy(&mut self) -> bool {
-        let stats = self.last.as_ref().and_then(|answer| answer.stats);
-        let bought = stats.unwrap_or_default().upstream_calls;
+        let bought = self.bought_last();
         let limit = &mut self.request.max_upstream_calls;
         if *limit == 0 {
             return true;
@@ -342,6 +377,8 @@ impl Searching {
         }
         let stats = answer.stats.unwrap_or_default();
         self.upstream_calls = self.upstream_calls.saturating_add(stats.upstream_calls);
+        // each answer is one by itself
+        self.searched = Searched::new(Order::NewestFirst);
         self.searched.update(answer.scopes.clone());
         let parts = [
             self.searched.so_far(),

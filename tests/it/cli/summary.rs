@@ -171,6 +171,39 @@ async fn a_summary_is_asked_for_until_all_is_searched() {
 }
 
 #[tokio::test]
+async fn each_answer_is_one_by_itself() {
+    let (gateway, address) = Gateway::start([]).await;
+    let mut first = answer(&[1], SearchState::Partial, "DEADLINE", START + 60);
+    first.scopes.push(scope(
+        "eu-west-2",
+        SearchState::Failed,
+        "UPSTREAM_UNAVAILABLE",
+    ));
+    let mut last = whole();
+    last.scopes
+        .push(scope("eu-west-2", SearchState::Complete, ""));
+    gateway.script().summaries.extend([Ok(first), Ok(last)]);
+    let (code, _, err) = ended(&mut trailgate(address, &["summary"])).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn what_the_cache_has_no_room_for_is_not_bought_for_ever() {
+    let (gateway, address) = Gateway::start([]).await;
+    let part = |from| Ok(answer(&[1], SearchState::Partial, "DEADLINE", from));
+    let far = [60, 30, 50, 30, 40, 35].map(|from| part(START + from));
+    gateway.script().summaries.extend(far);
+    let (code, out, err) = ended(&mut trailgate(address, &["summary"])).await;
+    assert_eq!(code, Some(2));
+    assert!(out.starts_with("1 event"), "{out}");
+    assert!(
+        err.contains("--cache-size") && err.contains("was only searched back to"),
+        "{err}"
+    );
+    assert_eq!(gateway.script().summarized.len(), 2 + 3);
+}
+
+#[tokio::test]
 async fn what_was_not_counted_is_said() {
     let (gateway, address) = Gateway::start([]).await;
     let mut failed = whole();
