@@ -1,7 +1,7 @@
 //! `trailgate lookup --estimate`: what a search would cost, and nothing bought.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     time::Duration,
 };
 
@@ -44,14 +44,7 @@ pub(super) async fn estimate(
         writeln!(to, "{text}")?;
         to.flush()
     });
-    Ok(match written {
-        Ok(()) => 0,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
-        Err(error) => {
-            report::note(format_args!("cannot write: {error}"));
-            EXIT_FAILED
-        }
-    })
+    Ok(report::written(written))
 }
 
 /// How long, as far as it was said.

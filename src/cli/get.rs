@@ -1,7 +1,7 @@
 //! `trailgate get`: one event by its id.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -119,14 +119,7 @@ fn show(found: GetEventResponse, format: Format) -> u8 {
         writeln!(to, "{text}")?;
         to.flush()
     });
-    match written {
-        Ok(()) => 0,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
-        Err(error) => {
-            report::note(format_args!("cannot write: {error}"));
-            EXIT_FAILED
-        }
-    }
+    report::written(written)
 }
 
 /// The event, a field a line.

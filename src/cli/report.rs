@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
 };
 
-use super::{table::printable, time::rfc3339};
+use super::{EXIT_FAILED, table::printable, time::rfc3339};
 use crate::proto::v1::{Order, ScopeStatus, SearchState};
 
 /// The most field violations and scopes that are listed one by one: a
@@ -24,6 +24,19 @@ pub(super) fn note(line: impl Display) {
     let line = printable(&line.to_string());
     // with stderr gone there is nobody to tell
     let _ = writeln!(io::stderr().lock(), "trailgate: {line}");
+}
+
+/// The exit code of a command that is over once it has written: whoever reads may
+/// have enough, as `head` has.
+pub(super) fn written(result: io::Result<()>) -> u8 {
+    match result {
+        Ok(()) => 0,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            note(format_args!("cannot write: {error}"));
+            EXIT_FAILED
+        }
+    }
 }
 
 /// How many there are of something, such as `1 event`, `2 events`.

@@ -1,7 +1,7 @@
 //! `trailgate scopes`: how each scope stands.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -95,14 +95,7 @@ impl Scopes {
                 return call.refused(&status);
             }
         };
-        match self.write(&scopes) {
-            Ok(()) => 0,
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
-            Err(error) => {
-                report::note(format_args!("cannot write: {error}"));
-                EXIT_FAILED
-            }
-        }
+        report::written(self.write(&scopes))
     }
 
     fn write(&self, scopes: &[Scope]) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{
     env, future,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     pin::pin,
     process::ExitCode,
     time::Duration,
@@ -202,14 +202,9 @@ impl Summary {
     fn finish(&self, end: End, searching: &Searching, asked: &Asked) -> u8 {
         let searched = &searching.searched;
         if let Some(answer) = &searching.last {
-            match self.write(answer) {
-                Ok(()) => {}
-                // whoever reads has enough
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return 0,
-                Err(error) => {
-                    report::note(format_args!("cannot write: {error}"));
-                    return EXIT_FAILED;
-                }
+            let written = self.write(answer);
+            if written.is_err() {
+                return report::written(written);
             }
         }
         let start = asked.start.map(|(_, start)| start);

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    routes::{Answer, Request, Response, Routes},
+    routes::{Request, Responding, Response, Routes},
     status::{overdue, with_reason},
 };
 use crate::proto::{DESCRIPTORS, code_name};
@@ -122,7 +122,7 @@ impl<M> Clone for Calls<M> {
 
 /// A call under way.
 pub(super) struct Call<M: MethodObserver> {
-    inner: Answer,
+    inner: Responding,
     /// Until it is answered.
     ending: Option<Ending<M>>,
     /// When it must be answered.

@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) type Request = http::Request<Incoming>;
 pub(super) type Response = http::Response<Body>;
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+pub(super) type Responding = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// The call that must cost little.
 const LOOKUP_EVENTS: &str = "/trailgate.v1.EventService/LookupEvents";
@@ -31,7 +31,7 @@ pub(super) struct Routes {
 
 /// A service of any type.
 trait Other: Send + Sync {
-    fn call(&self, request: Request) -> Answer;
+    fn call(&self, request: Request) -> Responding;
 }
 
 impl<S> Other for S
@@ -40,7 +40,7 @@ where
     S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Request) -> Responding {
         Box::pin(tonic::codegen::Service::call(&mut self.clone(), request))
     }
 }
@@ -70,7 +70,7 @@ impl Routes {
     }
 
     /// The answer to a call from `peer`.
-    pub(super) fn call(&self, peer: SocketAddr, mut request: Request) -> Answer {
+    pub(super) fn call(&self, peer: SocketAddr, mut request: Request) -> Responding {
         let path = request.uri().path();
         if path == LOOKUP_EVENTS && unary::is_plain(&request) {
             return Box::pin(lookup_events(Arc::clone(&self.service), peer, request));

@@ -90,7 +90,7 @@ pub(super) fn respond(answer: Result<impl Message, Status>) -> http::Response<Bo
     });
     match framed {
         Ok(framed) => {
-            let body = Answer {
+            let body = Framed {
                 message: Some(framed),
                 has_ended: false,
             };
@@ -104,12 +104,12 @@ pub(super) fn respond(answer: Result<impl Message, Status>) -> http::Response<Bo
 }
 
 /// A message, then the trailers of success.
-struct Answer {
+struct Framed {
     message: Option<Bytes>,
     has_ended: bool,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for Framed {
     type Data = Bytes;
     type Error = Status;
 
