@@ -131,7 +131,7 @@ pub(super) enum Shape {
 enum End {
     /// All was searched, or what can be.
     Searched,
-    /// It came no further, though requests were bought.
+    /// It came no further, and forgot what it had.
     Stalled,
     Interrupted,
     Refused(Status),
@@ -167,6 +167,7 @@ impl Summary {
             progress: Progress::start(),
             searched: Searched::new(asked.order),
             best: (None, 0),
+            went_back: false,
             last: None,
             upstream_calls: 0,
         };
@@ -282,6 +283,8 @@ struct Searching {
     searched: Searched,
     /// How far back it ever came, and how many scopes were searched whole.
     best: (Option<i64>, usize),
+    /// Some answer is of less than one before: what that had read is not held.
+    went_back: bool,
     /// The last answer.
     last: Option<SummarizeEventsResponse>,
     upstream_calls: i64,
@@ -320,10 +323,9 @@ impl Searching {
                 false => stalls += 1,
             }
             if stalls == MAX_STALLS {
-                return match self.bought_last() {
-                    0 => End::Searched,
-                    _ if self.searched.waits_for_quota() => End::Searched,
-                    _ => End::Stalled,
+                return match self.went_back {
+                    true => End::Stalled,
+                    false => End::Searched,
                 };
             }
         }
@@ -340,6 +342,8 @@ impl Searching {
         };
         if further {
             self.best.0 = reached;
+        } else if reached > best {
+            self.went_back = true;
         }
         self.best.1 = most.max(whole);
         further || whole > most

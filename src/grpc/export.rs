@@ -11,7 +11,7 @@ use super::{
     MAX_EXPORTS, Service,
     events::{Streamed, messages, scope_status, stats},
     request::Page,
-    status::{shutting_down, too_many, unread},
+    status::{broken_off, shutting_down, too_many, unread},
 };
 use crate::{
     lookup::{Error, Export, PageToken, ScopeAnswer, Step, UNREAD},
@@ -67,7 +67,8 @@ async fn next(
             Some((Ok(response), (!step.is_last).then_some(exporting)))
         }
         Some(Err(error)) => Some((Err(error.into()), None)),
-        None => Some((Err(unread(UNREAD)), None)),
+        None if exporting.export.is_unread() => Some((Err(unread(UNREAD)), None)),
+        None => Some((Err(broken_off()), None)),
     }
 }
 

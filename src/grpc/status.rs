@@ -63,7 +63,7 @@ impl From<lookup::Error> for Status {
             Error::Token(why) => {
                 return Invalid::new(error.reason(), "page_token", *why).into();
             }
-            Error::Exhausted { wait } => {
+            Error::Exhausted { wait, .. } => {
                 details.set_retry_info(Some(*wait));
                 add_quota(&mut details);
                 Code::ResourceExhausted
@@ -206,6 +206,12 @@ pub(super) fn unread(time: Duration) -> Status {
         time.as_secs() / 60
     );
     Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// An export ended by itself, which is a fault of ours.
+pub(super) fn broken_off() -> Status {
+    let message = "the export broke off inside the gateway; the last next_page_token goes on";
+    Status::with_error_details(Code::Internal, message, info("EXPORT_BROKEN_OFF"))
 }
 
 /// The server shuts down.

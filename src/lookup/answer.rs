@@ -124,9 +124,12 @@ impl From<Error> for Reason {
     /// Why a search ends that was answered before.
     fn from(error: Error) -> Self {
         match error {
+            Error::Exhausted {
+                is_throttled: true, ..
+            } => Self::Quota,
             Error::Exhausted { .. } => Self::Deadline,
             Error::DailyAllowance { wait } => Self::DailyAllowance { wait },
-            _ => Self::Upstream(error),
+            _ => Self::Upstream(error.of_any()),
         }
     }
 }

@@ -216,6 +216,8 @@ pub(super) struct Descent<'a, 'b> {
     /// event found is still to be looked at.
     is_cut: bool,
     pub(super) stats: Stats,
+    /// How often pages were got for it.
+    pub(super) pages: i64,
     /// The earliest beginning of a walk that something was read by.
     pub(super) as_of: Option<Timestamp>,
     /// The same where what was read is not settled yet.
@@ -237,6 +239,7 @@ impl<'a, 'b> Descent<'a, 'b> {
             found_bytes: 0,
             is_cut: false,
             stats: Stats::default(),
+            pages: 0,
             as_of: None,
             unsettled_as_of: None,
             got: Vec::new(),
@@ -336,6 +339,7 @@ impl<'a, 'b> Descent<'a, 'b> {
         let asked = missing.iter().map(|key| self.ask_by(key, aim));
         let pages = join_all(asked).await;
         let mut stop = None;
+        self.pages += i64::from(pages.iter().any(|page| matches!(page, Asked::Page(_))));
         for (key, page) in missing.into_iter().zip(pages) {
             match page {
                 Asked::Page(commit) => {

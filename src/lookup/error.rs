@@ -19,6 +19,8 @@ pub enum Error {
     Exhausted {
         /// How long the next request would wait.
         wait: Duration,
+        /// AWS throttled: other tools use it up.
+        is_throttled: bool,
     },
     /// Nothing could be searched: the caller bought as many requests today as
     /// may be.
@@ -89,12 +91,22 @@ fn place(scope: &Option<Scope>) -> String {
 impl Error {
     /// The same, said of a scope by itself.
     #[must_use]
-    pub fn of(mut self, of: &Scope) -> Self {
+    pub fn of(self, scope: &Scope) -> Self {
+        self.said_of(Some(scope.clone()))
+    }
+
+    /// The same, said of no scope, or beside it.
+    #[must_use]
+    pub fn of_any(self) -> Self {
+        self.said_of(None)
+    }
+
+    fn said_of(mut self, of: Option<Scope>) -> Self {
         match &mut self {
             Self::Denied { scope, .. }
             | Self::Credentials { scope, .. }
             | Self::Rejected { scope, .. }
-            | Self::Unavailable { scope, .. } => *scope = Some(of.clone()),
+            | Self::Unavailable { scope, .. } => *scope = of,
             Self::Token(_) | Self::Exhausted { .. } | Self::DailyAllowance { .. } => {}
         }
         self
@@ -133,6 +145,7 @@ impl From<upstream::Error> for Error {
         match error.kind {
             ErrorKind::Throttled => Self::Exhausted {
                 wait: error.retry_after.unwrap_or(Duration::from_secs(1)),
+                is_throttled: true,
             },
             ErrorKind::Denied => Self::Denied { code, scope },
             ErrorKind::Credentials => Self::Credentials { code, scope },

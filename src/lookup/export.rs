@@ -1,7 +1,13 @@
 //! Every matching event of a question, a page at a time, for as long as
 //! someone reads.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{
     pin, select,
@@ -24,6 +30,8 @@ pub const UNREAD: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Export {
     steps: mpsc::Receiver<Result<Step, Error>>,
+    unread: Arc<AtomicBool>,
+    is_over: bool,
 }
 
 /// What an export tells.
@@ -44,7 +52,8 @@ pub struct Step {
 impl Export {
     /// Begins to answer `question` by pages of its size, all within its deadline
     /// and buying at most its `max_upstream_calls`. Its tokens are for a request
-    /// with this digest. It holds `place` until it ends.
+    /// with this digest. It holds `place` until the last step was taken and this was
+    /// dropped, or until it ended unread.
     #[must_use]
     pub fn start(
         lookup: Arc<Lookup>,
@@ -54,6 +63,8 @@ impl Export {
     ) -> Self {
         // one page: the next is asked for when the reader has taken it
         let (sender, steps) = mpsc::channel(1);
+        let unread = Arc::new(AtomicBool::new(false));
+        let is_unread = Arc::clone(&unread);
         tokio::spawn(async move {
             let chain = Chain::new(&lookup, question);
             let exporting = Exporting {
@@ -62,15 +73,22 @@ impl Export {
                 digest,
                 has_searched: false,
             };
-            select! {
+            let ended = select! {
                 biased;
                 // nothing is bought for nobody
-                () = sender.closed() => {}
-                _ = exporting.run(&sender) => {}
-            }
+                () = sender.closed() => return,
+                ended = exporting.run(&sender) => ended,
+            };
+            // what was told last is held until it is taken
+            let is_taken = ended.is_ok() && timeout(UNREAD, sender.closed()).await.is_ok();
+            is_unread.store(!is_taken, Relaxed);
             drop(place);
         });
-        Self { steps }
+        Self {
+            steps,
+            unread,
+            is_over: false,
+        }
     }
 
     /// The next step; `None` after the last, after an error, and where nobody
@@ -79,7 +97,20 @@ impl Export {
     /// At most one step is made ready before it is asked for. Dropping the
     /// future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Step, Error>> {
-        self.steps.recv().await
+        if self.is_over {
+            return None;
+        }
+        let step = self.steps.recv().await;
+        self.is_over = step
+            .as_ref()
+            .is_none_or(|step| step.as_ref().map_or(true, |step| step.is_last));
+        step
+    }
+
+    /// Whether it ended because nobody took its steps.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 }
 
@@ -214,12 +245,12 @@ impl Exporting<'_> {
     fn after_error(&mut self, error: &Error) -> Option<Then> {
         match error {
             // while someone listens it waits
-            Error::Exhausted { wait } => {
+            Error::Exhausted { wait, .. } => {
                 let at = Instant::now() + (*wait).clamp(PAUSE.0, PAUSE.1);
                 if at < self.chain.deadline() {
                     return Some(Then::Page(at));
                 }
-                self.close(&Reason::Deadline);
+                self.close(&error.clone().into());
             }
             Error::DailyAllowance { wait } => self.close(&Reason::DailyAllowance { wait: *wait }),
             _ => return None,

@@ -299,6 +299,7 @@ impl Lookup {
     ) -> Result<(), Error> {
         let mut failed = None;
         let mut stuck = None;
+        let mut is_throttled = false;
         let mut today = None;
         for Searched { scope, found, .. } in searched {
             let wait = || {
@@ -309,11 +310,12 @@ impl Lookup {
                 End::Failed(error) => failed = failed.or(Some((error, scope))),
                 // what was bought is kept: then the next page goes on from there
                 End::Open {
-                    reason: Reason::Deadline | Reason::Quota,
+                    reason: reason @ (Reason::Deadline | Reason::Quota),
                     is_stuck: true,
                     ..
                 } if allowance.bought_nothing() => {
                     stuck = stuck.max(Some(wait()));
+                    is_throttled |= *reason == Reason::Quota;
                 }
                 End::Open {
                     reason: Reason::DailyAllowance { wait },
@@ -336,6 +338,7 @@ impl Lookup {
         match (stuck, failed) {
             (Some(wait), _) => Err(Error::Exhausted {
                 wait: wait.max(SHORTEST_WAIT),
+                is_throttled,
             }),
             (None, Some((error, scope))) => Err(error.clone().of(scope)),
             (None, None) => Ok(()),

@@ -22,8 +22,8 @@ const MAX_OPEN: usize = 8192;
 /// eighth of the usual cache.
 const MAX_PENDING: u64 = 32 << 20;
 
-/// Of walks that are too many, this part is forgotten at once, so that looking
-/// for the least recently used is seldom.
+/// Of what is too much, this part is forgotten at once, so that looking for the
+/// least recently used is seldom.
 const FORGOTTEN: usize = 16;
 
 /// When a walk was used last, in turns.
@@ -42,6 +42,11 @@ pub(super) struct Pending {
 impl Pending {
     pub(super) fn events(&self) -> &[Arc<Event>] {
         &self.events
+    }
+
+    /// Their weight in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// Leaves nothing.
@@ -124,9 +129,10 @@ impl Open {
 
     /// Keeps a walk, if need be instead of others that nobody waits for.
     pub(super) fn keep(&mut self, walk: &Arc<Walk>) {
-        if self.count >= self.most || self.pending.load(Relaxed) > self.max_pending {
+        if self.count >= self.most {
             self.make_room();
         }
+        self.lose_weight();
         self.touch(walk);
         let walks = self.by_key.entry(walk.key().clone()).or_default();
         walks.push(Arc::clone(walk));
@@ -146,13 +152,38 @@ impl Open {
         }
     }
 
-    fn make_room(&mut self) {
+    /// Those that nobody waits for, the least recently used first.
+    fn parked(&self) -> Vec<Arc<Walk>> {
         let parked = self.all().filter(|walk| !walk.is_waited_for());
         let mut parked: Vec<_> = parked.cloned().collect();
         parked.sort_by_key(|walk| walk.used().0.load(Relaxed));
-        parked.truncate((self.most / FORGOTTEN).max(1));
-        for walk in parked {
-            self.forget(&walk);
+        parked
+    }
+
+    fn make_room(&mut self) {
+        let most = (self.most / FORGOTTEN).max(1);
+        for walk in self.parked().iter().take(most) {
+            self.forget(walk);
+        }
+    }
+
+    /// Forgets parked walks until together they hold little enough.
+    fn lose_weight(&mut self) {
+        let mut held = self.pending.load(Relaxed);
+        if held <= self.max_pending {
+            return;
+        }
+        let few = u64::try_from(FORGOTTEN).unwrap_or(u64::MAX);
+        let enough = self.max_pending - self.max_pending / few;
+        for walk in self.parked() {
+            if held <= enough {
+                break;
+            }
+            let weight = walk.pending_weight();
+            if weight > 0 {
+                held = held.saturating_sub(weight);
+                self.forget(&walk);
+            }
         }
     }
 }
@@ -208,7 +239,6 @@ mod tests {
     #[test]
     fn parked_walks_that_hold_too_much_make_room() {
         let mut open = Open {
-            most: 32,
             max_pending: 10_000,
             ..Open::default()
         };
@@ -228,9 +258,11 @@ mod tests {
                 pending,
             )));
         }
-        // two of 32 are forgotten at once
-        assert!((2..=5).contains(&open.count), "{}", open.count);
-        assert!(open.by(walk("7").key()).len() == 1, "the latest stays");
+        // the new one counts as well
+        assert_eq!(open.count, 2);
+        for n in 6..8 {
+            assert_eq!(open.by(walk(&n.to_string()).key()).len(), 1, "{n}");
+        }
         let held: u64 = open.pending.load(Relaxed);
         let each = u64::try_from(event.weight()).unwrap();
         assert_eq!(held, each * u64::try_from(open.count).unwrap());

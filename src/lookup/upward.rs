@@ -69,14 +69,21 @@ impl Terms<'_> {
         };
         let mut bytes = 0;
         let mut at = first;
-        let mut slice = self.first_slice(window, at, limit.events);
+        // not known before it is needed
+        let mut slice = None;
         while at < window.to {
             // what is held alone can take long
             if at > first && Instant::now() >= self.deadline {
                 found.end = end(Stop::Deadline, Position::start_of(at), true);
                 return found;
             }
-            let to = self.slice_end(at, window.to, slice);
+            let to = match self.held(at) {
+                Some(held) => held.range.to.min(window.to),
+                None => {
+                    let first = || self.first_slice(window, at, limit.events);
+                    self.slice_end(at, window.to, *slice.get_or_insert_with(first))
+                }
+            };
             let mut descent = Descent::new(self, to);
             let aim = Aim {
                 from: at,
@@ -86,14 +93,15 @@ impl Terms<'_> {
             };
             let wanted = limit.events.saturating_sub(found.events.len());
             let walked = self.walk_slice(&mut descent, aim, wanted).await;
-            found.stats.add(&descent.stats);
             let stop = match walked {
                 Slice::Walked(stop) => stop,
+                // what it read is held, and comes again
                 Slice::TooLong(shorter) => {
-                    slice = shorter;
+                    slice = Some(shorter);
                     continue;
                 }
             };
+            found.stats.add(&descent.stats);
             found.as_of = oldest(found.as_of, descent.as_of);
             found.unsettled_as_of = oldest(found.unsettled_as_of, descent.unsettled_as_of);
             if !matches!(stop, Stop::Floor | Stop::Forgotten) {
@@ -123,10 +131,12 @@ impl Terms<'_> {
             found.searched.to = descent.to;
             let length = to - at;
             at = to;
-            if scanned < FEW {
-                slice = slice.max(length).saturating_mul(STEP);
-            } else if scanned > MANY {
-                slice = (slice / STEP).max(1);
+            if let Some(slice) = &mut slice {
+                if scanned < FEW {
+                    *slice = length.max(*slice).saturating_mul(STEP);
+                } else if scanned > MANY {
+                    *slice = (*slice / STEP).max(1);
+                }
             }
         }
         found
@@ -141,7 +151,6 @@ impl Terms<'_> {
         wanted: usize,
     ) -> Slice {
         let mut asked_from = None;
-        let mut pages = 0;
         loop {
             if let Some(stop) = descent.run_held(aim).await {
                 return Slice::Walked(stop);
@@ -149,8 +158,10 @@ impl Terms<'_> {
             if let Some(end) = descent.end_of(aim) {
                 return Slice::Walked(end);
             }
-            let walked = *asked_from.get_or_insert(descent.at) - descent.at;
-            let left = descent.at - aim.from;
+            let pages = descent.pages;
+            // what counts up to now may have lowered both
+            let from = (*asked_from.get_or_insert(descent.at)).min(descent.to);
+            let (walked, left) = (from - descent.at, descent.at - aim.from);
             if walked > 0 && pages + left.saturating_mul(pages) / walked > MOST_PAGES {
                 let found = descent.found.len();
                 let needed = pages.saturating_mul(signed(wanted)) / signed(found).max(1);
@@ -163,7 +174,6 @@ impl Terms<'_> {
             if let Some(stop) = descent.ask(aim).await {
                 return Slice::Walked(stop);
             }
-            pages += 1;
         }
     }
 
@@ -173,8 +183,7 @@ impl Terms<'_> {
     /// each, and years may be empty.
     pub(super) fn first_slice(&self, window: TimeRange, at: i64, wanted: usize) -> i64 {
         let expected = self.expected_slice(TimeRange::new(at, window.to), wanted);
-        let before = (at > window.from).then(|| self.held(at - 1)).flatten();
-        let Some(held) = before else {
+        let Some(held) = (at > window.from).then(|| self.held(at - 1)).flatten() else {
             return expected;
         };
         let range = TimeRange::new(held.range.from.max(window.from), at);
@@ -204,12 +213,9 @@ impl Terms<'_> {
         whole(wanted.min(most)).max(SHORTEST)
     }
 
-    /// The end of the slice that starts at `at`: what is held from there on, or
-    /// up to where something is held again, but no more than `slice` to walk.
+    /// The end of the slice that starts at `at`, which is not held: where something
+    /// is held again, but no more than `slice` to walk.
     fn slice_end(&self, at: i64, to: i64, slice: i64) -> i64 {
-        if let Some(held) = self.held(at) {
-            return held.range.to.min(to);
-        }
         let above = self
             .coverage
             .above(&self.keys.whole, at, self.need)

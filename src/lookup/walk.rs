@@ -158,6 +158,11 @@ impl Walk {
         &self.used
     }
 
+    /// The bytes that it holds of the second that it stands in.
+    pub(super) fn pending_weight(&self) -> u64 {
+        self.state().pending.weight()
+    }
+
     /// Whether someone waits for its next page.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.waiting.borrow().is_empty()

@@ -38,9 +38,10 @@ pub struct Metrics {
 }
 
 /// Seconds: from an answer out of the cache to one that waited for a minute of
-/// quota.
-const BUCKETS: [f64; 12] = [
-    0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0,
+/// quota, and to streams of a day.
+const BUCKETS: [f64; 15] = [
+    0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 600.0, 3_600.0,
+    86_400.0,
 ];
 
 fn latency() -> Histogram {

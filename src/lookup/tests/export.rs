@@ -144,12 +144,23 @@ async fn what_nobody_reads_gives_its_place_back_and_can_be_taken_up() {
     // what was made ready is still told, and then that there is no more
     let third = export.next().await.unwrap().unwrap();
     assert!(!third.is_last && export.next().await.is_none());
+    assert!(export.is_unread());
     let rest = steps(world.export(world.resumed(&third, &question))).await;
     let told = [second, third]
         .iter()
         .map(|step| step.events.len())
         .sum::<usize>();
     assert_eq!(told + events(&rest).len(), 200);
+    // the last one is held as well, until it is taken
+    let lookup = Arc::clone(&world.lookup);
+    let mut export = Export::start(lookup, question, DIGEST, Arc::clone(&place));
+    while !export.next().await.unwrap().unwrap().is_last {}
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&place), 2);
+    assert!(export.next().await.is_none() && !export.is_unread());
+    drop(export);
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&place), 1);
 }
 
 #[tokio::test(start_paused = true)]

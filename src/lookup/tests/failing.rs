@@ -81,7 +81,7 @@ async fn a_question_that_cannot_begin_in_time_is_refused_at_once_with_the_wait()
             ..world.question()
         })
         .await;
-    let Err(Error::Exhausted { wait }) = answer else {
+    let Err(Error::Exhausted { wait, .. }) = answer else {
         panic!("{answer:?}")
     };
     assert_eq!(

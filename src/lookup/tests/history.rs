@@ -62,10 +62,11 @@ struct Ask {
 }
 
 impl Ask {
-    /// A slice from the old end is read whole. Where nothing of it is kept, a page
-    /// that may not buy so much gets nowhere.
+    /// A slice from the old end is read whole, and of several scopes each is read.
+    /// Where nothing of it is kept, a page that may not buy so much gets nowhere.
     fn may_be_stuck(&self) -> bool {
-        self.is_oldest_first && (self.calls < 1_000 || self.patience < 3_600_000)
+        let is_held_to_less = self.calls < 1_000 || self.patience < 3_600_000;
+        is_held_to_less && (self.is_oldest_first || self.places.len() > 1)
     }
 }
 
@@ -267,7 +268,7 @@ impl World {
             question.deadline = Clock::deadline(Duration::from_millis(ask.patience));
             let answer = match self.lookup.ask(&question).await {
                 Ok(answer) => answer,
-                Err(Error::Exhausted { wait }) if tries < 50 => {
+                Err(Error::Exhausted { wait, .. }) if tries < 50 => {
                     (tries, bought) = (tries + 1, None);
                     sleep(wait).await;
                     continue;

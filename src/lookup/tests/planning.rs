@@ -236,8 +236,8 @@ async fn a_page_from_the_old_end_of_a_busy_scope_costs_a_few_requests() {
             assert_eq!(numbers(&answer.events), oldest);
             let most = if quiet == 0 { 4 } else { 40 };
             assert!(asked <= most, "{is_known} {quiet}: {asked}, {estimate:?}");
-            if is_known {
-                assert!(estimate.calls <= 4, "{estimate:?}");
+            if is_known && quiet == 0 {
+                assert!(asked <= estimate.calls + 2, "{asked}, {estimate:?}");
             }
             // those that follow go on where it came to
             let next = Question {
@@ -251,4 +251,33 @@ async fn a_page_from_the_old_end_of_a_busy_scope_costs_a_few_requests() {
             assert!((9..=30).contains(&asked), "{is_known} {quiet}: {asked}");
         }
     }
+}
+
+/// The second one's present is that of the walk under way.
+#[tokio::test(start_paused = true)]
+async fn two_who_ask_from_the_old_end_share_a_walk() {
+    let mut setup = Setup::default();
+    setup.simulator.faults =
+        simulator::Faults::from_iter([simulator::Fault::Chance(simulator::FaultKind::Slow, 1.0)]);
+    setup.simulator.slow_by = Duration::from_secs(5);
+    let world = setup.build();
+    for i in 0..60 {
+        world.happens(&scope(), i, 60 * i as i64, "A");
+    }
+    let question = |now: Timestamp| Question {
+        order: Order::OldestFirst,
+        window: TimeRange::new(world.now - DAY / 2, now.as_second() + 1),
+        asked_at: now,
+        now,
+        ..world.question()
+    };
+    let first = question(world.clock.now());
+    let (first, second) = tokio::join!(world.lookup.ask(&first), async {
+        sleep(Duration::from_secs(2)).await;
+        let second = question(world.clock.now());
+        world.lookup.ask(&second).await
+    });
+    assert_eq!(first.unwrap().events.len(), 50);
+    assert_eq!(second.unwrap().events.len(), 50);
+    assert_eq!(world.asked(), 2);
 }
