@@ -28,8 +28,13 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// A port cannot be had.
-    #[error("cannot listen on {address}: {error}")]
+    #[error(
+        "cannot listen on {address} ({setting}): {error}; stop what listens there, or name another \
+         address; port 0 takes a free one"
+    )]
     Listen {
+        /// The setting that says where.
+        setting: &'static str,
         /// Where.
         address: SocketAddr,
         /// Why not.
@@ -143,8 +148,8 @@ impl Server {
         let mut finder = Finder::new(&config, Arc::clone(&aws))?;
         let (publisher, scopes) = Scopes::new(finder.find().await?);
         scopes::warn_of_global_events(&scopes.now());
-        let grpc_listener = bind(config.listen).await?;
-        let http_listener = bind(config.http_listen).await?;
+        let grpc_listener = bind(GRPC, config.listen).await?;
+        let http_listener = bind(HTTP, config.http_listen).await?;
         let daily = config.caller_daily_requests;
         let budgets = Budgets::new(config.rate).with_daily_allowance(clock.clone(), daily);
         let budgets = Arc::new(budgets);
@@ -166,8 +171,8 @@ impl Server {
         let keep_time = keep_time(Arc::clone(&lookup));
         tokio::spawn(stop.clone().run_until_cancelled_owned(keep_time));
         let (grpc, http) = (
-            local(&grpc_listener, config.listen)?,
-            local(&http_listener, config.http_listen)?,
+            local(GRPC, &grpc_listener, config.listen)?,
+            local(HTTP, &http_listener, config.http_listen)?,
         );
         tracing::info!(%grpc, %http, scopes = scopes.now().len(), "serving");
         let service = grpc::Service::new(lookup, scopes, config.limits.clone());
@@ -251,16 +256,33 @@ async fn keep_time(lookup: Arc<Lookup>) {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+/// What says where gRPC listens.
+const GRPC: &str = "--listen";
+/// What says where HTTP listens.
+const HTTP: &str = "--http-listen";
+/// What has a simulator inside listen.
+const DEMO: &str = "--demo";
+
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| Error::Listen { address, error })
+        .map_err(|error| Error::Listen {
+            setting,
+            address,
+            error,
+        })
 }
 
-fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error> {
-    listener
-        .local_addr()
-        .map_err(|error| Error::Listen { address, error })
+fn local(
+    setting: &'static str,
+    listener: &TcpListener,
+    address: SocketAddr,
+) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|error| Error::Listen {
+        setting,
+        address,
+        error,
+    })
 }
 
 /// Starts a simulator with live made-up events, and points the settings at it:
@@ -281,8 +303,8 @@ async fn start_demo(config: &mut Config, clock: Clock) -> Result<Demo, Error> {
     };
     let simulator = Arc::new(Simulator::new(options, clock, Vec::new()));
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listener = bind(any_port).await?;
-    let address = local(&listener, any_port)?;
+    let listener = bind(DEMO, any_port).await?;
+    let address = local(DEMO, &listener, any_port)?;
     config.aws_endpoint_url = Some(format!("http://{address}"));
     config.signing = Signing::Simulator;
     tracing::info!(%address, events = DEMO_EVENTS, "demo: made-up events from a simulator inside");

@@ -126,7 +126,7 @@ impl Asked {
             Some(_) => "everything in this time",
         };
         Some(format!(
-            "{why}: {what} is read, two requests a second and scope; narrow it with --since"
+            "{why}: {what} is read, fifty events a request, two requests a second and scope at AWS's pace; narrow it with --since"
         ))
     }
 

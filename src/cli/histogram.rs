@@ -37,8 +37,8 @@ pub(super) struct Drawing {
 #[derive(Debug, PartialEq, Eq)]
 enum Row {
     Bucket(Bucket),
-    /// So many empty buckets.
-    Empty(i64),
+    /// So many empty buckets, all of them partial or none.
+    Empty(i64, bool),
 }
 
 /// The buckets, oldest first, a line each; long runs of empty ones in a line.
@@ -69,7 +69,7 @@ pub(super) fn lines(buckets: &[Bucket], span: i64, drawing: Drawing) -> Vec<Stri
     let line = |((row, label), count): ((&Row, &String), &String)| {
         let bar = match row {
             Row::Bucket(bucket) => scale.bar(bucket.count),
-            Row::Empty(_) => String::new(),
+            Row::Empty(..) => String::new(),
         };
         let line = format!("{label:<label_width$}{GAP}{count:>count_width$}{GAP}{bar}");
         line.trim_end().to_owned()
@@ -82,7 +82,7 @@ fn rows(buckets: &[Bucket], span: i64) -> Vec<Row> {
     buckets.sort_unstable_by_key(|bucket| bucket.start);
     let mut rows = Vec::new();
     // where the run of empty buckets starts that is not written yet
-    let mut empty: Option<(i64, i64)> = None;
+    let mut empty: Option<Run> = None;
     let mut before: Option<Bucket> = None;
     for bucket in buckets {
         let missing = before.map_or(0, |before| {
@@ -94,10 +94,12 @@ fn rows(buckets: &[Bucket], span: i64) -> Vec<Row> {
         if missing > 0
             && let Some(before) = before
         {
-            empty = grown(empty, before.start.saturating_add(span), missing);
+            let start = before.start.saturating_add(span);
+            grow(&mut rows, &mut empty, span, Run::new(start, missing, false));
         }
-        if bucket.count == 0 && !bucket.is_partial {
-            empty = grown(empty, bucket.start, 1);
+        if bucket.count == 0 {
+            let one = Run::new(bucket.start, 1, bucket.is_partial);
+            grow(&mut rows, &mut empty, span, one);
         } else {
             flush(&mut rows, empty.take(), span);
             rows.push(Row::Bucket(bucket));
@@ -108,24 +110,47 @@ fn rows(buckets: &[Bucket], span: i64) -> Vec<Row> {
     rows
 }
 
-fn grown(empty: Option<(i64, i64)>, start: i64, count: i64) -> Option<(i64, i64)> {
-    let (start, before) = empty.unwrap_or((start, 0));
-    Some((start, before.saturating_add(count)))
+/// Empty buckets, one behind the other.
+#[derive(Clone, Copy)]
+struct Run {
+    start: i64,
+    count: i64,
+    is_partial: bool,
 }
 
-fn flush(rows: &mut Vec<Row>, empty: Option<(i64, i64)>, span: i64) {
-    let Some((start, run)) = empty else {
+impl Run {
+    fn new(start: i64, count: i64, is_partial: bool) -> Self {
+        Self {
+            start,
+            count,
+            is_partial,
+        }
+    }
+}
+
+/// Joins a run with the one before if they are of a kind, else writes that.
+fn grow(rows: &mut Vec<Row>, empty: &mut Option<Run>, span: i64, next: Run) {
+    match empty {
+        Some(run) if run.is_partial == next.is_partial => {
+            run.count = run.count.saturating_add(next.count);
+        }
+        _ => flush(rows, empty.replace(next), span),
+    }
+}
+
+fn flush(rows: &mut Vec<Row>, empty: Option<Run>, span: i64) {
+    let Some(run) = empty else {
         return;
     };
-    if run > SHOWN_EMPTY || span == 0 {
-        rows.push(Row::Empty(run));
+    if run.count > SHOWN_EMPTY || span == 0 {
+        rows.push(Row::Empty(run.count, run.is_partial));
         return;
     }
-    rows.extend((0..run).map(|place| {
+    rows.extend((0..run.count).map(|place| {
         Row::Bucket(Bucket {
-            start: start.saturating_add(place.saturating_mul(span)),
+            start: run.start.saturating_add(place.saturating_mul(span)),
             count: 0,
-            is_partial: false,
+            is_partial: run.is_partial,
         })
     }));
 }
@@ -149,7 +174,8 @@ fn label(buckets: &[Bucket]) -> Label {
 
 fn text(row: &Row, label: &Label) -> String {
     let bucket = match row {
-        Row::Empty(run) => return format!("({run} empty)"),
+        Row::Empty(run, false) => return format!("({run} empty)"),
+        Row::Empty(run, true) => return format!("({run} empty, not all searched)"),
         Row::Bucket(bucket) => bucket,
     };
     let time = rfc3339(bucket.start).replace('T', " ");
@@ -165,7 +191,7 @@ fn count(row: &Row) -> String {
     match row {
         Row::Bucket(bucket) if bucket.is_partial => format!("{}+", bucket.count),
         Row::Bucket(bucket) => format!("{} ", bucket.count),
-        Row::Empty(_) => String::new(),
+        Row::Empty(..) => String::new(),
     }
 }
 

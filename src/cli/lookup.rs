@@ -30,7 +30,7 @@ Examples:
   trailgate lookup --user alice --since 7d
   trailgate lookup --where errorCode=AccessDenied --where 'userIdentity.type != AWSService'
   trailgate lookup --where 'eventName in (RunInstances, StopInstances)' --all -o jsonl
-  trailgate lookup --where 'sourceIPAddress not cidr 10.0.0.0/8' --start 2024-05-06 --end 2024-05-06
+  trailgate lookup --where 'sourceIPAddress not cidr 10.0.0.0/8' --start -7d --end -6d
   trailgate lookup --since 1d -o csv --columns time,who,event,error,record > events.csv
   trailgate lookup --where 'errorCode exists' --since 30d --estimate
   trailgate lookup -i -w 'requestParameters.bucketName ^= prod-' --or 'ResourceName *= prod' -o json";

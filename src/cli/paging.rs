@@ -72,7 +72,7 @@ impl Paging {
             format: layout.format,
             output: Output::stdout(layout),
             progress: Progress::start(),
-            searched: Searched::new(asked.order),
+            searched: Searched::new(asked.order).since(Instant::now()),
             stats: Stats::default(),
             has_answered: false,
             is_export: false,
@@ -203,7 +203,7 @@ impl Paging {
             (reached, Some(last), Order::OldestFirst) => reached.min(last),
             (reached, Some(last), _) => reached.max(last),
         };
-        Some(self.searched.go_on(reached))
+        Some(self.searched.go_on(reached, self.start()))
     }
 
     /// Says what may be wrong where no event was found.

@@ -72,6 +72,7 @@ pub(super) struct Question {
         long,
         value_name = "SPAN",
         value_parser = time::some_span,
+        allow_hyphen_values = true,
         conflicts_with = "start",
         help_heading = "When"
     )]

@@ -6,6 +6,8 @@ use std::{
     io::{self, ErrorKind, Write},
 };
 
+use tokio::time::Instant;
+
 use super::{EXIT_FAILED, table::printable, time::rfc3339};
 use crate::proto::v1::{Order, ScopeStatus, SearchState};
 
@@ -52,6 +54,8 @@ pub(super) struct Searched {
     /// with.
     scopes: BTreeMap<(String, String), ScopeStatus>,
     order: Order,
+    /// When the question was asked: history goes on being forgotten meanwhile.
+    since: Option<Instant>,
 }
 
 impl Searched {
@@ -60,6 +64,15 @@ impl Searched {
         Self {
             scopes: BTreeMap::new(),
             order,
+            since: None,
+        }
+    }
+
+    /// The same, asked for at `since`.
+    pub(super) fn since(self, since: Instant) -> Self {
+        Self {
+            since: Some(since),
+            ..self
         }
     }
 
@@ -95,9 +108,12 @@ impl Searched {
     /// that it starts at, if that is known.
     fn forgotten(&self, start: Option<i64>) -> impl Iterator<Item = (Option<i64>, &ScopeStatus)> {
         let whole = |scope: &&ScopeStatus| scope.state() == SearchState::Complete;
+        let took = self.since.map(|since| since.elapsed().as_secs());
+        let took = took.and_then(|took| i64::try_from(took).ok()).unwrap_or(0);
+        let apart = CLOCKS_APART.saturating_add(took);
         self.scopes.values().filter(whole).filter_map(move |scope| {
             match (second(&scope.searched_from), start) {
-                (Some(from), Some(start)) if from > start.saturating_add(CLOCKS_APART) => {
+                (Some(from), Some(start)) if from > start.saturating_add(apart) => {
                     Some((Some(from), scope))
                 }
                 (None, _) if scope.reason == BEFORE_HISTORY => Some((None, scope)),
@@ -159,12 +175,19 @@ impl Searched {
     }
 
     /// The option that asks for the rest.
-    pub(super) fn go_on(&self, reached: i64) -> String {
+    ///
+    /// `start` is where the window starts, if that was asked for: said anew, it
+    /// would be counted from another now.
+    pub(super) fn go_on(&self, reached: i64, start: Option<i64>) -> String {
         let time = rfc3339(reached);
-        match self.order {
-            Order::OldestFirst => format!("go on with --start {time}"),
-            Order::NewestFirst | Order::Unspecified => format!("go on with --end {time}"),
-        }
+        let options = match (self.order, start.map(rfc3339)) {
+            (Order::OldestFirst, _) => format!("--start {time}"),
+            (Order::NewestFirst | Order::Unspecified, Some(start)) => {
+                format!("--start {start} --end {time}")
+            }
+            (Order::NewestFirst | Order::Unspecified, None) => format!("--end {time}"),
+        };
+        format!("go on with {options} (events of that second may come again)")
     }
 
     /// Where there are no events, as far as all scopes were searched; `None`
@@ -197,7 +220,9 @@ impl Searched {
     /// and for where histories start that do not reach back to `start`.
     pub(super) fn lines(&self, more_to_come: bool, start: Option<i64>) -> Vec<String> {
         let missing = self.missing(more_to_come);
-        let mut lines: Vec<String> = missing.map(|scope| self.missing_line(scope)).collect();
+        let mut lines: Vec<String> = missing
+            .map(|scope| self.missing_line(scope, start))
+            .collect();
         lines.extend(self.forgotten_lines(start));
         if let Some(more) = lines.len().checked_sub(LISTED).filter(|more| *more > 0) {
             lines.truncate(LISTED);
@@ -214,6 +239,11 @@ impl Searched {
                 "history starts at {from}; nothing earlier was searched"
             )];
         }
+        if starts == BTreeSet::from([None]) {
+            return vec![
+                "nothing was searched: history starts after all of the time asked for".to_owned(),
+            ];
+        }
         let line = |(from, scope): (Option<i64>, &ScopeStatus)| {
             let name = format!("{}/{}", scope.account_id, scope.region);
             match from.map(rfc3339) {
@@ -229,7 +259,7 @@ impl Searched {
         self.forgotten(start).map(line).collect()
     }
 
-    fn missing_line(&self, scope: &ScopeStatus) -> String {
+    fn missing_line(&self, scope: &ScopeStatus, start: Option<i64>) -> String {
         let name = format!("{}/{}", scope.account_id, scope.region);
         let why = why(scope);
         if scope.state() == SearchState::Failed {
@@ -241,7 +271,7 @@ impl Searched {
         };
         match second(reached) {
             Some(reached) => {
-                let (time, go_on) = (rfc3339(reached), self.go_on(reached));
+                let (time, go_on) = (rfc3339(reached), self.go_on(reached, start));
                 format!("{name} was only searched {far} to {time}{why}; {go_on}")
             }
             None => format!("{name} was not searched yet{why}"),
@@ -326,7 +356,7 @@ mod tests {
             searched.lines(false, Some(5)),
             [
                 failed,
-                "1/b was only searched back to 1970-01-01T00:01:00Z: time ran out (--timeout); go on with --end 1970-01-01T00:01:00Z",
+                "1/b was only searched back to 1970-01-01T00:01:00Z: time ran out (--timeout); go on with --start 1970-01-01T00:00:05Z --end 1970-01-01T00:01:00Z (events of that second may come again)",
             ]
         );
         let mut many = Searched::default();
@@ -358,7 +388,7 @@ mod tests {
         assert_eq!(
             searched.lines(false, None),
             [
-                "1/a was only searched up to 1970-01-01T00:01:40Z: CloudTrail does not answer (X) [UPSTREAM_UNAVAILABLE]; go on with --start 1970-01-01T00:01:40Z",
+                "1/a was only searched up to 1970-01-01T00:01:40Z: CloudTrail does not answer (X) [UPSTREAM_UNAVAILABLE]; go on with --start 1970-01-01T00:01:40Z (events of that second may come again)",
                 "1/b was not searched yet: other tools use the scope's quota up",
             ]
         );

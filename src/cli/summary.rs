@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
@@ -165,6 +166,7 @@ impl Summary {
             request,
             timeout: self.connect.timeout,
             progress: Progress::start(),
+            asked_at: Instant::now(),
             searched: Searched::new(asked.order),
             best: (None, 0),
             went_back: false,
@@ -280,6 +282,7 @@ struct Searching {
     request: SummarizeEventsRequest,
     timeout: Duration,
     progress: Progress,
+    asked_at: Instant,
     searched: Searched,
     /// How far back it ever came, and how many scopes were searched whole.
     best: (Option<i64>, usize),
@@ -377,7 +380,7 @@ impl Searching {
         let stats = answer.stats.unwrap_or_default();
         self.upstream_calls = self.upstream_calls.saturating_add(stats.upstream_calls);
         // each answer is one by itself
-        self.searched = Searched::new(Order::NewestFirst);
+        self.searched = Searched::new(Order::NewestFirst).since(self.asked_at);
         self.searched.update(answer.scopes.clone());
         let parts = [
             self.searched.so_far(),

@@ -50,7 +50,10 @@ impl<'a> Tally<'a> {
     /// For people. `width`: of the terminal, if it is one.
     pub(super) fn lines(&self, drawing: Drawing, width: Option<usize>) -> Vec<String> {
         let mut lines = vec![count(self.total, "event")];
-        let histogram = histogram::lines(&self.buckets, self.span, drawing);
+        let mut histogram = histogram::lines(&self.buckets, self.span, drawing);
+        if self.buckets.iter().any(|bucket| bucket.is_partial) {
+            histogram.push("+: not all of it was searched".to_owned());
+        }
         if !histogram.is_empty() && self.total > 0 {
             lines.push(String::new());
             lines.extend(histogram);

@@ -15,9 +15,11 @@ use crate::proto::v1::{ExportEventsRequest, ExportEventsResponse};
 /// The wait before a broken export is taken up again; it doubles up to
 /// [`MAX_WAIT`].
 const WAIT: Duration = Duration::from_millis(250);
-/// With [`MAX_RETRIES`] some eight seconds in all: a gateway that is started
-/// anew is back by then.
-const MAX_WAIT: Duration = Duration::from_secs(4);
+/// See [`MAX_BREAKS`].
+const MAX_WAIT: Duration = Duration::from_secs(8);
+/// How often an export is taken up again without getting anywhere: for a minute in
+/// all, by when a gateway that is started anew elsewhere is back.
+pub const MAX_BREAKS: u32 = 12;
 
 /// The batches of an export. See [`Client::export`].
 pub struct Export {
@@ -71,8 +73,8 @@ impl Export {
     /// an error.
     ///
     /// Where the connection breaks, or the server names a wait, the export is
-    /// taken up behind the last token, up to [`MAX_RETRIES`] times without
-    /// getting anywhere. Dropping the future loses nothing.
+    /// taken up behind the last token, up to [`MAX_BREAKS`] or [`MAX_RETRIES`]
+    /// times without getting anywhere. Dropping the future loses nothing.
     ///
     /// # Errors
     ///
@@ -142,11 +144,11 @@ impl Export {
 
     /// How long to wait before it is taken up again, if that may help.
     fn wait_after(&self, status: &Status) -> Option<Duration> {
-        if self.failures == MAX_RETRIES {
-            return None;
-        }
         if let Some(wait) = wait_for(status) {
-            return Some(wait);
+            return (self.failures < MAX_RETRIES).then_some(wait);
+        }
+        if self.failures >= MAX_BREAKS {
+            return None;
         }
         match Fault::of(status) {
             Some(Fault::WentAway) => Some(self.wait),

@@ -13,7 +13,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub use export::Export;
+pub use export::{Export, MAX_BREAKS};
 pub use fault::Fault;
 pub use pages::{LookupOptions, Pages};
 pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};

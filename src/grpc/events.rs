@@ -9,12 +9,12 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use super::{
     Service,
     request::{Context, Page},
-    status::{not_found, not_implemented, unfinished},
+    status::{not_found, not_found_in, not_implemented, unfinished},
     summary::response,
 };
 use crate::{
     budget::Caller,
-    event::{Event, is_uuid},
+    event::{Event, Scope, is_uuid},
     lookup::{Answer, Estimate, ScopeAnswer, ScopeState, Stats},
     proto::{
         Encoded,
@@ -70,14 +70,22 @@ impl EventService for Service {
             let scopes = answer.scopes.iter().map(scope_status).collect();
             return respond(event, scopes, answer.stats);
         }
-        for scope in answer.scopes {
-            match scope.state {
-                ScopeState::Complete => {}
-                ScopeState::Failed(error) => return Err(error.of(&scope.scope).into()),
-                ScopeState::Partial(reason) => return Err(unfinished(reason, &scope.scope)),
+        let unsearched: Vec<&Scope> = answer
+            .scopes
+            .iter()
+            .filter(|scope| scope.state != ScopeState::Complete)
+            .map(|scope| &scope.scope)
+            .collect();
+        let searched = answer.scopes.len() - unsearched.len();
+        for scope in &answer.scopes {
+            let status = match &scope.state {
+                ScopeState::Complete => continue,
+                ScopeState::Failed(error) => error.clone().of(&scope.scope).into(),
+                ScopeState::Partial(reason) => unfinished(reason.clone(), &scope.scope),
                 // a search for one event has no earlier page
-                ScopeState::FailedBefore(_) => {}
-            }
+                ScopeState::FailedBefore(_) => continue,
+            };
+            return Err(not_found_in(status, searched, &unsearched));
         }
         Err(not_found(id))
     }
@@ -187,7 +195,11 @@ pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         ScopeState::Complete if answer.starts_before_history => (
             v1::SearchState::Complete,
             "BEFORE_HISTORY".to_owned(),
-            "the window starts before what AWS keeps; nothing earlier was searched".to_owned(),
+            match answer.searched.is_empty() {
+                true => "all of the window is before what AWS keeps; nothing was searched",
+                false => "the window starts before what AWS keeps; nothing earlier was searched",
+            }
+            .to_owned(),
         ),
         ScopeState::Complete => (v1::SearchState::Complete, String::new(), String::new()),
         ScopeState::Partial(reason) => (

@@ -11,6 +11,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::MAX_REQUEST;
 use crate::{event::Scope, filter, lookup};
 
+/// Scopes that a message names: it is a header.
+const SCOPES_TOLD: usize = 10;
 /// The domain of every reason.
 pub(super) const DOMAIN: &str = "trailgate";
 
@@ -95,6 +97,29 @@ pub(super) fn not_found(id: &str) -> Status {
     details.set_resource_info("event", id.as_str(), "", "no event with this id");
     let message = format!("no event with id {id:?} in any scope that was searched");
     Status::with_error_details(Code::NotFound, message, details)
+}
+
+/// As `status` says of one of the `unsearched` scopes, and in those that were searched
+/// the event is not.
+pub(super) fn not_found_in(status: Status, searched: usize, unsearched: &[&Scope]) -> Status {
+    if searched + unsearched.len() < 2 {
+        return status;
+    }
+    let told = unsearched.iter().take(SCOPES_TOLD).map(ToString::to_string);
+    let mut told = told.collect::<Vec<_>>().join(", ");
+    if let Some(more) = unsearched
+        .len()
+        .checked_sub(SCOPES_TOLD)
+        .filter(|more| *more > 0)
+    {
+        told.push_str(&format!(" and {more} more"));
+    }
+    let message = format!(
+        "{}; the event is in none of the {searched} scopes that were searched, and not searched \
+         were {told}",
+        status.message()
+    );
+    Status::with_error_details(status.code(), message, status.get_error_details())
 }
 
 /// A search of this scope ended before the question was answered.
@@ -306,5 +331,24 @@ mod tests {
                 (DOMAIN, reason)
             );
         }
+    }
+
+    #[test]
+    fn all_that_was_not_searched_is_named() {
+        let scopes: Vec<_> = (0..12)
+            .map(|n| Scope::new("111122223333", &format!("r-{n}")))
+            .collect();
+        let unsearched: Vec<_> = scopes.iter().collect();
+        let failed = || unfinished(lookup::Reason::Quota, &scopes[0]);
+        let status = not_found_in(failed(), 3, &unsearched);
+        for part in ["none of the 3 scopes", "111122223333/r-9 and 2 more"] {
+            assert!(status.message().contains(part), "{status:?}");
+        }
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.metadata["region"], "r-0");
+        assert!(status.get_details_quota_failure().is_some());
+        // one alone has said it already
+        let alone = not_found_in(failed(), 0, &unsearched[..1]);
+        assert_eq!(alone.message(), failed().message());
     }
 }

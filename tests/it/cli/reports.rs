@@ -78,14 +78,18 @@ async fn where_a_search_ended_is_told_in_options() {
         "{err}"
     );
     assert!(
-        err.ends_with("; go on with --end 1970-01-01T00:01:00Z\n"),
+        err.ends_with(
+            "; go on with --end 1970-01-01T00:01:00Z (events of that second may come again)\n"
+        ),
         "{err}"
     );
     let args = ["lookup", "-o", "jsonl", "--order", "oldest"];
     let (code, _, err) = ended(&mut trailgate(address, &args)).await;
     assert_eq!(code, Some(2));
     assert!(
-        err.ends_with("; go on with --start 1970-01-01T01:00:00Z\n"),
+        err.ends_with(
+            "; go on with --start 1970-01-01T01:00:00Z (events of that second may come again)\n"
+        ),
         "{err}"
     );
     let args = ["lookup", "-o", "jsonl", "--start", "1970-01-01"];
@@ -115,7 +119,7 @@ async fn a_long_search_says_how_far_it_is_and_how_broad() {
     };
     assert_eq!(
         next().await,
-        "trailgate: AWS cannot be asked by these conditions: all history is read, two requests a second and scope; narrow it with --since"
+        "trailgate: AWS cannot be asked by these conditions: all history is read, fifty events a request, two requests a second and scope at AWS's pace; narrow it with --since"
     );
     assert_eq!(
         next().await,
