@@ -97,13 +97,14 @@ impl<M: MethodObserver> Calls<M> {
         // callers choose paths: only those of the contract are names
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
+        let start = Instant::now();
         Call {
             ending: Some(Ending {
                 method: Arc::clone(method.unwrap_or(&self.methods.other)),
-                start: Instant::now(),
+                start,
                 is_told: false,
             }),
-            end: Instant::now() + self.limit,
+            end: start + self.limit,
             guard: None,
             inner: self.routes.call(peer, request),
         }
