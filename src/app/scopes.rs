@@ -13,6 +13,7 @@ use super::Error;
 use crate::{
     config::{self, Config, MAX_SCOPES, Sources},
     event::Scope,
+    filter::listed,
     upstream::{self, Aws, Change, Partition, Publisher, Signing},
 };
 
@@ -401,11 +402,7 @@ fn not_usable(error: config::Error) -> Error {
 /// As many as fit a line.
 fn list(scopes: &[Scope]) -> String {
     const SHOWN: usize = 8;
-    let shown: Vec<String> = scopes.iter().take(SHOWN).map(ToString::to_string).collect();
-    match scopes.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    listed(scopes.iter(), SHOWN)
 }
 
 #[cfg(test)]

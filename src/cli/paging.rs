@@ -251,10 +251,7 @@ impl Paging {
                 }
                 code
             }
-            End::Unwritable(error) => {
-                report::note(format_args!("cannot write: {error}"));
-                EXIT_FAILED
-            }
+            End::Unwritable(error) => report::written(Err(error)),
             End::Interrupted => {
                 let go_on = self
                     .go_on()

@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     config::{Span, is_account, is_region},
     event::Scope,
+    filter::listed,
     simulator::{self, Fault, Loaded, Options, Rate, Record, Simulator},
 };
 
@@ -386,16 +387,9 @@ fn warn_of_old(options: &Options, records: &[Record], now: i64) {
 /// As many names as fit a line.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 8;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) if names.is_empty() => "any".to_owned(),
-        None | Some(0) => shown,
-        Some(more) => format!("{shown} and {more} more"),
+    match names.is_empty() {
+        true => "any".to_owned(),
+        false => listed(names.iter(), SHOWN),
     }
 }
 

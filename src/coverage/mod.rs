@@ -271,10 +271,7 @@ impl Coverage {
         };
         let mut fresh: Vec<Arc<Event>> = events.to_vec();
         fresh.sort_by(|a, b| a.cmp_position(b));
-        let pieces = self.fold(&mut stretches, range, Some(began), &fresh);
-        for piece in pieces {
-            self.keep(&key, &mut stretches, piece);
-        }
+        self.put(&key, &mut stretches, range, Some(began), &fresh);
         map.insert(key, stretches);
     }
 
@@ -293,10 +290,8 @@ impl Coverage {
         };
         for event in events {
             let second = TimeRange::new(event.time, event.time + 1);
-            let pieces = self.fold(&mut stretches, second, None, std::slice::from_ref(event));
-            for piece in pieces {
-                self.keep(&key, &mut stretches, piece);
-            }
+            let event = std::slice::from_ref(event);
+            self.put(&key, &mut stretches, second, None, event);
         }
         map.insert(key, stretches);
     }
@@ -337,6 +332,20 @@ impl Coverage {
             stretches: u64::try_from(stretches).unwrap_or(u64::MAX),
             evicted: self.evicted.load(Relaxed),
             late: self.late.load(Relaxed),
+        }
+    }
+
+    /// Puts `fresh` together with what is held of `range`: see [`Coverage::fold`].
+    fn put(
+        &self,
+        key: &Arc<Key>,
+        stretches: &mut Stretches,
+        range: TimeRange,
+        began: Option<Timestamp>,
+        fresh: &[Arc<Event>],
+    ) {
+        for piece in self.fold(stretches, range, began, fresh) {
+            self.keep(key, stretches, piece);
         }
     }
 

@@ -13,6 +13,7 @@ const PATTERN_SIZE: usize = 1 << 20;
 /// The most bytes that a search's cache of states may take; beyond it a search
 /// is slower, never wrong.
 const PATTERN_CACHE: usize = 1 << 20;
+
 /// An operator with its values, ready to compare.
 #[derive(Clone, Debug)]
 pub(super) enum Compare {

@@ -57,6 +57,17 @@ pub fn shown(value: &str) -> String {
     shown
 }
 
+/// The first `most` of some names, and how many more there are.
+#[must_use]
+pub fn listed(names: impl ExactSizeIterator<Item: fmt::Display>, most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let first: Vec<_> = names.take(most).map(|name| name.to_string()).collect();
+    match more {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// How a [`Match`] compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Operator {

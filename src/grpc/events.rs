@@ -77,17 +77,16 @@ impl EventService for Service {
             .map(|scope| &scope.scope)
             .collect();
         let searched = answer.scopes.len() - unsearched.len();
-        for scope in &answer.scopes {
-            let status = match &scope.state {
-                ScopeState::Complete => continue,
-                ScopeState::Failed(error) => error.clone().of(&scope.scope).into(),
-                ScopeState::Partial(reason) => unfinished(reason.clone(), &scope.scope),
-                // a search for one event has no earlier page
-                ScopeState::FailedBefore(_) => continue,
-            };
-            return Err(not_found_in(status, searched, &unsearched));
-        }
-        Err(not_found(id))
+        let why = answer.scopes.iter().find_map(|scope| match &scope.state {
+            ScopeState::Failed(error) => Some(error.clone().of(&scope.scope).into()),
+            ScopeState::Partial(reason) => Some(unfinished(reason.clone(), &scope.scope)),
+            // a search for one event has no earlier page
+            ScopeState::Complete | ScopeState::FailedBefore(_) => None,
+        });
+        Err(match why {
+            Some(status) => not_found_in(status, searched, &unsearched),
+            None => not_found(id),
+        })
     }
 
     type ExportEventsStream = Streamed<server::ExportEventsResponse>;

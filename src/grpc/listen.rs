@@ -149,7 +149,7 @@ async fn connection<M: MethodObserver>(
                 }
             }),
         );
-    // one that is still shaking hands would wait for their end
+    // one that says no more than its first words answers no goodbye either
     let unused = async {
         stopping.cancelled().await;
         sleep(GOODBYE).await;

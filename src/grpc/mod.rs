@@ -41,7 +41,8 @@ use crate::{
 const MAX_REQUEST: usize = 1024 * 1024;
 /// Exports at once. Each holds up to three batches of 3 MiB on the way out:
 /// together some 150 MB. One that nobody reads gives its place back, and keeps what
-/// is on the way until its connection ends. More would not be faster, since they share the quota.
+/// is on the way until its connection ends. More would not be faster, since they
+/// share the quota.
 const MAX_EXPORTS: usize = 16;
 /// Summaries at once: each holds up to 16 MiB of values, and a page of 32 MiB
 /// that the cache may have dropped. Others wait for their turn.

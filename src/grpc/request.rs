@@ -354,25 +354,36 @@ pub(super) fn select(
         .collect();
     let found =
         |part: fn(&Scope) -> &str| -> BTreeSet<&str> { selected.iter().map(part).collect() };
-    let (of, which) = (
-        found(|scope| &scope.account),
-        "searched in any of these Regions",
-    );
-    together("account_ids", accounts, &of, which)?;
-    let (of, which) = (
-        found(|scope| &scope.region),
-        "searched for any of these accounts",
-    );
-    together("regions", regions, &of, which)?;
+    let together = |which: &'static str| {
+        move |name: &str| {
+            format!("{name:?} is not {which}; leave it out, or see what ListScopes has together")
+        }
+    };
+    let found_accounts = found(|scope| &scope.account);
+    let which = together("searched in any of these Regions");
+    all_in("account_ids", accounts, &found_accounts, which)?;
+    let which = together("searched for any of these accounts");
+    all_in("regions", regions, &found(|scope| &scope.region), which)?;
     Ok(selected)
 }
 
-/// All of `names` must be among `found`; each is known by itself.
-fn together(
+fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), Invalid> {
+    all_in(field, names, known, |name| {
+        let rest = match known.len() > TOLD {
+            true => ", which ListScopes has",
+            false => "",
+        };
+        let known = filter::listed(known.iter(), TOLD);
+        format!("{name:?} is not configured here; configured: {known}{rest}")
+    })
+}
+
+/// All of `names` must be among `found`.
+fn all_in(
     field: &str,
     names: &[String],
     found: &BTreeSet<&str>,
-    which: &str,
+    message: impl FnOnce(&str) -> String,
 ) -> Result<(), Invalid> {
     let left_out = names
         .iter()
@@ -381,39 +392,8 @@ fn together(
     let Some((i, name)) = left_out else {
         return Ok(());
     };
-    let message =
-        format!("{name:?} is not {which}; leave it out, or see what ListScopes has together");
-    Err(Invalid::new(
-        "UNKNOWN_SCOPE",
-        format!("{field}[{i}]"),
-        message,
-    ))
-}
-
-fn named(field: &str, names: &[String], known: &BTreeSet<&str>) -> Result<(), Invalid> {
-    let unknown = names
-        .iter()
-        .enumerate()
-        .find(|(_, name)| !known.contains(name.as_str()));
-    let Some((i, name)) = unknown else {
-        return Ok(());
-    };
-    let mut told = known
-        .iter()
-        .take(TOLD)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if let Some(more) = known.len().checked_sub(TOLD).filter(|more| *more > 0) {
-        told.push_str(&format!(" and {more} more, which ListScopes has"));
-    }
-    let name = filter::shown(name);
-    let message = format!("{name:?} is not configured here; configured: {told}");
-    Err(Invalid::new(
-        "UNKNOWN_SCOPE",
-        format!("{field}[{i}]"),
-        message,
-    ))
+    let (place, message) = (format!("{field}[{i}]"), message(&filter::shown(name)));
+    Err(Invalid::new("UNKNOWN_SCOPE", place, message))
 }
 
 fn compile(filters: Vec<v1::EventFilter>, lookup: &Lookup) -> Result<Filter, Invalid> {

@@ -13,6 +13,7 @@ use crate::{event::Scope, filter, lookup};
 
 /// Scopes that a message names: it is a header.
 const SCOPES_TOLD: usize = 10;
+
 /// The domain of every reason.
 pub(super) const DOMAIN: &str = "trailgate";
 
@@ -105,15 +106,7 @@ pub(super) fn not_found_in(status: Status, searched: usize, unsearched: &[&Scope
     if searched + unsearched.len() < 2 {
         return status;
     }
-    let told = unsearched.iter().take(SCOPES_TOLD).map(ToString::to_string);
-    let mut told = told.collect::<Vec<_>>().join(", ");
-    if let Some(more) = unsearched
-        .len()
-        .checked_sub(SCOPES_TOLD)
-        .filter(|more| *more > 0)
-    {
-        told.push_str(&format!(" and {more} more"));
-    }
+    let told = filter::listed(unsearched.iter(), SCOPES_TOLD);
     let message = format!(
         "{}; the event is in none of the {searched} scopes that were searched, and not searched \
          were {told}",
@@ -287,6 +280,7 @@ mod tests {
             assert_eq!(quota.violations[0].subject, "trailgate:caller");
         }
     }
+
     #[test]
     fn what_failed_is_said_with_where() {
         let scope = Scope::new("111122223333", "us-east-1");

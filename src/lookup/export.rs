@@ -252,7 +252,7 @@ impl Exporting<'_> {
                 }
                 self.close(&error.clone().into());
             }
-            Error::DailyAllowance { wait } => self.close(&Reason::DailyAllowance { wait: *wait }),
+            Error::DailyAllowance { .. } => self.close(&error.clone().into()),
             _ => return None,
         }
         self.has_searched.then_some(Then::End)

@@ -539,12 +539,9 @@ impl Walks {
     /// Fetches one page and tells the outcome.
     async fn fetch(self: Arc<Self>, fetching: Fetching, mut ticket: Ticket) {
         let walk = Arc::clone(&fetching.walk);
-        let (token, is_unused) = {
+        let (token, is_unread) = {
             let state = walk.state();
-            (
-                state.token.clone(),
-                state.floor == walk.range.to && state.pending.events().is_empty(),
-            )
+            (state.token.clone(), state.is_unread(walk.range))
         };
         let request = PageRequest {
             category: walk.key.category,
@@ -574,7 +571,7 @@ impl Walks {
                     (Phase::Ended, Ok(nothing))
                 }
                 // one that has read nothing is not worth keeping
-                Err(error) if is_unused && request.token.is_none() => (Phase::Ended, Err(error)),
+                Err(error) if is_unread => (Phase::Ended, Err(error)),
                 // what AWS refuses may be the token, whatever it calls that: another walk
                 // starts the second again
                 Err(FetchError::Upstream(error))

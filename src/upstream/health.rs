@@ -123,30 +123,26 @@ impl Health {
 }
 
 /// The health of all scopes that were asked, by the kind of events: a Region
-/// without Insights has management events all the same. As many as are configured.
+/// without Insights has management events all the same. One or two for each that
+/// is configured.
 #[derive(Debug, Default)]
-pub(super) struct Healths(Mutex<HashMap<Scope, [Health; 2]>>);
-
-const fn place(category: Category) -> usize {
-    match category {
-        Category::Management => 0,
-        Category::Insight => 1,
-    }
-}
+pub(super) struct Healths(Mutex<HashMap<(Scope, Category), Health>>);
 
 impl Healths {
     /// How a scope does; what bars it is of its management events.
     pub(super) fn of(&self, scope: &Scope) -> Health {
-        let healths = self.lock().get(scope).cloned();
-        healths.map_or_else(Health::default, |[management, insight]| {
-            management.and(insight)
-        })
+        let healths = self.lock();
+        let [management, insight] = [Category::Management, Category::Insight].map(|category| {
+            let health = healths.get(&(scope.clone(), category));
+            health.cloned().unwrap_or_default()
+        });
+        management.and(insight)
     }
 
     /// The error that a scope is not asked for now.
     pub(super) fn remembered(&self, scope: &Scope, category: Category) -> Option<Error> {
         let healths = self.lock();
-        let health = healths.get(scope)?.get(place(category))?;
+        let health = healths.get(&(scope.clone(), category))?;
         health.remembered(Instant::now())
     }
 
@@ -156,10 +152,7 @@ impl Healths {
     pub(super) fn admit(&self, scope: &Scope, category: Category) -> Result<(), Error> {
         let now = Instant::now();
         let mut healths = self.lock();
-        let health = healths
-            .get_mut(scope)
-            .and_then(|healths| healths.get_mut(place(category)));
-        let Some(health) = health else {
+        let Some(health) = healths.get_mut(&(scope.clone(), category)) else {
             return Ok(());
         };
         if let Some(error) = health.remembered(now) {
@@ -181,17 +174,14 @@ impl Healths {
     ) {
         let now = Instant::now();
         let mut healths = self.lock();
-        let healths = healths.entry(scope.clone()).or_default();
-        let Some(health) = healths.get_mut(place(category)) else {
-            return;
-        };
+        let health = healths.entry((scope.clone(), category)).or_default();
         match error {
             Some(error) => health.failed(error, sent, now),
             None => health.succeeded(now),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Scope, [Health; 2]>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Scope, Category), Health>> {
         // every change is made whole: still right after a panic elsewhere
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -510,6 +510,9 @@ async fn whoever_says_nothing_or_half_a_word_does_not_hold_the_end_up() {
     let _silent = connect().await.unwrap();
     let mut half = connect().await.unwrap();
     half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let mut no_more = connect().await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    no_more.write_all(preface).await.unwrap();
     // another protocol is no call
     let mut other = connect().await.unwrap();
     other

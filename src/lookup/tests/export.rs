@@ -39,12 +39,7 @@ fn events(steps: &[Step]) -> Vec<Arc<Event>> {
 
 /// What no event is here, and AWS has no attribute to be asked by.
 fn refused() -> Arc<Filter> {
-    let matches = vec![Match {
-        field: "errorCode".into(),
-        values: vec!["AccessDenied".into()],
-        ..Match::default()
-    }];
-    Arc::new(Filter::compile(&[EventFilter { matches }], &()).unwrap())
+    having("errorCode", &["AccessDenied"])
 }
 
 fn last_reasons(steps: &[Step]) -> Vec<ScopeState> {

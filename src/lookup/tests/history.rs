@@ -224,18 +224,12 @@ impl World {
             true => "requestParameters.kind",
             false => "eventName",
         };
-        let matches = vec![Match {
-            field: field.into(),
-            values: names.iter().map(|&name| name.to_owned()).collect(),
-            ..Match::default()
-        }];
-        let filter = Filter::compile(&[EventFilter { matches }], &());
         let now = self.clock.now_secs();
         let window = TimeRange::new(self.now - ask.from, self.now - ask.to + 1);
         Question {
             filter: match names.is_empty() {
                 true => Arc::default(),
-                false => Arc::new(filter.unwrap()),
+                false => having(field, &names),
             },
             scopes: ask
                 .places

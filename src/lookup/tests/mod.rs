@@ -190,9 +190,14 @@ impl World {
 }
 
 fn named(names: &[&str]) -> Arc<Filter> {
+    having("eventName", names)
+}
+
+/// Events whose field has one of these values.
+fn having(field: &str, values: &[&str]) -> Arc<Filter> {
     let matches = vec![Match {
-        field: "eventName".into(),
-        values: names.iter().map(|&name| name.to_owned()).collect(),
+        field: field.into(),
+        values: values.iter().map(|&value| value.to_owned()).collect(),
         ..Match::default()
     }];
     Arc::new(Filter::compile(&[EventFilter { matches }], &()).unwrap())

@@ -343,14 +343,8 @@ async fn nothing_is_bought_below_a_crowded_second_that_ends_the_page() {
     for i in 100..5_000 {
         world.happens(&other(), i, 20_000 + 60 * i as i64, "B");
     }
-    let matches = vec![Match {
-        field: "awsRegion".into(),
-        values: vec!["us-east-1".to_owned()],
-        ..Match::default()
-    }];
-    let filter = Filter::compile(&[EventFilter { matches }], &()).unwrap();
     let question = Question {
-        filter: Arc::new(filter),
+        filter: having("awsRegion", &["us-east-1"]),
         scopes: [other(), scope()].into(),
         ..world.question()
     };
