@@ -4,6 +4,7 @@ use std::{cmp::Ordering, fmt};
 
 use super::{
     Identity, Origin, Parts, Position, Principal, Resource, Scope,
+    index::{EVENT_BRIDGE, Index, LOG_FILE},
     wire::{self, Fields, Value, event as field, identity, resource},
 };
 
@@ -16,7 +17,7 @@ const NOT_SHARED: u32 = u32::MAX;
 /// A record with its indexed fields, held as the bytes of its
 /// `trailgate.v1.Event`: what a page is made of. Fields are found by walking
 /// them, which takes some ten nanoseconds; the hot ones come first.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Event {
     /// `eventTime` in whole seconds since the Unix epoch.
     pub time: i64,
@@ -35,7 +36,7 @@ pub struct Event {
 }
 
 /// What most events do not have.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Odd {
     /// Where it is not the event's own account and Region.
     scope: Option<Scope>,
@@ -50,10 +51,15 @@ impl Event {
     /// An event of these parts.
     #[must_use]
     pub fn new(parts: &Parts) -> Self {
+        Self::of(&Index::from(parts))
+    }
+
+    /// The event of an index.
+    pub(super) fn of(parts: &Index<'_>) -> Self {
         let agent = parts.user_agent.as_deref();
         let agent_at = agent
             .filter(|agent| agent.len() >= SHORTEST_SHARED)
-            .and_then(|agent| parts.record.find(agent))
+            .and_then(|agent| place_in(parts.record, agent))
             .and_then(|at| u32::try_from(at).ok())
             .unwrap_or(NOT_SHARED);
         let mut index = Vec::with_capacity(1024);
@@ -61,7 +67,7 @@ impl Event {
             // stands first, so that both ends of the hole are known at once
             wire::put_head(&mut index, field::USER_AGENT, agent.map_or(0, str::len));
         }
-        put_index(&mut index, parts);
+        parts.put(&mut index);
         if agent_at == NOT_SHARED {
             wire::put_given(&mut index, field::USER_AGENT, agent);
         }
@@ -438,6 +444,13 @@ impl Event {
     }
 }
 
+/// Where `part` stands in `text`: at once, if it was read there.
+fn place_in(text: &str, part: &str) -> Option<usize> {
+    let at = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    let stands_there = |at: usize| text.get(at..)?.starts_with(part).then_some(at);
+    stands_there(at).or_else(|| text.find(part))
+}
+
 /// Where what lies in an event's bytes. The message is the four in a row.
 struct Layout<'a> {
     /// Tag and length of a user agent that stands in the record; else empty.
@@ -455,6 +468,19 @@ impl fmt::Debug for Event {
     }
 }
 
+/// What is said counts, not at which of its places in the record the user
+/// agent was found.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.time == other.time
+            && self.hash == other.hash
+            && self.odd == other.odd
+            && self.encoding(true) == other.encoding(true)
+    }
+}
+
+impl Eq for Event {}
+
 /// What an allocation of so many bytes takes: malloc of the GNU C library
 /// keeps eight bytes before each, and rounds up to sixteen.
 pub(crate) const fn allocated(bytes: usize) -> usize {
@@ -466,79 +492,20 @@ pub(crate) const fn allocated(bytes: usize) -> usize {
 }
 
 impl Odd {
-    fn of(parts: &Parts) -> Option<Self> {
-        let is_own = parts.scope.account == parts.account_id && parts.scope.region == parts.region;
-        let odd = Self {
-            scope: (!is_own).then(|| parts.scope.clone()),
+    fn of(parts: &Index<'_>) -> Option<Self> {
+        let is_odd = parts.scope.is_some()
+            || parts.addendum
+            || parts.malformed
+            || parts.lossy
+            || parts.time_inferred
+            || !parts.unusual_fields.is_empty();
+        is_odd.then(|| Self {
+            scope: parts.scope.cloned(),
             addendum: parts.addendum,
             malformed: parts.malformed,
             lossy: parts.lossy,
             time_inferred: parts.time_inferred,
-            unusual_fields: parts.unusual_fields.clone(),
-        };
-        (odd != Self::default()).then_some(odd)
-    }
-}
-
-/// Values of `trailgate.v1.Origin`.
-const LOOKUP_EVENTS: u64 = 1;
-const LOG_FILE: u64 = 2;
-const EVENT_BRIDGE: u64 = 3;
-
-/// Everything but the user agent and the record.
-fn put_index(out: &mut Vec<u8>, parts: &Parts) {
-    // what identity, order and filters ask for most
-    wire::put_text(out, field::ID, &parts.id);
-    wire::put_text(out, field::NAME, &parts.name);
-    wire::put_text(out, field::SOURCE, &parts.source);
-    if let Some(flag) = parts.read_only {
-        wire::put_number(out, field::READ_ONLY, flag.into());
-    }
-    wire::put_text(out, field::ACCOUNT_ID, &parts.account_id);
-    wire::put_text(out, field::REGION, &parts.region);
-    wire::put_given(out, field::USERNAME, parts.username.as_deref());
-    wire::put_given(out, field::ACCESS_KEY_ID, parts.access_key_id.as_deref());
-    let mut message = Vec::new();
-    for one in &parts.resources {
-        message.clear();
-        wire::put_given(&mut message, resource::KIND, one.kind.as_deref());
-        wire::put_given(&mut message, resource::NAME, one.name.as_deref());
-        wire::put_bytes(out, field::RESOURCES, &message);
-    }
-    wire::put_time(out, field::TIME, parts.time);
-    for (number, text) in [
-        (field::CATEGORY, &parts.category),
-        (field::EVENT_TYPE, &parts.event_type),
-        (field::ERROR_CODE, &parts.error_code),
-        (field::SOURCE_IP_ADDRESS, &parts.source_ip_address),
-        (field::ERROR_MESSAGE, &parts.error_message),
-        (field::SHARED_EVENT_ID, &parts.shared_event_id),
-    ] {
-        wire::put_given(out, number, text.as_deref());
-    }
-    let origin = match parts.origin {
-        Origin::LookupEvents => LOOKUP_EVENTS,
-        Origin::LogFile => LOG_FILE,
-        Origin::EventBridge => EVENT_BRIDGE,
-    };
-    wire::put_number(out, field::ORIGIN, origin);
-    wire::put_flag(out, field::MALFORMED, parts.malformed);
-    wire::put_flag(out, field::LOSSY, parts.lossy);
-    wire::put_flag(out, field::TIME_INFERRED, parts.time_inferred);
-    if let Some(principal) = &parts.principal {
-        message.clear();
-        for (number, text) in [
-            (identity::KIND, &principal.kind),
-            (identity::PRINCIPAL_ID, &principal.principal_id),
-            (identity::ARN, &principal.arn),
-            (identity::ACCOUNT_ID, &principal.account_id),
-            (identity::USER_NAME, &principal.user_name),
-            (identity::ROLE_NAME, &principal.role_name),
-            (identity::SESSION_NAME, &principal.session_name),
-            (identity::INVOKED_BY, &principal.invoked_by),
-        ] {
-            wire::put_given(&mut message, number, text.as_deref());
-        }
-        wire::put_bytes(out, field::IDENTITY, &message);
+            unusual_fields: parts.unusual_fields.iter().map(|n| (&**n).into()).collect(),
+        })
     }
 }

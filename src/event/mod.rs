@@ -9,10 +9,12 @@
 mod encoded;
 mod fields;
 mod identity;
+mod index;
 pub mod json;
 mod parse;
 mod parts;
 mod position;
+mod scan;
 mod scope;
 mod wire;
 

@@ -55,7 +55,13 @@ const SECONDS: u32 = 1;
 const VARINT: u64 = 0;
 const LENGTH: u64 = 2;
 
+#[inline]
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    // nearly all that is written is small
+    if let Some(byte) = u8::try_from(value).ok().filter(|byte| *byte < 0x80) {
+        out.push(byte);
+        return;
+    }
     // the low seven bits
     while let Some(low) = u8::try_from(value & 0x7f).ok().filter(|_| value > 0x7f) {
         out.push(low | 0x80);
@@ -110,11 +116,26 @@ pub(super) fn put_given(out: &mut Vec<u8>, field: u32, text: Option<&str>) {
     }
 }
 
+/// A message of texts, each as [`put_given`] writes it.
+pub(super) fn put_texts(out: &mut Vec<u8>, field: u32, texts: &[(u32, Option<&str>)]) {
+    let size = |len| u64::try_from(len).unwrap_or(u64::MAX);
+    let len = |(number, text): &(u32, Option<&str>)| {
+        let text = text.as_ref()?;
+        let head = varint_len(u64::from(*number) << 3) + varint_len(size(text.len()));
+        Some(head + text.len())
+    };
+    put_head(out, field, texts.iter().filter_map(len).sum());
+    for (number, text) in texts {
+        put_given(out, *number, *text);
+    }
+}
+
 /// A `google.protobuf.Timestamp`.
 pub(super) fn put_time(out: &mut Vec<u8>, field: u32, seconds: i64) {
-    let mut time = Vec::with_capacity(11);
-    put_number(&mut time, SECONDS, seconds.cast_unsigned());
-    put_bytes(out, field, &time);
+    let seconds = seconds.cast_unsigned();
+    // one byte of tag
+    put_head(out, field, 1 + varint_len(seconds));
+    put_number(out, SECONDS, seconds);
 }
 
 /// What a field holds.
