@@ -13,6 +13,8 @@ const PACKAGE: &str = ".trailgate.v1";
 
 /// What the server tells as bytes that are ready.
 const EVENT: &str = ".trailgate.v1.Event";
+/// What it tells to many: its bytes are made once for all.
+const ARRIVAL: &str = ".trailgate.v1.SubscribeEventsResponse";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -33,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .out_dir(server)
         .codec_path("crate::proto::Exact")
-        .extern_path(EVENT, "crate::proto::Encoded");
+        .extern_path(EVENT, "crate::proto::Encoded")
+        .extern_path(ARRIVAL, "crate::proto::Ready");
     let with_events = with_events(&descriptors);
     for name in types(&descriptors) {
         if !with_events.contains(&format!("{PACKAGE}.{name}")) {

@@ -12,8 +12,10 @@ use self::scopes::Finder;
 use crate::{
     budget::Budgets,
     clock::Clock,
+    collect::Poller,
     config::Config,
     coverage::Coverage,
+    feed::{self, Feed},
     grpc, http,
     lookup::Lookup,
     simulator::{self, Simulator},
@@ -166,7 +168,27 @@ impl Server {
             upstream,
             config.history,
         ));
-        let metrics = Metrics::new(budgets, coverage, Arc::clone(&lookup));
+        let feed = Feed::new(
+            lookup.clock().clone(),
+            feed::Options {
+                max_bytes: config.feed_bytes,
+                horizon: config.coverage.horizon,
+            },
+        );
+        let feed = Arc::new(feed);
+        let poller = Poller::new(
+            Arc::clone(&feed),
+            Arc::clone(&lookup),
+            scopes.clone(),
+            config.poll,
+        );
+        let metrics = Metrics::new(
+            budgets,
+            coverage,
+            Arc::clone(&lookup),
+            Arc::clone(&feed),
+            Arc::clone(&poller),
+        );
         let stop = CancellationToken::new();
         let keep_time = keep_time(Arc::clone(&lookup));
         tokio::spawn(stop.clone().run_until_cancelled_owned(keep_time));
@@ -175,7 +197,11 @@ impl Server {
             local(HTTP, &http_listener, config.http_listen)?,
         );
         tracing::info!(%grpc, %http, scopes = scopes.now().len(), "serving");
-        let service = grpc::Service::new(lookup, scopes, config.limits.clone());
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(Arc::clone(&poller).keep()),
+        );
+        let service = grpc::Service::new(lookup, feed, poller, scopes, config.limits.clone());
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(finder.keep(publisher)),

@@ -8,12 +8,25 @@ pub struct Caller(Who);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Who {
+    Gateway,
     Named(Arc<str>),
     Peer(IpAddr),
 }
 
 impl Caller {
-    /// A caller by name: a part of the gateway, or an identity.
+    /// The gateway itself, for everybody: it has no daily allowance.
+    #[must_use]
+    pub fn gateway() -> Self {
+        Self(Who::Gateway)
+    }
+
+    /// Whether it is the gateway itself.
+    #[must_use]
+    pub fn is_gateway(&self) -> bool {
+        self.0 == Who::Gateway
+    }
+
+    /// A caller by name: an identity.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self(Who::Named(name.into()))
@@ -31,6 +44,7 @@ impl Caller {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            Who::Gateway => f.write_str("gateway"),
             Who::Named(name) => f.write_str(name),
             Who::Peer(address) => address.fmt(f),
         }

@@ -44,6 +44,7 @@ impl Asked {
             .or_else(|| named("top_fields", "--top", &self.top))
             .or_else(|| {
                 let option = match field {
+                    "resume_token" => "--resume-file",
                     "start_time" => self.start.map_or("--start", |(option, _)| option),
                     "end_time" => "--end",
                     "event_category" => "--category",

@@ -22,6 +22,7 @@ mod source;
 mod standing;
 mod summary;
 mod table;
+mod tail;
 mod tally;
 mod time;
 mod where_clause;
@@ -67,6 +68,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Find events in CloudTrail Event history
     Lookup(Box<lookup::Lookup>),
+    /// Follow events as they arrive
+    Tail(Box<tail::Tail>),
     /// One event by its id
     Get(Box<get::Get>),
     /// How each account and Region stands: quota, coverage, errors
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Lookup(lookup) => lookup.run(),
+        Command::Tail(tail) => tail.run(),
         Command::Get(get) => get.run(),
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),

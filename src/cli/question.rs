@@ -24,9 +24,47 @@ pub(super) fn help() -> String {
     format!("{}\n\n{}", where_clause::HELP, time::HELP)
 }
 
-/// Which events.
+/// Which events, and when.
 #[derive(Debug, Args)]
 pub(super) struct Question {
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    scopes: Scopes,
+
+    /// From this long ago on, such as 30m, 2h, 7d
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::some_span,
+        allow_hyphen_values = true,
+        conflicts_with = "start",
+        help_heading = "When"
+    )]
+    since: Option<Duration>,
+    /// From this time on [default: as far back as history goes]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time::when,
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
+    start: Option<When>,
+    /// Up to this time, inclusive [default: now]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time::when,
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
+    end: Option<When>,
+}
+
+/// Which events.
+#[derive(Debug, Args)]
+pub(super) struct What {
     #[command(flatten)]
     conditions: Conditions,
     /// Letters match in either case, in all conditions; AWS cannot be asked so,
@@ -64,37 +102,6 @@ pub(super) struct Question {
         help_heading = "What"
     )]
     read_only: Option<bool>,
-    #[command(flatten)]
-    scopes: Scopes,
-
-    /// From this long ago on, such as 30m, 2h, 7d
-    #[arg(
-        long,
-        value_name = "SPAN",
-        value_parser = time::some_span,
-        allow_hyphen_values = true,
-        conflicts_with = "start",
-        help_heading = "When"
-    )]
-    since: Option<Duration>,
-    /// From this time on [default: as far back as history goes]
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = time::when,
-        allow_hyphen_values = true,
-        help_heading = "When"
-    )]
-    start: Option<When>,
-    /// Up to this time, inclusive [default: now]
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = time::when,
-        allow_hyphen_values = true,
-        help_heading = "When"
-    )]
-    end: Option<When>,
 }
 
 /// When, on the clock: seconds since the Unix epoch, both included.
@@ -145,6 +152,21 @@ impl Question {
 
     /// All of it, for the request and for messages.
     pub(super) fn asked(&self, window: &Window, order: v1::Order) -> Asked {
+        Asked {
+            start: window.start,
+            order,
+            category: match self.category() {
+                EventCategory::Insight => Category::Insight,
+                _ => Category::Management,
+            },
+            ..self.what.asked(&self.scopes.accounts, &self.scopes.regions)
+        }
+    }
+}
+
+impl What {
+    /// What is asked of these accounts and Regions.
+    pub(super) fn asked(&self, accounts: &[String], regions: &[String]) -> Asked {
         let read_only = Vec::from_iter(self.read_only.map(|flag| flag.to_string()));
         let common: Vec<Condition> = [
             ("--event-id", "EventId", &self.ids),
@@ -161,16 +183,10 @@ impl Question {
         .collect();
         Asked {
             alternatives: self.conditions.clone().with(&common, self.ignore_case),
-            accounts: self.scopes.accounts.clone(),
-            regions: self.scopes.regions.clone(),
-            start: window.start,
-            order,
-            category: match self.category() {
-                EventCategory::Insight => Category::Insight,
-                _ => Category::Management,
-            },
+            accounts: accounts.to_vec(),
+            regions: regions.to_vec(),
             ignore_case: self.ignore_case,
-            top: Vec::new(),
+            ..Asked::default()
         }
     }
 }

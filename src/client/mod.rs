@@ -1,10 +1,13 @@
 //! The gateway for Rust programs: one [`Client`] a process, lookups that page
-//! and retry by themselves.
+//! and retry by themselves, subscriptions that resume.
 
+mod checkpoint;
 mod export;
 mod fault;
 mod pages;
+mod recent;
 mod retry;
+mod subscribe;
 
 use std::time::Duration;
 
@@ -13,15 +16,19 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointStore, StoreFuture};
 pub use export::{Export, MAX_BREAKS};
 pub use fault::Fault;
 pub use pages::{LookupOptions, Pages};
+pub use recent::Seen;
 pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
+pub use subscribe::{Arrival, SubscribeError, Subscriber};
 
 use crate::proto::v1::{
     ExportEventsRequest, GetEventRequest, GetEventResponse, ListScopesRequest, ListScopesResponse,
-    LookupEventsRequest, LookupEventsResponse, SummarizeEventsRequest, SummarizeEventsResponse,
-    event_service_client::EventServiceClient, scope_service_client::ScopeServiceClient,
+    LookupEventsRequest, LookupEventsResponse, SubscribeEventsRequest, SummarizeEventsRequest,
+    SummarizeEventsResponse, event_service_client::EventServiceClient,
+    scope_service_client::ScopeServiceClient,
 };
 
 /// How long a connection may take to come up: an address that answers does so
@@ -97,6 +104,30 @@ impl Client {
     #[must_use]
     pub fn export(&self, request: ExportEventsRequest) -> Export {
         Export::new(self.clone(), request)
+    }
+
+    /// Events as they arrive. It reconnects and resumes by itself, drops what a
+    /// server's restart repeats, and keeps a checkpoint if it is given a store:
+    ///
+    /// ```no_run
+    /// # use trailgate::{client::{CheckpointFile, Client}, proto::v1::SubscribeEventsRequest};
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("http://127.0.0.1:50051")?;
+    /// let mut events = client
+    ///     .subscribe(SubscribeEventsRequest::default())
+    ///     .checkpoint(CheckpointFile::new("alerts.checkpoint"));
+    /// events
+    ///     .for_each(|event| async move {
+    ///         println!("{} {}", event.event_name, event.record);
+    ///         Ok::<(), std::io::Error>(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn subscribe(&self, request: SubscribeEventsRequest) -> Subscriber {
+        Subscriber::new(self.clone(), request)
     }
 
     /// One page of a lookup, asked for once; `timeout` is the deadline that

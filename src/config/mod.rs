@@ -13,7 +13,7 @@ pub use sources::{MAX_SCOPES, Profile, Sources};
 pub(crate) use sources::{is_account, is_region, too_many};
 pub use value::{History, Size, Span};
 
-use crate::{coverage, event::Scope, grpc::Limits, upstream::Signing};
+use crate::{collect, coverage, event::Scope, feed, grpc::Limits, upstream::Signing};
 
 /// A setting that cannot be used: which, why, and what would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,10 @@ pub struct Config {
     pub history: Option<Duration>,
     /// The cache's settings.
     pub coverage: coverage::Options,
+    /// How new events are polled for.
+    pub poll: collect::Options,
+    /// The most bytes of events that the feed holds.
+    pub feed_bytes: u64,
     /// What requests are held to.
     pub limits: Limits,
     /// Requests to AWS that a caller may buy in a UTC day; 0: any number.
@@ -143,6 +147,7 @@ impl TryFrom<Settings> for Config {
                 "--max-upstream-calls 0 lets nothing be asked; give 1 or more",
             ));
         }
+        let poll = poll(&settings)?;
         Ok(Self {
             listen,
             http_listen,
@@ -156,6 +161,10 @@ impl TryFrom<Settings> for Config {
                 max_bytes: settings.cache_size.map_or(defaults.max_bytes, Size::get),
                 horizon: settings.settle_horizon.map_or(defaults.horizon, Span::get),
             },
+            poll,
+            feed_bytes: settings
+                .feed_size
+                .map_or(feed::Options::default().max_bytes, Size::get),
             limits: Limits {
                 timeout,
                 max_upstream_calls,
@@ -168,6 +177,30 @@ impl TryFrom<Settings> for Config {
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+fn poll(settings: &Settings) -> Result<collect::Options, Error> {
+    let defaults = collect::Options::default();
+    let interval = settings.poll_interval.map_or(defaults.interval, Span::get);
+    // at AWS's pace there are two requests a second
+    const LEAST: Duration = Duration::from_millis(100);
+    if interval < LEAST {
+        return Err(Error::new(
+            "--poll-interval is less than 100ms; AWS allows two requests a second, give 1s or more",
+        ));
+    }
+    let longest = settings.poll_max_interval.map(Span::get);
+    let max_interval = longest.unwrap_or_else(|| defaults.max_interval.max(interval));
+    if max_interval < interval {
+        return Err(Error::new(format!(
+            "--poll-max-interval {max_interval:?} is less than --poll-interval {interval:?}; give              as much or more, or leave it out"
+        )));
+    }
+    Ok(collect::Options {
+        interval,
+        max_interval,
+        ..defaults
+    })
 }
 
 /// Whether a URL is plain HTTP to this machine.

@@ -184,6 +184,20 @@ pub struct Settings {
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_SETTLE_HORIZON")]
     pub settle_horizon: Option<Span>,
 
+    /// How often a scope is asked for new events while someone subscribes to it
+    /// and something happens there [default: 5s]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_POLL_INTERVAL")]
+    pub poll_interval: Option<Span>,
+
+    /// How often where nothing happens [default: 30s, or the poll interval if
+    /// that is longer]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_POLL_MAX_INTERVAL")]
+    pub poll_max_interval: Option<Span>,
+
+    /// Memory for events that arrived, for subscribers who read slowly [default: 64MB]
+    #[arg(long, value_name = "SIZE", env = "TRAILGATE_FEED_SIZE")]
+    pub feed_size: Option<Size>,
+
     /// The longest that a page may take, unless the caller's deadline is
     /// sooner [default: 60s]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_REQUEST_TIMEOUT")]

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use super::{
     Service,
     request::{Context, Page},
-    status::{not_found, not_found_in, not_implemented, unfinished},
+    status::{not_found, not_found_in, unfinished},
     summary::response,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     event::{Event, Scope, is_uuid},
     lookup::{Answer, Estimate, ScopeAnswer, ScopeState, Stats},
     proto::{
-        Encoded,
+        Encoded, Ready,
         server::{self, event_service_server::EventService},
         v1,
     },
@@ -116,13 +116,16 @@ impl EventService for Service {
         Ok(Response::new(response(&summary, &of, names)))
     }
 
-    type SubscribeEventsStream = Streamed<server::SubscribeEventsResponse>;
+    type SubscribeEventsStream = Streamed<Ready>;
 
     async fn subscribe_events(
         &self,
-        _: Request<v1::SubscribeEventsRequest>,
+        request: Request<v1::SubscribeEventsRequest>,
     ) -> Result<Response<Self::SubscribeEventsStream>, Status> {
-        Err(not_implemented("SubscribeEvents"))
+        let caller = caller(&request);
+        let request = request.into_inner();
+        let asked = self.context(caller).subscription(request, &self.feed)?;
+        Ok(Response::new(self.subscribe(asked)?))
     }
 }
 

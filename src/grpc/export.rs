@@ -58,7 +58,7 @@ async fn next(
     let mut exporting = exporting?;
     let step: Option<Result<Step, Error>> = select! {
         biased;
-        () = exporting.stopping.cancelled() => return Some((Err(shutting_down()), None)),
+        () = exporting.stopping.cancelled() => return Some((Err(shutting_down("next_page_token")), None)),
         step = exporting.export.next() => step,
     };
     match step {

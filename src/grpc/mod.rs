@@ -10,6 +10,7 @@ mod routes;
 mod scopes;
 mod slots;
 mod status;
+mod subscribe;
 mod summary;
 mod unary;
 
@@ -22,9 +23,11 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
 
-use self::{calls::Calls, routes::Routes, slots::Slots};
+use self::{calls::Calls, routes::Routes, slots::Slots, subscribe::Shared};
 
 use crate::{
+    collect::Poller,
+    feed::Feed,
     lookup::Lookup,
     proto::{
         DESCRIPTORS,
@@ -48,6 +51,10 @@ const MAX_EXPORTS: usize = 16;
 /// that the cache may have dropped. Others wait for their turn.
 const MAX_SUMMARIES: usize = 8;
 
+/// Subscriptions at once. One that nobody reads holds a batch on the way out, some
+/// 100 KB usually, and a position.
+const MAX_SUBSCRIPTIONS: usize = 4096;
+
 /// What the services stand on.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -56,6 +63,11 @@ pub struct Service {
     limits: Limits,
     exports: Arc<Slots>,
     summaries: Arc<Slots>,
+    feed: Arc<Feed>,
+    poller: Arc<Poller>,
+    subscriptions: Arc<Slots>,
+    /// What subscriptions are told together.
+    arrivals: Arc<Shared>,
     /// The server shuts down: streams end.
     stopping: CancellationToken,
 }
@@ -63,9 +75,19 @@ pub struct Service {
 impl Service {
     /// Services over the configured scopes.
     #[must_use]
-    pub fn new(lookup: Arc<Lookup>, scopes: impl Into<Scopes>, limits: Limits) -> Self {
+    pub fn new(
+        lookup: Arc<Lookup>,
+        feed: Arc<Feed>,
+        poller: Arc<Poller>,
+        scopes: impl Into<Scopes>,
+        limits: Limits,
+    ) -> Self {
         Self {
             lookup,
+            feed,
+            poller,
+            subscriptions: Arc::new(Slots::new(MAX_SUBSCRIPTIONS)),
+            arrivals: Arc::default(),
             scopes: scopes.into(),
             limits,
             exports: Arc::new(Slots::new(MAX_EXPORTS)),

@@ -1,6 +1,7 @@
 //! From requests to questions: what is asked for must make sense before
 //! anything is looked at.
 
+mod subscribe;
 mod values;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tonic::{Status, metadata::MetadataMap};
 
+pub(super) use self::subscribe::Subscribing;
 use self::values::{
     DEFAULT_STALENESS, PAGE_BYTES, calls, category, deadline, enumerated, operator, page_bytes,
     page_size, second, show, staleness, top_values, width, with_record,
@@ -18,7 +20,7 @@ use crate::{
     budget::{Caller, Class},
     clock::Clock,
     event::{Attribute, Category, Scope, TimeRange, is_uuid},
-    filter::{self, EventFilter, Fields, Filter, Match},
+    filter::{self, EventFilter, Fields, Filter, KnownFields, Match},
     lookup::{Lookup, Order, PageToken, Question, SummaryOf},
     proto::{self, v1},
 };
@@ -192,7 +194,7 @@ impl Context<'_> {
 
     /// Checks what requests have in common; the rest is as for one page.
     fn asked(&self, asked: Asked) -> Result<Page, Status> {
-        let filter = compile(asked.filters, self.lookup)?;
+        let filter = compile(asked.filters, self.lookup.known_fields())?;
         let select = |of: &Arc<[Scope]>| {
             select(of, &asked.account_ids, &asked.regions).map_err(Status::from)
         };
@@ -396,7 +398,7 @@ fn all_in(
     Err(Invalid::new("UNKNOWN_SCOPE", place, message))
 }
 
-fn compile(filters: Vec<v1::EventFilter>, lookup: &Lookup) -> Result<Filter, Invalid> {
+fn compile(filters: Vec<v1::EventFilter>, known: &dyn KnownFields) -> Result<Filter, Invalid> {
     let mut source = Vec::with_capacity(filters.len().min(filter::MAX_FILTERS));
     for (i, filter) in filters.into_iter().enumerate() {
         let mut matches = Vec::with_capacity(filter.matches.len().min(filter::MAX_MATCHES));
@@ -412,7 +414,7 @@ fn compile(filters: Vec<v1::EventFilter>, lookup: &Lookup) -> Result<Filter, Inv
         }
         source.push(EventFilter { matches });
     }
-    Ok(Filter::compile(&source, lookup.known_fields())?)
+    Ok(Filter::compile(&source, known)?)
 }
 
 /// What must stay the same for a page token to be used.

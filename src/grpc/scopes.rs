@@ -1,5 +1,7 @@
 //! `ScopeService`.
 
+use std::time::Duration;
+
 use prost_types::Timestamp;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -11,10 +13,11 @@ use super::{
 };
 use crate::{
     budget::{Caller, Class},
+    collect::Health,
     coverage::Report,
     event::Scope,
     proto::{server::scope_service_server::ScopeService, v1},
-    upstream::{ErrorKind, Health},
+    upstream::{self, ErrorKind},
 };
 
 #[tonic::async_trait]
@@ -43,6 +46,7 @@ impl Service {
         let quota = budget.stats();
         let wait = budget.estimated_wait(Class::Interactive, caller);
         let health = upstream.health(scope);
+        let settled = self.feed.settled(scope);
         let now = Instant::now();
         let wall = |instant| Some(time(self.lookup.clock().wall_at(instant)));
         let last = health.last_error.as_ref();
@@ -53,7 +57,7 @@ impl Service {
             requests_per_second: quota.rate.unwrap_or_default(),
             waiting_calls: count(quota.all_waiting()),
             estimated_wait: wait.try_into().ok(),
-            watermark: None,
+            watermark: settled.map(second),
             last_error: last.map_or_else(String::new, |last| reason(last.kind).to_owned()),
             state: state(&health, now).into(),
             max_requests_per_second: quota.ceiling.unwrap_or_default(),
@@ -66,14 +70,37 @@ impl Service {
                 .filter(|until| *until > now)
                 .and_then(wall),
             coverage: Some(coverage(report)),
-            collector_state: v1::CollectorState::None.into(),
-            lag: None,
+            collector_state: collector_state(self.poller.health(scope).as_ref(), settled.is_some())
+                .into(),
+            lag: settled.and_then(|settled| {
+                let behind = self.lookup.clock().now_secs().saturating_sub(settled);
+                u64::try_from(behind)
+                    .ok()
+                    .map(Duration::from_secs)?
+                    .try_into()
+                    .ok()
+            }),
         }
     }
 }
 
+/// How new events of a scope come; `is_collected` if they do.
+pub(super) fn collector_state(poll: Option<&Health>, is_collected: bool) -> v1::CollectorState {
+    match poll {
+        None if is_collected => v1::CollectorState::Unverified,
+        None => v1::CollectorState::None,
+        Some(Health::Starting) => v1::CollectorState::Starting,
+        Some(Health::Collecting) => v1::CollectorState::Collecting,
+        Some(Health::Overrun) => v1::CollectorState::Overrun,
+        Some(Health::Failing(_)) => v1::CollectorState::Failing,
+    }
+}
+
+fn second(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanos: 0 }
+}
+
 fn coverage(report: &Report) -> v1::ScopeCoverage {
-    let second = |seconds| Timestamp { seconds, nanos: 0 };
     v1::ScopeCoverage {
         seconds: report.seconds,
         oldest_time: report.ends.map(|(oldest, _)| second(oldest)),
@@ -84,7 +111,7 @@ fn coverage(report: &Report) -> v1::ScopeCoverage {
     }
 }
 
-fn state(health: &Health, now: Instant) -> v1::ScopeState {
+fn state(health: &upstream::Health, now: Instant) -> v1::ScopeState {
     let Some(last) = &health.last_error else {
         return match health.last_success {
             Some(_) => v1::ScopeState::Ok,

@@ -40,6 +40,18 @@ impl Invalid {
     }
 }
 
+impl Invalid {
+    /// As a value that was right once, and is too old.
+    pub(super) fn out_of_range(self) -> Status {
+        let status = Status::from(self);
+        Status::with_error_details(
+            Code::OutOfRange,
+            status.message(),
+            status.get_error_details(),
+        )
+    }
+}
+
 impl From<filter::Error> for Invalid {
     fn from(error: filter::Error) -> Self {
         Self::new("INVALID_FILTER", error.path, error.message)
@@ -233,18 +245,12 @@ pub(super) fn broken_off() -> Status {
 }
 
 /// The server shuts down.
-pub(super) fn shutting_down() -> Status {
+pub(super) fn shutting_down(token: &str) -> Status {
     let mut details = info("SHUTTING_DOWN");
     // one that is started anew is back by then
     details.set_retry_info(Some(Duration::from_secs(1)));
-    let message = "the server shuts down; the last next_page_token goes on elsewhere";
+    let message = format!("the server shuts down; the last {token} goes on elsewhere");
     Status::with_error_details(Code::Unavailable, message, details)
-}
-
-/// A method or a field that is part of the contract and is not there yet.
-pub(super) fn not_implemented(what: &str) -> Status {
-    let message = format!("{what} is not implemented in this version");
-    Status::with_error_details(Code::Unimplemented, message, info("NOT_IMPLEMENTED"))
 }
 
 fn info(reason: &str) -> ErrorDetails {

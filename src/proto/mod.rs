@@ -3,10 +3,12 @@
 mod code;
 mod codec;
 mod convert;
+mod ready;
 
 pub use code::code_name;
 pub use codec::{Exact, ExactEncoder};
 pub use convert::{Encoded, basic_size, full_size};
+pub use ready::Ready;
 
 /// `trailgate.v1`, generated from `proto/trailgate/v1`.
 #[allow(clippy::all, missing_docs, unreachable_pub, reason = "generated")]
@@ -15,8 +17,8 @@ pub mod v1 {
 }
 
 /// The services, and those answers of `trailgate.v1` that have events: here
-/// each event is an [`Encoded`], whose bytes are ready. Everything else is
-/// [`v1`]'s.
+/// each event is an [`Encoded`], whose bytes are ready, and what a subscription
+/// tells is a [`Ready`]. Everything else is [`v1`]'s.
 #[allow(clippy::all, missing_docs, unreachable_pub, reason = "generated")]
 pub mod server {
     include!(concat!(env!("OUT_DIR"), "/server/trailgate.v1.rs"));

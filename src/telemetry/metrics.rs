@@ -18,8 +18,10 @@ use tokio::time::Instant;
 
 use crate::{
     budget::{Budgets, Class},
+    collect::Poller,
     coverage::Coverage,
     event::Scope,
+    feed::Feed,
     grpc::{CallObserver, MethodObserver},
     lookup::Lookup,
 };
@@ -51,7 +53,13 @@ fn latency() -> Histogram {
 impl Metrics {
     /// Metrics of these parts.
     #[must_use]
-    pub fn new(budgets: Arc<Budgets>, coverage: Arc<Coverage>, lookup: Arc<Lookup>) -> Self {
+    pub fn new(
+        budgets: Arc<Budgets>,
+        coverage: Arc<Coverage>,
+        lookup: Arc<Lookup>,
+        feed: Arc<Feed>,
+        poller: Arc<Poller>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("trailgate");
         let calls = Family::default();
         registry.register(
@@ -69,6 +77,8 @@ impl Metrics {
             budgets,
             coverage,
             lookup,
+            feed,
+            poller,
         }));
         Self {
             registry: Arc::new(registry),
@@ -135,6 +145,8 @@ struct Parts {
     budgets: Arc<Budgets>,
     coverage: Arc<Coverage>,
     lookup: Arc<Lookup>,
+    feed: Arc<Feed>,
+    poller: Arc<Poller>,
 }
 
 impl Collector for Parts {
@@ -223,6 +235,69 @@ impl Collector for Parts {
             "walks_fetching",
             "walks that a page is being fetched for",
             number(fetching),
+        )?;
+        self.encode_feed(&mut out)
+    }
+}
+
+impl Parts {
+    fn encode_feed(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let feed = self.feed.stats();
+        out.counter("feed_events", "events that arrived", count(feed.events))?;
+        out.counter(
+            "feed_repeated",
+            "events that were brought again, or were there before their scope was collected",
+            count(feed.repeated),
+        )?;
+        out.counter(
+            "feed_evaluations",
+            "verdicts of subscriptions' filters on events",
+            count(feed.evaluations),
+        )?;
+        out.gauge(
+            "feed_bytes",
+            "memory that arrived events take",
+            count(feed.bytes),
+        )?;
+        out.gauge(
+            "feed_entries",
+            "positions that the feed holds",
+            count(feed.entries),
+        )?;
+        out.gauge(
+            "feed_known",
+            "arrived events that are told from repeats",
+            count(feed.known),
+        )?;
+        out.gauge("subscriptions", "subscriptions", count(feed.subscriptions))?;
+        out.gauge(
+            "subscription_filters",
+            "different filters that someone subscribes by",
+            count(feed.filters),
+        )?;
+        out.gauge(
+            "subscription_replays",
+            "subscriptions that read history",
+            count(feed.replays),
+        )?;
+        let (polled, polls) = self.poller.polls();
+        out.gauge("polled_scopes", "scopes that are polled", number(polled))?;
+        out.counter(
+            "polls",
+            "polls that read down to known ground",
+            count(polls),
+        )?;
+        let now = self.lookup.clock().now_secs();
+        let scopes = self.feed.scopes();
+        let lag = scopes.iter().filter_map(|scope| {
+            let settled = self.feed.settled(scope)?;
+            let lag = u64::try_from(now.saturating_sub(settled)).unwrap_or_default();
+            Some((labels(scope), count(lag)))
+        });
+        out.gauges(
+            "watermark_lag_seconds",
+            "how far a scope's watermark is behind now; a settle horizon is usual",
+            lag,
         )
     }
 }

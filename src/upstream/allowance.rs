@@ -22,14 +22,15 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// An allowance of `limit` requests, and of what `ledger` leaves the caller.
+    /// An allowance of `limit` requests, and of what `ledger` leaves the caller; the
+    /// gateway itself has no other limit.
     #[must_use]
     pub fn new(limit: u64, class: Class, caller: Caller, ledger: Option<Arc<Ledger>>) -> Self {
         Self {
+            ledger: ledger.filter(|_| !caller.is_gateway()),
             caller,
             class,
             limit,
-            ledger,
             spent: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
         }

@@ -9,6 +9,8 @@ mod cli;
 mod counts;
 #[cfg(test)]
 mod export;
+
+mod kills;
 #[cfg(test)]
 mod scopes;
 #[cfg(test)]
@@ -19,5 +21,7 @@ mod server;
 mod simulate;
 #[cfg(test)]
 mod simulator;
+
+mod subscribe;
 #[cfg(test)]
 mod upstream;

@@ -55,6 +55,7 @@ pub(super) async fn world(options: Options) -> World {
         account: vec![ACCOUNT.into()],
         region: vec![REGION.into()],
         rate: Some(0.0),
+        poll_interval: "100ms".parse().ok(),
         ..Settings::default()
     };
     let server = Server::start(Config::try_from(settings).unwrap())
@@ -418,18 +419,6 @@ async fn a_token_of_another_request_is_refused() {
         })
         .await;
     assert_eq!(answer.unwrap().into_inner().events.len(), 5);
-}
-
-#[tokio::test]
-async fn what_is_not_there_yet_says_so() {
-    let mut world = world(quiet()).await;
-    let subscribe = world
-        .client
-        .subscribe_events(v1::SubscribeEventsRequest::default())
-        .await;
-    let error = subscribe.err().unwrap();
-    assert_eq!(error.code(), Code::Unimplemented);
-    assert!(error.message().contains("SubscribeEvents"), "{error:?}");
 }
 
 #[tokio::test]

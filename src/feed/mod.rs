@@ -1,0 +1,337 @@
+//! The feed: the append-only log of arriving events that subscriptions read by
+//! position.
+//!
+//! Events enter once, whoever brings them: one shared index says by identity
+//! what is new. There is no queue for each subscriber; a subscriber is a
+//! position. Whoever falls behind what the log holds reads history instead, and
+//! the index says which of it was in the log and where.
+
+mod gaps;
+mod group;
+mod index;
+mod log;
+mod replay;
+mod scopes;
+mod selection;
+mod subscription;
+mod token;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use rand::RngExt;
+use tokio::sync::watch;
+
+use self::{
+    gaps::Gaps,
+    group::Groups,
+    index::{Index, Verdict},
+    log::{Arrived, Entry, Log},
+    scopes::Scopes,
+};
+pub use self::{
+    gaps::{Gap, GapReason},
+    log::Position,
+    selection::Selection,
+    subscription::{Batch, Item, Settings, Standing, Start, StartError, Subscription},
+    token::{ResumeToken, TokenError},
+};
+use crate::{
+    clock::Clock,
+    event::{Event, Scope, TimeRange},
+};
+
+/// Settings of the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The most bytes of events that the log holds.
+    pub max_bytes: u64,
+    /// How long an event may take to be told.
+    pub horizon: Duration,
+}
+
+impl Default for Options {
+    /// 64 MB, some 35,000 events: at twenty a second half an hour. 15 minutes, as
+    /// coverage has it.
+    fn default() -> Self {
+        Self {
+            max_bytes: 64_000_000,
+            horizon: Duration::from_secs(900),
+        }
+    }
+}
+
+/// What the feed holds and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes that the log holds.
+    pub bytes: u64,
+    /// Positions that the log holds.
+    pub entries: u64,
+    /// Events that entered.
+    pub events: u64,
+    /// Events that were brought again.
+    pub repeated: u64,
+    /// Events that the index knows.
+    pub known: u64,
+    /// Filters that someone subscribes by.
+    pub filters: u64,
+    /// Verdicts of filters on events.
+    pub evaluations: u64,
+    /// Subscriptions.
+    pub subscriptions: u64,
+    /// Subscriptions that read history.
+    pub replays: u64,
+}
+
+/// What became of events that were brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Those that were new.
+    pub new: u64,
+    /// Those that were known, or had been there before their scope was collected.
+    pub known: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    index: Index,
+    scopes: Scopes,
+    gaps: Gaps,
+}
+
+/// A little more than a horizon is read before a scope is collected, since a
+/// reading that others made is good for half a minute.
+const SLACK: i64 = 60;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Feed {
+    /// Tells this log from that of another process.
+    id: u64,
+    clock: Clock,
+    horizon: i64,
+    state: Mutex<State>,
+    groups: Groups,
+    /// The head, told to those who wait.
+    head: watch::Sender<Position>,
+    events: AtomicU64,
+    repeated: AtomicU64,
+    subscriptions: Arc<AtomicU64>,
+    replays: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// An empty feed.
+    #[must_use]
+    pub fn new(clock: Clock, options: Options) -> Self {
+        let horizon = i64::try_from(options.horizon.as_secs()).unwrap_or(i64::MAX / 4);
+        let horizon = horizon.min(i64::MAX / 4);
+        let log = Log::new(options.max_bytes);
+        let (head, _) = watch::channel(log.head());
+        Self {
+            id: rand::rng().random(),
+            clock,
+            horizon,
+            state: Mutex::new(State {
+                log,
+                // an event can come again a horizon after it happened, and it came after that
+                index: Index::new(horizon.saturating_mul(2)),
+                scopes: Scopes::default(),
+                gaps: Gaps::default(),
+            }),
+            groups: Groups::default(),
+            head,
+            events: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
+            subscriptions: Arc::default(),
+            replays: Arc::default(),
+        }
+    }
+
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// How long an event may take to be told, in seconds.
+    #[must_use]
+    pub fn horizon(&self) -> i64 {
+        self.horizon
+    }
+
+    /// Begins to collect a scope, from now on; the window before now of which more
+    /// may be told still. What is there already of it is not new: [`Feed::begun`]
+    /// says when all of that was brought. A scope that is collected already stays
+    /// as it is.
+    pub fn begin(&self, scope: &Scope) -> TimeRange {
+        let now = self.clock.now_secs();
+        let floor = self.floor(now);
+        let mut state = self.lock();
+        let head = state.log.head();
+        state.scopes.open(scope, head, floor, Some(now));
+        TimeRange::new(floor, now)
+    }
+
+    /// Whether it is being found out what was there before a scope was collected.
+    #[must_use]
+    pub fn is_beginning(&self, scope: &Scope) -> bool {
+        let state = self.lock();
+        let id = state.scopes.find(scope);
+        id.is_some_and(|id| state.scopes.is_beginning(id))
+    }
+
+    /// What was there before a scope was collected was brought.
+    pub fn begun(&self, scope: &Scope) {
+        self.lock().scopes.read(scope);
+    }
+
+    /// Collects a scope no longer.
+    pub fn end(&self, scope: &Scope) {
+        self.lock().scopes.close(scope);
+    }
+
+    /// Takes events in: those that are new get a position, in their order.
+    pub fn take(&self, events: &[Arc<Event>]) -> Taken {
+        let now = self.clock.now_secs();
+        let mut taken = Taken::default();
+        let mut state = self.lock();
+        for event in events {
+            let scope = event.scope();
+            let id = state.scopes.id(&scope);
+            match state.take(id, event, now) {
+                Some(_) => taken.new += 1,
+                None => taken.known += 1,
+            }
+        }
+        self.tell(state, taken);
+        taken
+    }
+
+    /// Takes events in that a queue brought: as [`Feed::take`], and their scopes
+    /// are collected from now on.
+    pub fn take_from_queue(&self, events: &[Arc<Event>]) -> Taken {
+        let now = self.clock.now_secs();
+        let floor = self.floor(now);
+        let mut seen: Option<Scope> = None;
+        for event in events {
+            let scope = event.scope();
+            if seen.as_ref() != Some(&scope) {
+                let mut state = self.lock();
+                let head = state.log.head();
+                state.scopes.open(&scope, head, floor, None);
+                seen = Some(scope);
+            }
+        }
+        self.take(events)
+    }
+
+    /// A scope was collected up to this second, exclusive, and is settled.
+    pub fn settle(&self, scope: &Scope, to: i64) {
+        let mut state = self.lock();
+        let head = state.log.head();
+        state.scopes.settle(scope, head, to);
+    }
+
+    /// Says that events cannot be delivered.
+    pub fn miss(&self, gap: Gap) {
+        let mut state = self.lock();
+        let position = state.log.push(Entry::Mark);
+        state.gaps.push(position, gap);
+        self.tell(state, Taken::default());
+    }
+
+    /// How far a scope is settled; `None`: it is not collected.
+    #[must_use]
+    pub fn settled(&self, scope: &Scope) -> Option<i64> {
+        let state = self.lock();
+        let id = state.scopes.find(scope)?;
+        state.scopes.settled(id, state.log.head())
+    }
+
+    /// Scopes that are collected.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        let state = self.lock();
+        state
+            .scopes
+            .live()
+            .map(|(_, scope)| scope.clone())
+            .collect()
+    }
+
+    /// What it holds and has done.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let state = self.lock();
+        Stats {
+            bytes: state.log.bytes(),
+            entries: state.log.head() - state.log.first(),
+            events: self.events.load(Relaxed),
+            repeated: self.repeated.load(Relaxed),
+            known: count(state.index.len()),
+            filters: count(self.groups.len()),
+            evaluations: self.groups.evaluations(),
+            subscriptions: self.subscriptions.load(Relaxed),
+            replays: self.replays.load(Relaxed),
+        }
+    }
+
+    /// Everything before it is settled at `now`.
+    fn floor(&self, now: i64) -> i64 {
+        now.saturating_sub(self.horizon).saturating_sub(SLACK)
+    }
+
+    fn tell(&self, state: MutexGuard<'_, State>, taken: Taken) {
+        let head = state.log.head();
+        drop(state);
+        self.events.fetch_add(taken.new, Relaxed);
+        self.repeated.fetch_add(taken.known, Relaxed);
+        self.head.send_if_modified(|told| {
+            let is_news = *told < head;
+            *told = head.max(*told);
+            is_news
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl State {
+    /// Takes an event in; its position, if it was not there before.
+    fn take(&mut self, id: scopes::ScopeId, event: &Arc<Event>, now: i64) -> Option<Position> {
+        if let Verdict::Repeated(_) = self.index.judge(id, event) {
+            return None;
+        }
+        let is_known = self.scopes.is_known(id, event.time);
+        let position = self.log.push(Entry::Event(Arrived {
+            event: Arc::clone(event),
+            scope: id,
+            at: now,
+            is_known,
+        }));
+        if let Some(latest) = self.index.note(id, event, position, is_known, now) {
+            self.scopes.forget(&latest);
+            let from = self.index.from();
+            self.log.forget(from);
+            self.gaps.forget(from);
+        }
+        (!is_known).then_some(position)
+    }
+}
+
+/// Every change is made whole, so what is guarded is right after a panic
+/// elsewhere.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,393 @@
+//! A subscription: a position in the log, and what history it has to read first.
+
+mod read;
+mod start;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::future::OptionFuture;
+use tokio::{
+    select,
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use self::read::Read;
+use super::{
+    Feed, Gap, Position, ResumeToken, Selection,
+    group::Group,
+    replay::{Asking, Replay},
+    scopes::ScopeId,
+    token::{Mark, Reading, Way},
+};
+use crate::{
+    budget::Caller,
+    event::{Event, Scope},
+    filter::Filter,
+    lookup::Lookup,
+    upstream::Scopes,
+};
+
+/// What a subscription is made to be like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who subscribes.
+    pub caller: Caller,
+    /// What events must look like.
+    pub filter: Arc<Filter>,
+    /// Whose events.
+    pub selection: Selection,
+    /// What the request was, for resume tokens.
+    pub digest: [u8; 16],
+    /// The most events in a batch; at least 1.
+    pub max_events: usize,
+    /// The most bytes in a batch, unless a single event has more.
+    pub max_bytes: usize,
+    /// The bytes that an event takes in a batch.
+    pub size: fn(&Event) -> usize,
+    /// How long a batch may be held back to fill.
+    pub max_wait: Duration,
+    /// How often progress is told.
+    pub progress_interval: Duration,
+}
+
+/// Where a subscription begins.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// With what arrives from now on.
+    Now,
+    /// With what happened from this second on.
+    Time(i64),
+    /// Where another one stood.
+    Token(Box<ResumeToken>),
+}
+
+/// Why a subscription cannot begin there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The token is older than what AWS keeps.
+    #[error(
+        "this resume token was made {} days ago, before what CloudTrail keeps; begin with \
+         start_time, or from now",
+        age / 86_400
+    )]
+    Expired {
+        /// Its age in seconds.
+        age: i64,
+    },
+}
+
+/// What a subscription tells.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// Events.
+    Batch(Batch),
+    /// How far each scope is.
+    Progress(Vec<Standing>),
+    /// What cannot be delivered.
+    Gap(Gap),
+}
+
+/// Events that are told together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// At least one.
+    pub events: Vec<Arc<Event>>,
+    /// Some of them may have been told by another process.
+    pub may_repeat: bool,
+    /// Where in the log they were read: whoever has the same filter and selection
+    /// and reads there is told the same. `None`: they were read from history.
+    pub at: Option<(Position, Position)>,
+}
+
+/// How far a scope is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which one.
+    pub scope: Scope,
+    /// Everything before this second was told.
+    pub settled: i64,
+    /// History is being read up to there.
+    pub is_replayed: bool,
+}
+
+/// What was in the log before a subscription came, and is told already.
+#[derive(Debug)]
+struct Before {
+    /// Up to this position, exclusive,
+    until: Position,
+    /// nothing before these seconds is told.
+    seconds: HashMap<ScopeId, i64>,
+}
+
+/// See the module. Dropping it is all that ends it.
+#[derive(Debug)]
+pub struct Subscription {
+    feed: Arc<Feed>,
+    scopes: Scopes,
+    settings: Settings,
+    asking: Asking,
+    group: Arc<Group>,
+    /// Which scopes are followed, as far as that was looked up.
+    wanted: Vec<Option<bool>>,
+    position: Position,
+    begun: Position,
+    /// When it began, in seconds.
+    created: i64,
+    /// Everything before it was told, where nothing else is known of a scope.
+    floor: i64,
+    since: Option<i64>,
+    /// Of what may have been there before its scope was collected, that from this
+    /// second on is told.
+    known_since: Option<i64>,
+    repeats_to: Option<i64>,
+    told: Option<Before>,
+    replay: Replay,
+    gaps: VecDeque<Gap>,
+    /// Gaps before this position were told.
+    gaps_to: Position,
+    news: watch::Receiver<Position>,
+    progress_at: Instant,
+    /// A batch that is not full goes out then.
+    batch_at: Option<Instant>,
+    _count: Count,
+    replays: Option<Count>,
+}
+
+/// Counts as long as it is there.
+#[derive(Debug)]
+struct Count(Arc<AtomicU64>);
+
+impl Count {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Subscription {
+    /// A subscription to what `feed` has. Its scopes must be collected already, of
+    /// those that are.
+    ///
+    /// # Errors
+    /// If it cannot begin there.
+    pub fn new(
+        feed: Arc<Feed>,
+        lookup: Arc<Lookup>,
+        scopes: Scopes,
+        settings: Settings,
+        start: Start,
+    ) -> Result<Self, StartError> {
+        let now = feed.clock.now_secs();
+        let (first, head) = {
+            let state = feed.lock();
+            (state.log.first(), state.log.head())
+        };
+        let asking = Asking {
+            lookup,
+            filter: Arc::clone(&settings.filter),
+            caller: settings.caller.clone(),
+            page_events: settings.max_events.max(1),
+            page_bytes: settings.max_bytes,
+            size: settings.size,
+        };
+        let mut subscription = Self {
+            group: feed.groups.join(&settings.filter),
+            wanted: Vec::new(),
+            position: head,
+            begun: head,
+            created: now,
+            floor: feed.floor(now),
+            since: None,
+            known_since: None,
+            repeats_to: None,
+            told: None,
+            replay: Replay::default(),
+            gaps: VecDeque::new(),
+            gaps_to: head,
+            news: feed.head.subscribe(),
+            progress_at: Instant::now(),
+            batch_at: None,
+            _count: Count::new(&feed.subscriptions),
+            replays: None,
+            feed,
+            scopes,
+            settings,
+            asking,
+        };
+        match start {
+            Start::Now => {}
+            Start::Time(from) => subscription.replay_from(from, first),
+            Start::Token(token) if token.log == subscription.feed.id => {
+                subscription.resume(&token, first, head);
+            }
+            Start::Token(token) => subscription.resume_elsewhere(&token, first, head)?,
+        }
+        Ok(subscription)
+    }
+
+    /// What comes next. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Item {
+        loop {
+            if let Some(gap) = self.gaps.pop_front() {
+                return Item::Gap(gap);
+            }
+            if self.progress_at <= Instant::now() {
+                self.progress_at = Instant::now() + self.settings.progress_interval;
+                let standing = self.standing();
+                self.forget_beginning(&standing);
+                return Item::Progress(standing);
+            }
+            self.news.borrow_and_update();
+            let is_live = !self.replay.comes_first();
+            self.count_replay();
+            if is_live {
+                match self.read() {
+                    Read::Item(item) => return item,
+                    Read::More => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    Read::Nothing => {}
+                }
+            }
+            if !self.gaps.is_empty() {
+                continue;
+            }
+            let batch_at: OptionFuture<_> =
+                self.batch_at.filter(|_| is_live).map(sleep_until).into();
+            let again_at: OptionFuture<_> = self.replay.again_at().map(sleep_until).into();
+            let dropped_at = self.feed.lock().log.dropped_at();
+            let told = select! {
+                biased;
+                told = self.replay.next(&self.asking, dropped_at) => Some(told),
+                // the feed outlives its subscriptions
+                _ = self.news.changed(), if is_live => None,
+                () = sleep_until(self.progress_at) => None,
+                Some(()) = batch_at => None,
+                Some(()) = again_at => None,
+            };
+            if let Some(batch) = told.and_then(|told| self.sift(told)) {
+                return Item::Batch(batch);
+            }
+        }
+    }
+
+    /// Where it stands: resumes it behind the item that was told last.
+    #[must_use]
+    pub fn token(&self) -> ResumeToken {
+        let reading = self.replay.stands().map(|after| {
+            let todo = || self.replay.all().map(|(_, todo)| todo);
+            Reading {
+                from: todo().map(|todo| todo.from).min().unwrap_or_default(),
+                to: todo().map(|todo| todo.to).max().unwrap_or_default(),
+                is_behind: todo().all(|todo| todo.is_behind),
+                after: after.clone(),
+            }
+        });
+        let marks: Vec<Mark> = self
+            .standing()
+            .into_iter()
+            .map(|standing| Mark {
+                way: match self.replay.after(&standing.scope) {
+                    None => Way::Live,
+                    Some(_) if self.replay.is_swept(&standing.scope) => Way::Exact,
+                    Some(after) => Way::History(after),
+                },
+                settled: standing.settled,
+                scope: standing.scope,
+            })
+            .collect();
+        ResumeToken {
+            digest: self.settings.digest,
+            log: self.feed.id,
+            position: self.position,
+            // behind it, it is no matter when it began
+            begun: self.begun.max(self.position),
+            issued: self.feed.clock.now_secs(),
+            since: self.since,
+            known_since: self.known_since,
+            repeats_to: self.repeats_to,
+            settled: marks
+                .iter()
+                .map(|mark| mark.settled)
+                .min()
+                .unwrap_or(self.floor),
+            marks,
+            reading,
+        }
+    }
+
+    /// What it is told the same by as any other that has it too and stands where it
+    /// stands; `None`: it is told by itself.
+    #[must_use]
+    pub fn alike(&self) -> Option<([u8; 16], Option<i64>)> {
+        let is_plain = self.replay.is_over()
+            && self.known_since.is_none()
+            && self.repeats_to.is_none()
+            && self.position >= self.begun;
+        is_plain.then_some((self.settings.digest, self.since))
+    }
+
+    /// Once all is settled that it began with, how it began is no matter.
+    fn forget_beginning(&mut self, standing: &[Standing]) {
+        let is_over = self.replay.is_over() && self.position >= self.begun;
+        let has_passed = |standing: &Standing| standing.settled > self.created;
+        if is_over && !standing.is_empty() && standing.iter().all(has_passed) {
+            self.known_since = None;
+            self.repeats_to = None;
+            self.told = None;
+        }
+    }
+
+    /// How far each scope is.
+    fn standing(&self) -> Vec<Standing> {
+        let selection = &self.settings.selection;
+        let mut standing = BTreeMap::new();
+        {
+            let state = self.feed.lock();
+            for (id, scope) in state.scopes.live() {
+                if selection.has(scope) {
+                    let settled = state.scopes.settled(id, self.position);
+                    let settled = settled.unwrap_or(self.floor);
+                    standing.insert(scope.clone(), (settled, false));
+                }
+            }
+        }
+        for (scope, todo) in self.replay.all() {
+            let after = todo.after.time;
+            // what history leaves to the log was not told yet
+            let log = standing.get(scope).map_or(after, |(settled, _)| *settled);
+            standing.insert(scope.clone(), (log.min(after), true));
+        }
+        let standing = standing.into_iter();
+        standing
+            .map(|(scope, (settled, is_replayed))| Standing {
+                scope,
+                settled,
+                is_replayed,
+            })
+            .collect()
+    }
+
+    fn count_replay(&mut self) {
+        match (self.replay.is_over(), &self.replays) {
+            (true, Some(_)) => self.replays = None,
+            (false, None) => self.replays = Some(Count::new(&self.feed.replays)),
+            _ => {}
+        }
+    }
+}

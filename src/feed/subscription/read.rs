@@ -1,0 +1,279 @@
+//! What a subscription reads: from the log, and of history what the log does not
+//! tell.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::{Batch, Before, Item, Subscription};
+use crate::{
+    event::{self, Scope, TimeRange},
+    feed::{
+        Gap, GapReason, Position, State, Taken,
+        index::Verdict,
+        log::{Arrived, Dropped, Entry},
+        replay::{Todo, Told},
+        scopes::ScopeId,
+    },
+};
+
+/// What was read from the log.
+pub(super) enum Read {
+    Item(Item),
+    /// There may be more at once.
+    More,
+    /// Nothing, up to the head.
+    Nothing,
+}
+
+impl Subscription {
+    pub(super) fn read(&mut self) -> Read {
+        let from = self.position;
+        let first = self.feed.lock().log.first();
+        if from < first {
+            return self.fall_behind(from);
+        }
+        let passed = self
+            .group
+            .passed(&self.feed.state, from, self.settings.max_events.max(1));
+        let feed = Arc::clone(&self.feed);
+        let state = feed.lock();
+        if from < state.log.first() {
+            // meanwhile
+            drop(state);
+            return self.fall_behind(from);
+        }
+        let mut events = Vec::with_capacity(passed.positions.len());
+        let mut may_repeat = false;
+        let mut bytes = 0;
+        let mut to = passed.to;
+        for position in passed.positions {
+            let Some(Entry::Event(arrived)) = state.log.get(position) else {
+                continue;
+            };
+            let Arrived {
+                event,
+                scope,
+                is_known,
+                ..
+            } = arrived;
+            if !self.follows(&state, *scope)
+                || !self.is_due(position, *scope, event.time, *is_known)
+            {
+                continue;
+            }
+            bytes += (self.settings.size)(event);
+            if bytes > self.settings.max_bytes && !events.is_empty() {
+                to = position;
+                break;
+            }
+            may_repeat |= self.repeats_to.is_some_and(|to| event.time <= to)
+                // older than what the index has: history may have told it
+                || (self.since.is_some() && !state.scopes.is_collected(*scope, event.time));
+            events.push(Arc::clone(event));
+        }
+        let gaps = state.gaps.within(from.max(self.gaps_to), to);
+        let gaps = gaps.filter(|gap| self.settings.selection.has(&gap.scope));
+        let gaps: Vec<Gap> = gaps.cloned().collect();
+        let head = state.log.head();
+        drop(state);
+        self.gaps_to = self.gaps_to.max(to);
+        if !gaps.is_empty() {
+            // before what came after them: a token that was made meanwhile has them again
+            self.gaps.extend(gaps);
+            return Read::Nothing;
+        }
+        if events.is_empty() {
+            self.position = to;
+            return match to < head {
+                true => Read::More,
+                false => Read::Nothing,
+            };
+        }
+        let is_full = events.len() >= self.settings.max_events || to < head;
+        let now = Instant::now();
+        let batch_at = *self.batch_at.get_or_insert(now + self.settings.max_wait);
+        if !is_full && now < batch_at {
+            return Read::Nothing;
+        }
+        self.batch_at = None;
+        self.position = to;
+        Read::Item(Item::Batch(Batch {
+            events,
+            may_repeat,
+            at: Some((from, to)),
+        }))
+    }
+
+    /// Whether what stands in the log at `at` is asked for by its time.
+    fn is_due(&self, at: Position, id: ScopeId, time: i64, is_known: bool) -> bool {
+        let is_before = |told: &Before| {
+            let from = told.seconds.get(&id);
+            (at < told.until || is_known) && from.is_some_and(|from| time < *from)
+        };
+        let is_left_out = is_known && self.known_since.is_none_or(|since| time < since);
+        self.since.is_none_or(|since| time >= since)
+            && !is_left_out
+            && !self.told.as_ref().is_some_and(is_before)
+    }
+
+    fn follows(&mut self, state: &State, id: ScopeId) -> bool {
+        let selection = &self.settings.selection;
+        if selection.is_everything() {
+            return true;
+        }
+        // of those beyond, nothing is known
+        let Some(scope) = state.scopes.get(id) else {
+            return false;
+        };
+        let place = usize::try_from(id).unwrap_or(usize::MAX);
+        if self.wanted.len() <= place {
+            self.wanted.resize(state.scopes.len(), None);
+        }
+        match self.wanted.get_mut(place) {
+            Some(wanted) => *wanted.get_or_insert_with(|| selection.has(scope)),
+            None => selection.has(scope),
+        }
+    }
+
+    /// What the log has dropped since is read from history.
+    fn fall_behind(&mut self, from: Position) -> Read {
+        if !self.replay.is_over() {
+            // one thing after the other: what is being tried again comes first
+            return Read::Nothing;
+        }
+        let feed = Arc::clone(&self.feed);
+        let state = feed.lock();
+        let to = state.log.first();
+        let is_known = state.index.from() <= from;
+        let served = self.scopes.now();
+        let mut by_scope: BTreeMap<Scope, Vec<Dropped>> = BTreeMap::new();
+        for ((id, _), dropped) in state.log.dropped(from, to) {
+            if self.follows(&state, id)
+                && let Some(scope) = state.scopes.get(id)
+            {
+                by_scope.entry(scope.clone()).or_default().push(dropped);
+            }
+        }
+        let settled: HashMap<Scope, i64> = by_scope
+            .keys()
+            .filter_map(|scope| {
+                let id = state.scopes.find(scope)?;
+                Some((scope.clone(), state.scopes.settled(id, from)?))
+            })
+            .collect();
+        let gaps = state.gaps.within(from.max(self.gaps_to), to);
+        let gaps: Vec<Gap> = gaps
+            .filter(|gap| self.settings.selection.has(&gap.scope))
+            .cloned()
+            .collect();
+        drop(state);
+        self.gaps.extend(gaps);
+        self.gaps_to = self.gaps_to.max(to);
+        for (scope, dropped) in by_scope {
+            let is_served = served.contains(&scope);
+            self.miss_dropped(&scope, &dropped, is_served);
+            if !is_served {
+                continue;
+            }
+            if is_known {
+                if let Some(todo) = Todo::behind(stretches(dropped.into_iter()), from, to) {
+                    self.replay.add(scope, todo);
+                }
+            } else {
+                // what was told is not known any more
+                let settled = settled.get(&scope).copied().unwrap_or(self.floor);
+                self.repeats_to = self.repeats_to.max(Some(feed.clock.now_secs()));
+                let after = event::Position::start_of(settled);
+                self.read_history(scope, after, 0, to);
+            }
+        }
+        self.position = to;
+        Read::More
+    }
+
+    /// Of what was dropped, says what history does not have.
+    fn miss_dropped(&mut self, scope: &Scope, dropped: &[Dropped], is_served: bool) {
+        let count = |of: fn(&Dropped) -> u64| dropped.iter().map(of).sum::<u64>();
+        let (reason, count) = match is_served {
+            false => (GapReason::NotServed, count(|dropped| dropped.count)),
+            true => (
+                GapReason::NotInHistory,
+                count(|dropped| dropped.beyond_history),
+            ),
+        };
+        let from = dropped.iter().map(|dropped| dropped.range.from).min();
+        let to = dropped.iter().map(|dropped| dropped.range.to).max();
+        if let (Some(from), Some(to)) = (from, to)
+            && count > 0
+        {
+            self.gaps.push_back(Gap {
+                scope: scope.clone(),
+                range: TimeRange::new(from, to),
+                // how many of them would have passed is not known
+                count: self.settings.filter.is_everything().then_some(count),
+                reason,
+            });
+        }
+    }
+
+    /// Of what history told, what the log does not tell.
+    pub(super) fn sift(&mut self, told: Told) -> Option<Batch> {
+        let now = self.feed.clock.now_secs();
+        let feed = Arc::clone(&self.feed);
+        let mut state = feed.lock();
+        let mut events = Vec::with_capacity(told.events.len());
+        let mut taken = Taken::default();
+        for event in told.events {
+            let scope = event.scope();
+            let Some(todo) = told.todo.get(&scope) else {
+                continue;
+            };
+            let id = state.scopes.id(&scope);
+            let is_collected = state.scopes.is_collected(id, event.time);
+            let is_told = match state.index.judge(id, &event) {
+                Verdict::Repeated(slot) => {
+                    (todo.from..todo.to).contains(&slot.position)
+                        // of several that reuse an id the log had one
+                        && (!todo.is_behind || slot.time == event.time)
+                        && self.is_due(slot.position, id, event.time, slot.is_known)
+                }
+                // the first to see it: the log tells it to all, and here too
+                Verdict::New | Verdict::Corrected if is_collected => {
+                    state.take(id, &event, now);
+                    taken.new += 1;
+                    false
+                }
+                Verdict::New | Verdict::Corrected => !todo.is_behind,
+            };
+            if is_told {
+                events.push(event);
+            }
+        }
+        feed.tell(state, taken);
+        let repeats_to = self.repeats_to;
+        let may_repeat = events
+            .iter()
+            .any(|event| repeats_to.is_some_and(|to| event.time <= to));
+        (!events.is_empty()).then_some(Batch {
+            events,
+            may_repeat,
+            at: None,
+        })
+    }
+}
+
+/// The hours of what was dropped, those that touch together.
+pub(super) fn stretches(dropped: impl Iterator<Item = Dropped>) -> VecDeque<TimeRange> {
+    let mut stretches: VecDeque<TimeRange> = VecDeque::new();
+    for Dropped { range, .. } in dropped {
+        match stretches.back_mut() {
+            Some(last) if range.from <= last.to => last.to = last.to.max(range.to),
+            _ => stretches.push_back(range),
+        }
+    }
+    stretches
+}

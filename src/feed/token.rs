@@ -1,0 +1,372 @@
+//! Resume tokens: where a stream stands, in this process and for any other.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::log;
+use crate::event::{Position, Scope};
+
+/// The version of the form below.
+const VERSION: u8 = 1;
+/// Bytes of checksum: enough that garbage is told from a token.
+const CHECKSUM: usize = 8;
+/// The longest token, in characters: the contract's 16 KiB.
+const MAX_LEN: usize = 16 * 1024;
+/// What fits it: four characters for each three bytes.
+const MAX_BYTES: usize = MAX_LEN / 4 * 3 - 1 - CHECKSUM;
+/// The longest id that an exact place is told of; a longer one's second is told
+/// once more.
+const MAX_ID: usize = 256;
+/// The most scopes that are read from a token: more than fit it.
+const MAX_SCOPES: usize = MAX_LEN;
+
+/// Why a resume token cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is none.
+    #[error("not a resume token of this service; begin with start_time, or from now with neither")]
+    Garbage,
+    /// It belongs to another subscription.
+    #[error(
+        "this resume token belongs to another subscription; filters, account_ids and regions must \
+         be as they were"
+    )]
+    Other,
+}
+
+/// How far a scope is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Way {
+    /// It is read from the log.
+    Live,
+    /// History is read from this second on.
+    History(i64),
+    /// History is read behind the token's exact place.
+    Exact,
+}
+
+/// How far one scope is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) scope: Scope,
+    /// Everything before this second was delivered, by history or from the log.
+    pub(super) settled: i64,
+    /// How it goes on in this process.
+    pub(super) way: Way,
+}
+
+/// History that is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Of what was in the log: from this position,
+    pub(super) from: log::Position,
+    /// to this one, exclusive.
+    pub(super) to: log::Position,
+    /// What was dropped from the log is read, and nothing else.
+    pub(super) is_behind: bool,
+    /// What is to be read comes after this.
+    pub(super) after: Position,
+}
+
+/// Where a stream stands. It holds positions, never rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeToken {
+    /// What was asked: see [`ResumeToken::decode`].
+    pub(super) digest: [u8; 16],
+    /// Whose log it is.
+    pub(super) log: u64,
+    /// Where it is read from.
+    pub(super) position: log::Position,
+    /// Its scopes have been collected for it since this position.
+    pub(super) begun: log::Position,
+    /// When the token was made, in seconds.
+    pub(super) issued: i64,
+    /// Nothing before this second is asked for; `None`: all that arrives is.
+    pub(super) since: Option<i64>,
+    /// Of what may have been there before its scope was collected, that from this
+    /// second on is told; `None`: nothing is.
+    pub(super) known_since: Option<i64>,
+    /// What happened up to here may have been delivered by another process; `None`:
+    /// nothing was.
+    pub(super) repeats_to: Option<i64>,
+    /// How far each scope is. Empty where they would not fit: all are as far as
+    /// `settled`.
+    pub(super) marks: Vec<Mark>,
+    /// How far the scope is that is furthest behind.
+    pub(super) settled: i64,
+    pub(super) reading: Option<Reading>,
+}
+
+/// A scope's Region by its place, by how many units it is behind, and its way.
+type WireMark = (u16, u32, Way);
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    digest: [u8; 16],
+    log: u64,
+    position: u64,
+    begun: u64,
+    issued: i64,
+    since: Option<i64>,
+    known_since: Option<i64>,
+    repeats_to: Option<i64>,
+    settled: i64,
+    reading: Option<WireReading>,
+    /// The watermark that is furthest; others are so many units behind.
+    newest: i64,
+    unit: u32,
+    regions: Vec<String>,
+    accounts: Vec<(String, Vec<WireMark>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireReading {
+    from: u64,
+    to: u64,
+    is_behind: bool,
+    time: i64,
+    account: String,
+    region: String,
+    id: String,
+    hash: [u8; 16],
+}
+
+impl ResumeToken {
+    /// The token as an opaque string of at most 16 KiB.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let newest = self.marks.iter().map(|mark| mark.settled).max();
+        let newest = newest.unwrap_or(self.settled);
+        // the coarser, the shorter: what is a unit behind is read once more
+        let named = [1, 15, 240, 3600, 86_400].into_iter().find_map(|unit| {
+            let bytes = self.bytes(&self.marks, newest, unit);
+            (bytes.len() <= MAX_BYTES).then_some(bytes)
+        });
+        let body = named.unwrap_or_else(|| self.bytes(&[], newest, 1));
+        let mut bytes = Vec::with_capacity(1 + CHECKSUM + body.len());
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&checksum(&body));
+        bytes.extend_from_slice(&body);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn bytes(&self, marks: &[Mark], newest: i64, unit: u32) -> Vec<u8> {
+        let mut regions: Vec<String> = Vec::new();
+        let mut accounts: Vec<(String, Vec<WireMark>)> = Vec::new();
+        for mark in marks {
+            let region = &*mark.scope.region;
+            let place = regions.iter().position(|known| known == region);
+            let place = place.unwrap_or_else(|| {
+                regions.push(region.to_owned());
+                regions.len() - 1
+            });
+            let behind = newest.saturating_sub(mark.settled).max(0).unsigned_abs();
+            let behind = behind.div_ceil(u64::from(unit));
+            let entry = (
+                u16::try_from(place).unwrap_or(u16::MAX),
+                u32::try_from(behind).unwrap_or(u32::MAX),
+                mark.way,
+            );
+            match accounts.last_mut() {
+                Some((account, marks)) if **account == *mark.scope.account => marks.push(entry),
+                _ => accounts.push((mark.scope.account.to_string(), vec![entry])),
+            }
+        }
+        let wire = Wire {
+            digest: self.digest,
+            log: self.log,
+            position: self.position,
+            begun: self.begun,
+            issued: self.issued,
+            since: self.since,
+            known_since: self.known_since,
+            repeats_to: self.repeats_to,
+            settled: self.settled,
+            reading: self.reading.as_ref().map(wire_reading),
+            newest,
+            unit,
+            regions,
+            accounts,
+        };
+        // numbers, texts and lists of them always serialize
+        postcard::to_allocvec(&wire).unwrap_or_default()
+    }
+
+    /// Reads a token that must belong to the subscription with this digest.
+    ///
+    /// # Errors
+    /// If it is none, or another subscription's.
+    pub fn decode(text: &str, digest: &[u8; 16]) -> Result<Self, TokenError> {
+        const GARBAGE: TokenError = TokenError::Garbage;
+        if text.len() > MAX_LEN {
+            return Err(GARBAGE);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| GARBAGE)?;
+        let (head, body) = bytes.split_at_checked(1 + CHECKSUM).ok_or(GARBAGE)?;
+        let (version, sum) = head.split_first().ok_or(GARBAGE)?;
+        if *version != VERSION || *sum != checksum(body) {
+            return Err(GARBAGE);
+        }
+        let wire: Wire = postcard::from_bytes(body).map_err(|_| GARBAGE)?;
+        if wire.digest != *digest {
+            return Err(TokenError::Other);
+        }
+        let unit = i64::from(wire.unit);
+        let mut marks = Vec::new();
+        for (account, entries) in &wire.accounts {
+            for (region, behind, way) in entries {
+                let region = wire.regions.get(usize::from(*region)).ok_or(GARBAGE)?;
+                let behind = i64::from(*behind).saturating_mul(unit);
+                marks.push(Mark {
+                    scope: Scope::new(account, region),
+                    settled: wire.newest.saturating_sub(behind),
+                    way: *way,
+                });
+                if marks.len() > MAX_SCOPES {
+                    return Err(GARBAGE);
+                }
+            }
+        }
+        Ok(Self {
+            digest: wire.digest,
+            log: wire.log,
+            position: wire.position,
+            begun: wire.begun,
+            issued: wire.issued,
+            since: wire.since,
+            known_since: wire.known_since,
+            repeats_to: wire.repeats_to,
+            marks,
+            settled: wire.settled,
+            reading: wire.reading.map(reading),
+        })
+    }
+}
+
+fn wire_reading(reading: &Reading) -> WireReading {
+    let after = match reading.after.id.len() > MAX_ID {
+        true => Position::start_of(reading.after.time),
+        false => reading.after.clone(),
+    };
+    WireReading {
+        from: reading.from,
+        to: reading.to,
+        is_behind: reading.is_behind,
+        time: after.time,
+        account: after.account_id.to_string(),
+        region: after.region.to_string(),
+        id: after.id.to_string(),
+        hash: after.hash,
+    }
+}
+
+fn reading(wire: WireReading) -> Reading {
+    Reading {
+        from: wire.from,
+        to: wire.to,
+        is_behind: wire.is_behind,
+        after: Position {
+            time: wire.time,
+            account_id: wire.account.into(),
+            region: wire.region.into(),
+            id: wire.id.into(),
+            hash: wire.hash,
+        },
+    }
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
+    // SHA-256 has 32 bytes
+    Sha256::digest(body)
+        .first_chunk()
+        .copied()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(marks: Vec<Mark>) -> ResumeToken {
+        ResumeToken {
+            digest: [7; 16],
+            log: 42,
+            position: 1_000_000,
+            begun: 7,
+            issued: 1_767_323_045,
+            since: Some(1_767_000_000),
+            known_since: Some(5),
+            repeats_to: None,
+            settled: marks.iter().map(|mark| mark.settled).min().unwrap_or(3),
+            marks,
+            reading: Some(Reading {
+                from: 1,
+                to: 9,
+                is_behind: true,
+                after: Position {
+                    id: "00000000-0000-4000-8000-000000000001".into(),
+                    ..Position::start_of(1_767_320_000)
+                },
+            }),
+        }
+    }
+
+    fn marks(accounts: u32, regions: u32) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        for account in 0..accounts {
+            for region in 0..regions {
+                let n = i64::from(account * 7919 + region * 104_729);
+                marks.push(Mark {
+                    scope: Scope::new(
+                        &format!(
+                            "{:012}",
+                            100_000_000_000_u64 + u64::from(account) * 987_654_321
+                        ),
+                        &format!("eu-somewhere-{region}"),
+                    ),
+                    settled: 1_767_320_000 - n % 3000,
+                    way: if n % 5 == 0 {
+                        Way::History(n)
+                    } else {
+                        Way::Live
+                    },
+                });
+            }
+        }
+        marks
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_made_of() {
+        let before = token(marks(3, 4));
+        let text = before.encode();
+        assert_eq!(ResumeToken::decode(&text, &[7; 16]), Ok(before));
+        assert_eq!(ResumeToken::decode(&text, &[8; 16]), Err(TokenError::Other));
+        let mut broken = text.into_bytes();
+        broken[40] ^= 1;
+        let broken = String::from_utf8(broken).unwrap();
+        for garbage in ["", "x", &broken, &"A".repeat(20_000)] {
+            let decoded = ResumeToken::decode(garbage, &[7; 16]);
+            assert_eq!(decoded, Err(TokenError::Garbage));
+        }
+    }
+
+    #[test]
+    fn however_many_scopes_it_stays_short_and_never_ahead() {
+        for (accounts, regions) in [(1, 1), (30, 17), (120, 17), (1000, 5), (5000, 1)] {
+            let before = token(marks(accounts, regions));
+            let text = before.encode();
+            assert!(text.len() <= MAX_LEN, "{accounts}: {}", text.len());
+            let after = ResumeToken::decode(&text, &[7; 16]).unwrap();
+            assert_eq!(after.settled, before.settled);
+            let is_named = !after.marks.is_empty();
+            assert_eq!(is_named, accounts < 1000, "{accounts}");
+            for (before, after) in before.marks.iter().zip(&after.marks) {
+                assert_eq!((&before.scope, before.way), (&after.scope, after.way));
+                assert!(after.settled <= before.settled);
+                assert!(before.settled - after.settled <= 240);
+            }
+        }
+    }
+}
