@@ -12,7 +12,7 @@ use self::scopes::Finder;
 use crate::{
     budget::Budgets,
     clock::Clock,
-    collect::Poller,
+    collect::{self, Poller, Queues},
     config::Config,
     coverage::Coverage,
     feed::{self, Feed},
@@ -81,6 +81,9 @@ pub enum Error {
         /// The first account's error code.
         code: String,
     },
+    /// A queue cannot be asked.
+    #[error(transparent)]
+    Queue(#[from] collect::NoRegion),
     /// A listener failed while serving.
     #[error("cannot go on serving: {0}")]
     Serve(Box<dyn std::error::Error + Send + Sync>),
@@ -182,12 +185,23 @@ impl Server {
             scopes.clone(),
             config.poll,
         );
+        let queue_options = collect::AwsOptions {
+            endpoint_url: config.queue_endpoint_url.clone(),
+            region: scopes::base_region(&config.sources.regions),
+            simulated: match config.signing {
+                Signing::Simulator => config.sources.accounts.first().cloned(),
+                Signing::Chain => None,
+            },
+        };
+        let queues = Queues::start(&feed, &config.queues, &queue_options, &config.queue_filter);
+        let queues = Arc::new(queues.await?);
         let metrics = Metrics::new(
             budgets,
             coverage,
             Arc::clone(&lookup),
             Arc::clone(&feed),
             Arc::clone(&poller),
+            queues,
         );
         let stop = CancellationToken::new();
         let keep_time = keep_time(Arc::clone(&lookup));

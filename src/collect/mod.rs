@@ -2,12 +2,16 @@
 //!
 //! A scope is polled only while someone wants it.
 
+mod aws;
 pub mod digest;
 pub mod envelope;
 pub mod log_file;
 pub mod object_key;
 mod poll;
 pub mod queue;
+mod queues;
+mod readers;
+mod sink;
 pub mod source_filter;
 
 use std::{
@@ -20,8 +24,12 @@ use rand::RngExt;
 use tokio::{sync::Mutex as Turn, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::poll::{Health, Options};
 use self::poll::{Poll, Status};
+pub use self::{
+    poll::{Health, Options, Polling},
+    queues::{AwsOptions, NoRegion, QueueState, Queues},
+    readers::Files,
+};
 use crate::{
     event::Scope,
     feed::{Feed, Selection},
@@ -86,6 +94,12 @@ impl Poller {
         scopes: Scopes,
         options: Options,
     ) -> Arc<Self> {
+        if options.polling != Polling::Full {
+            // a queue brings what is new, whether someone wants it or not
+            for scope in scopes.now().iter() {
+                feed.begin(scope);
+            }
+        }
         Arc::new(Self {
             feed,
             lookup,
@@ -154,7 +168,8 @@ impl Poller {
             }
             let since = *running.unwanted.get_or_insert(now);
             let is_kept = now.duration_since(since) < self.options.linger;
-            if !is_kept {
+            // what a queue brings goes on
+            if !is_kept && self.options.polling == Polling::Full {
                 self.feed.end(scope);
             }
             is_kept
@@ -167,6 +182,9 @@ impl Poller {
         scopes: &[Scope],
         is_wanted: impl Fn(&Scope) -> bool,
     ) {
+        if self.options.polling == Polling::Off {
+            return;
+        }
         let mut count = 0;
         for scope in scopes.iter().filter(|scope| is_wanted(scope)) {
             if let Some(running) = running.get_mut(scope) {
@@ -181,11 +199,13 @@ impl Poller {
     fn start(&self, scope: &Scope, within: Duration) -> Running {
         let window = self.feed.begin(scope);
         let status: Arc<Status> = Arc::default();
+        let since = window.to;
         let poll = Poll {
             feed: Arc::clone(&self.feed),
             lookup: Arc::clone(&self.lookup),
             scope: scope.clone(),
             options: self.options,
+            since,
             status: Arc::clone(&status),
             turn: Turn::new(()),
         };

@@ -51,9 +51,23 @@ const WAIT: Duration = Duration::from_secs(1);
 /// See [`WAIT`].
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// What of a scope is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polling {
+    /// What is new, and each stretch once more when it is settled.
+    Full,
+    /// Each stretch once, when it is settled: a queue brings what is new, and this
+    /// proves that it brought all.
+    Settle,
+    /// Nothing.
+    Off,
+}
+
 /// Settings of the poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// What is asked.
+    pub polling: Polling,
     /// How often a scope is asked where something happens.
     pub interval: Duration,
     /// How often where nothing does.
@@ -68,6 +82,7 @@ impl Default for Options {
     /// `CloudTrail` takes. Thirty where nothing happens. Ten minutes.
     fn default() -> Self {
         Self {
+            polling: Polling::Full,
             interval: Duration::from_secs(5),
             max_interval: Duration::from_secs(30),
             linger: Duration::from_secs(600),
@@ -127,6 +142,8 @@ pub(super) struct Poll {
     pub(super) lookup: Arc<Lookup>,
     pub(super) scope: Scope,
     pub(super) options: Options,
+    /// When it began to be collected, in seconds.
+    pub(super) since: i64,
     pub(super) status: Arc<Status>,
     /// A head has it until it has read down to known ground; settle walks have it
     /// page by page.
@@ -137,6 +154,9 @@ impl Poll {
     /// Collects what happens from `window.to` on, for ever, and what is told late of
     /// the window before it.
     pub(super) async fn run(self, window: TimeRange) {
+        if self.options.polling == Polling::Settle {
+            return self.settle().await;
+        }
         tokio::join!(self.heads(window.to), async {
             self.first(window).await;
             self.settle().await;
@@ -235,7 +255,9 @@ impl Poll {
                 tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())).await;
                 continue;
             }
-            if until.saturating_sub(from) > GIVEN_UP_AFTER {
+            // where a queue brings what is new, nothing is missed by being late
+            let is_full = self.options.polling == Polling::Full;
+            if is_full && until.saturating_sub(from) > GIVEN_UP_AFTER {
                 self.give_up(TimeRange::new(from, until));
                 self.feed.settle(&self.scope, until);
                 continue;
@@ -249,6 +271,9 @@ impl Poll {
                 }
             }
             self.feed.settle(&self.scope, until);
+            if until >= self.since {
+                self.feed.begun(&self.scope);
+            }
             self.judge();
         }
     }

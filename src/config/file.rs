@@ -86,6 +86,13 @@ impl Settings {
             history: self.history.or(file.history),
             cache_size: self.cache_size.or(file.cache_size),
             settle_horizon: self.settle_horizon.or(file.settle_horizon),
+            queue: list(self.queue, file.queue),
+            queue_endpoint_url: self.queue_endpoint_url.or(file.queue_endpoint_url),
+            queue_account: list(self.queue_account, file.queue_account),
+            queue_region: list(self.queue_region, file.queue_region),
+            queue_bucket: list(self.queue_bucket, file.queue_bucket),
+            queue_prefix: list(self.queue_prefix, file.queue_prefix),
+            poll: self.poll.or(file.poll),
             poll_interval: self.poll_interval.or(file.poll_interval),
             poll_max_interval: self.poll_max_interval.or(file.poll_max_interval),
             feed_size: self.feed_size.or(file.feed_size),
@@ -106,7 +113,7 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Credentials, LogFormat},
+        super::{Credentials, LogFormat, Poll},
         *,
     };
 
@@ -203,6 +210,13 @@ mod tests {
             history: "1d".parse().ok(),
             cache_size: "1".parse().ok(),
             settle_horizon: "1s".parse().ok(),
+            queue: vec!["https://sqs.eu-west-1.amazonaws.com/1/q".into()],
+            queue_endpoint_url: Some("http://127.0.0.1:4566".into()),
+            queue_account: vec!["111122223333".into()],
+            queue_region: vec!["eu-west-1".into()],
+            queue_bucket: vec!["trail".into()],
+            queue_prefix: vec!["AWSLogs/".into()],
+            poll: Some(Poll::Off),
             poll_interval: "7s".parse().ok(),
             poll_max_interval: "8s".parse().ok(),
             feed_size: "5MB".parse().ok(),

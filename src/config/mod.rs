@@ -8,12 +8,19 @@ mod value;
 
 use std::{net::SocketAddr, time::Duration};
 
-pub use settings::{Credentials, LogFormat, Settings};
+pub use settings::{Credentials, LogFormat, Poll, Settings};
 pub use sources::{MAX_SCOPES, Profile, Sources};
 pub(crate) use sources::{is_account, is_region, too_many};
 pub use value::{History, Size, Span};
 
-use crate::{collect, coverage, event::Scope, feed, grpc::Limits, upstream::Signing};
+use crate::{
+    collect::{self, Polling, source_filter::SourceFilter},
+    coverage,
+    event::Scope,
+    feed,
+    grpc::Limits,
+    upstream::Signing,
+};
 
 /// A setting that cannot be used: which, why, and what would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +54,12 @@ pub struct Config {
     pub history: Option<Duration>,
     /// The cache's settings.
     pub coverage: coverage::Options,
+    /// Queues that bring new events, by URL.
+    pub queues: Vec<String>,
+    /// Replaces AWS's endpoints of queues and buckets.
+    pub queue_endpoint_url: Option<String>,
+    /// Which files are read from queues.
+    pub queue_filter: SourceFilter,
     /// How new events are polled for.
     pub poll: collect::Options,
     /// The most bytes of events that the feed holds.
@@ -148,11 +161,20 @@ impl TryFrom<Settings> for Config {
             ));
         }
         let poll = poll(&settings)?;
+        check_queues(&settings)?;
+        let set = |names: &[String]| names.iter().cloned().collect();
+        let queue_filter = SourceFilter {
+            buckets: set(&settings.queue_bucket),
+            prefixes: set(&settings.queue_prefix),
+            accounts: set(&settings.queue_account),
+            regions: set(&settings.queue_region),
+            ..SourceFilter::default()
+        };
         Ok(Self {
             listen,
             http_listen,
             demo,
-            aws_endpoint_url: url,
+            aws_endpoint_url: url.clone(),
             signing,
             sources,
             rate,
@@ -161,6 +183,9 @@ impl TryFrom<Settings> for Config {
                 max_bytes: settings.cache_size.map_or(defaults.max_bytes, Size::get),
                 horizon: settings.settle_horizon.map_or(defaults.horizon, Span::get),
             },
+            queue_endpoint_url: settings.queue_endpoint_url.or_else(|| url.clone()),
+            queues: settings.queue,
+            queue_filter,
             poll,
             feed_bytes: settings
                 .feed_size
@@ -177,6 +202,33 @@ impl TryFrom<Settings> for Config {
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+fn check_queues(settings: &Settings) -> Result<(), Error> {
+    let is_url = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+    let no_queue = settings.queue.iter().find(|url| !is_url(url));
+    if let Some(url) = no_queue {
+        return Err(Error::new(format!(
+            "--queue {url:?} is no URL of a queue; write it like \
+             https://sqs.eu-central-1.amazonaws.com/111122223333/trailgate"
+        )));
+    }
+    let no_endpoint = settings
+        .queue_endpoint_url
+        .as_ref()
+        .filter(|url| !is_url(url));
+    if let Some(url) = no_endpoint {
+        return Err(Error::new(format!(
+            "--queue-endpoint-url {url:?} is no URL; write http:// or https://"
+        )));
+    }
+    let no_account = settings.queue_account.iter().find(|id| !is_account(id));
+    if let Some(id) = no_account {
+        return Err(Error::new(format!(
+            "--queue-account {id:?} is no account; give its 12 digits"
+        )));
+    }
+    Ok(())
 }
 
 fn poll(settings: &Settings) -> Result<collect::Options, Error> {
@@ -196,7 +248,15 @@ fn poll(settings: &Settings) -> Result<collect::Options, Error> {
             "--poll-max-interval {max_interval:?} is less than --poll-interval {interval:?}; give              as much or more, or leave it out"
         )));
     }
+    let polling = match settings.poll {
+        Some(Poll::Full) => Polling::Full,
+        Some(Poll::Settle) => Polling::Settle,
+        Some(Poll::Off) => Polling::Off,
+        None if settings.queue.is_empty() => Polling::Full,
+        None => Polling::Settle,
+    };
     Ok(collect::Options {
+        polling,
         interval,
         max_interval,
         ..defaults

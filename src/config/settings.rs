@@ -32,6 +32,18 @@ pub enum Credentials {
     Simulator,
 }
 
+/// What of a scope is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Poll {
+    /// What is new, and each stretch of time once more when it is settled
+    Full,
+    /// Each stretch of time once, when it is settled
+    Settle,
+    /// Nothing
+    Off,
+}
+
 /// Every setting of the server; none is required. A file has the same names
 /// with underscores.
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
@@ -183,6 +195,68 @@ pub struct Settings {
     /// settled [default: 15m]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_SETTLE_HORIZON")]
     pub settle_horizon: Option<Span>,
+
+    /// An SQS queue that brings new events: log files announced by S3, SNS,
+    /// EventBridge or the trail, and EventBridge events (repeatable)
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TRAILGATE_QUEUE",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "queues", deserialize_with = "one_or_many")]
+    pub queue: Vec<String>,
+
+    /// Ask this endpoint for queues and buckets instead of AWS [default: that of
+    /// --aws-endpoint-url]
+    #[arg(long, value_name = "URL", env = "TRAILGATE_QUEUE_ENDPOINT_URL")]
+    pub queue_endpoint_url: Option<String>,
+
+    /// Read log files of this account only, from queues (repeatable) [default: all]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "TRAILGATE_QUEUE_ACCOUNT",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "queue_accounts", deserialize_with = "one_or_many")]
+    pub queue_account: Vec<String>,
+
+    /// Read log files of this Region only, from queues (repeatable) [default: all]
+    #[arg(
+        long,
+        value_name = "REGION",
+        env = "TRAILGATE_QUEUE_REGION",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "queue_regions", deserialize_with = "one_or_many")]
+    pub queue_region: Vec<String>,
+
+    /// Read objects of this bucket only, from queues (repeatable) [default: all]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TRAILGATE_QUEUE_BUCKET",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "queue_buckets", deserialize_with = "one_or_many")]
+    pub queue_bucket: Vec<String>,
+
+    /// Read objects whose key begins so only, from queues (repeatable) [default: all]
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        env = "TRAILGATE_QUEUE_PREFIX",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "queue_prefixes", deserialize_with = "one_or_many")]
+    pub queue_prefix: Vec<String>,
+
+    /// What is asked of scopes that someone subscribes to: what is new and what
+    /// is settled; what is settled, once, which proves what a queue brings; or
+    /// nothing [default: full; with --queue: settle]
+    #[arg(long, value_name = "WHAT", env = "TRAILGATE_POLL")]
+    pub poll: Option<Poll>,
 
     /// How often a scope is asked for new events while someone subscribes to it
     /// and something happens there [default: 5s]

@@ -98,6 +98,18 @@ pub struct Taken {
     pub known: u64,
 }
 
+/// What brings events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// History is read: what is found may have been there for a while.
+    Reading,
+    /// A queue announced them: they arrive now.
+    Queue,
+}
+
+/// Events that are taken in before someone else has a turn.
+const AT_ONCE: usize = 256;
+
 #[derive(Debug)]
 struct State {
     log: Log,
@@ -200,37 +212,40 @@ impl Feed {
 
     /// Takes events in: those that are new get a position, in their order.
     pub fn take(&self, events: &[Arc<Event>]) -> Taken {
-        let now = self.clock.now_secs();
-        let mut taken = Taken::default();
-        let mut state = self.lock();
-        for event in events {
-            let scope = event.scope();
-            let id = state.scopes.id(&scope);
-            match state.take(id, event, now) {
-                Some(_) => taken.new += 1,
-                None => taken.known += 1,
-            }
-        }
-        self.tell(state, taken);
-        taken
+        self.take_by(By::Reading, events)
     }
 
-    /// Takes events in that a queue brought: as [`Feed::take`], and their scopes
-    /// are collected from now on.
+    /// Takes events in that a queue brought: as [`Feed::take`], but that they were
+    /// there before is no matter, and their scopes are collected from now on.
     pub fn take_from_queue(&self, events: &[Arc<Event>]) -> Taken {
+        self.take_by(By::Queue, events)
+    }
+
+    fn take_by(&self, by: By, events: &[Arc<Event>]) -> Taken {
         let now = self.clock.now_secs();
         let floor = self.floor(now);
-        let mut seen: Option<Scope> = None;
-        for event in events {
-            let scope = event.scope();
-            if seen.as_ref() != Some(&scope) {
-                let mut state = self.lock();
-                let head = state.log.head();
-                state.scopes.open(&scope, head, floor, None);
-                seen = Some(scope);
+        let mut taken = Taken::default();
+        // not for so long that subscribers wait
+        for events in events.chunks(AT_ONCE) {
+            let mut some = Taken::default();
+            let mut state = self.lock();
+            for event in events {
+                let scope = event.scope();
+                let id = state.scopes.id(&scope);
+                if by == By::Queue {
+                    let head = state.log.head();
+                    state.scopes.open(&scope, head, floor, None);
+                }
+                match state.take(id, event, now, by) {
+                    Some(_) => some.new += 1,
+                    None => some.known += 1,
+                }
             }
+            self.tell(state, some);
+            taken.new += some.new;
+            taken.known += some.known;
         }
-        self.take(events)
+        taken
     }
 
     /// A scope was collected up to this second, exclusive, and is settled.
@@ -309,11 +324,17 @@ impl Feed {
 
 impl State {
     /// Takes an event in; its position, if it was not there before.
-    fn take(&mut self, id: scopes::ScopeId, event: &Arc<Event>, now: i64) -> Option<Position> {
+    fn take(
+        &mut self,
+        id: scopes::ScopeId,
+        event: &Arc<Event>,
+        now: i64,
+        by: By,
+    ) -> Option<Position> {
         if let Verdict::Repeated(_) = self.index.judge(id, event) {
             return None;
         }
-        let is_known = self.scopes.is_known(id, event.time);
+        let is_known = by == By::Reading && self.scopes.is_known(id, event.time);
         let position = self.log.push(Entry::Event(Arrived {
             event: Arc::clone(event),
             scope: id,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     budget::{Budgets, Class},
-    collect::Poller,
+    collect::{Poller, Queues, queue},
     coverage::Coverage,
     event::Scope,
     feed::Feed,
@@ -59,6 +59,7 @@ impl Metrics {
         lookup: Arc<Lookup>,
         feed: Arc<Feed>,
         poller: Arc<Poller>,
+        queues: Arc<Queues>,
     ) -> Self {
         let mut registry = Registry::with_prefix("trailgate");
         let calls = Family::default();
@@ -79,6 +80,7 @@ impl Metrics {
             lookup,
             feed,
             poller,
+            queues,
         }));
         Self {
             registry: Arc::new(registry),
@@ -147,6 +149,7 @@ struct Parts {
     lookup: Arc<Lookup>,
     feed: Arc<Feed>,
     poller: Arc<Poller>,
+    queues: Arc<Queues>,
 }
 
 impl Collector for Parts {
@@ -236,11 +239,62 @@ impl Collector for Parts {
             "walks that a page is being fetched for",
             number(fetching),
         )?;
-        self.encode_feed(&mut out)
+        self.encode_feed(&mut out)?;
+        self.encode_queues(&mut out)
     }
 }
 
 impl Parts {
+    fn encode_queues(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        type Value = fn(&queue::Counts) -> u64;
+        let counters: [(&str, &str, Value); 9] = [
+            (
+                "queue_messages",
+                "messages received, repeats included",
+                |it| it.messages,
+            ),
+            ("queue_deleted", "messages deleted", |it| it.deleted),
+            ("queue_objects", "files read to their end", |it| it.objects),
+            ("queue_bytes", "bytes read from buckets", |it| it.bytes),
+            ("queue_events", "events handed on, repeats included", |it| {
+                it.events
+            }),
+            (
+                "queue_malformed",
+                "records that are no JSON objects",
+                |it| it.malformed,
+            ),
+            (
+                "queue_poison",
+                "messages that could not be used, each time they came",
+                |it| it.poison,
+            ),
+            (
+                "queue_denied",
+                "files that a bucket denied, each time",
+                |it| it.denied,
+            ),
+            (
+                "queue_lost",
+                "gaps reported: files that were given up",
+                |it| it.lost,
+            ),
+        ];
+        let states = self.queues.states();
+        let labels = |url: &str| [("queue", url.to_owned())];
+        for (name, help, value) in counters {
+            let values = states.iter();
+            let values =
+                values.map(|queue| (labels(&queue.url), count(value(&queue.snapshot.counts))));
+            out.counters(name, help, values)?;
+        }
+        let up = states.iter().map(|queue| {
+            let is_up = queue.snapshot.state == queue::State::Receiving;
+            (labels(&queue.url), f64::from(u8::from(is_up)))
+        });
+        out.gauges("queue_up", "whether the queue is received from", up)
+    }
+
     fn encode_feed(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let feed = self.feed.stats();
         out.counter("feed_events", "events that arrived", count(feed.events))?;

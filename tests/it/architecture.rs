@@ -15,7 +15,7 @@ use std::{
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     ("tonic_types", &["grpc", "client", "cli"]),
     ("hyper", &["grpc"]),
@@ -23,9 +23,10 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("moka", &["coverage"]),
     ("axum", &["http", "simulator"]),
     ("clap", &["cli", "config"]),
-    ("aws_config", &["upstream", "app"]),
-    ("aws_sdk_", &["upstream", "app"]),
-    ("aws_smithy_", &["upstream", "app"]),
+    ("aws_config", &["upstream", "collect", "app"]),
+    ("aws_sdk_", &["upstream", "collect", "app"]),
+    ("aws_smithy_", &["upstream", "collect", "app"]),
+    ("object_store", &["collect"]),
 ];
 
 fn root() -> PathBuf {

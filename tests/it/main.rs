@@ -9,7 +9,7 @@ mod cli;
 mod counts;
 #[cfg(test)]
 mod export;
-
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod scopes;
@@ -21,7 +21,7 @@ mod server;
 mod simulate;
 #[cfg(test)]
 mod simulator;
-
+#[cfg(test)]
 mod subscribe;
 #[cfg(test)]
 mod upstream;

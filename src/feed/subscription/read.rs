@@ -12,7 +12,7 @@ use super::{Batch, Before, Item, Subscription};
 use crate::{
     event::{self, Scope, TimeRange},
     feed::{
-        Gap, GapReason, Position, State, Taken,
+        By, Gap, GapReason, Position, State, Taken,
         index::Verdict,
         log::{Arrived, Dropped, Entry},
         replay::{Todo, Told},
@@ -243,7 +243,7 @@ impl Subscription {
                 }
                 // the first to see it: the log tells it to all, and here too
                 Verdict::New | Verdict::Corrected if is_collected => {
-                    state.take(id, &event, now);
+                    state.take(id, &event, now, By::Reading);
                     taken.new += 1;
                     false
                 }

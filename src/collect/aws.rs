@@ -1,0 +1,413 @@
+//! The queue and the buckets at AWS: aws-sdk-sqs, and object_store on
+//! aws-config's credentials.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, retry::RetryConfig as SdkRetry, timeout::TimeoutConfig,
+};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider},
+};
+use aws_sdk_sqs::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{MessageSystemAttributeName, QueueAttributeName},
+};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::{
+    ClientOptions, CredentialProvider, Error as StoreError, ObjectStoreExt, RetryConfig,
+    aws::{AmazonS3, AmazonS3Builder, AwsCredential},
+    path::Path,
+};
+use serde::Deserialize;
+
+use super::{
+    envelope::ObjectRef,
+    queue::{Answer, Body, Message, Messages, MessagesError, Objects, ObjectsError},
+};
+
+/// Time to reach a connection; a working path takes a tenth.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Time for an answer, beside what a receive waits: SQS answers in a part of a
+/// second.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The longest that a receive waits (SQS).
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// The most buckets that a client is kept for: organisations have a few.
+const MAX_BUCKETS: usize = 256;
+
+/// How the queue and the buckets are reached.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Replaces AWS's endpoints, of both.
+    pub endpoint_url: Option<String>,
+    /// The Region of the queue where its URL names none, and of buckets of which
+    /// nothing else is told; `None`: that of the environment or profile.
+    pub region: Option<String>,
+    /// The account whose id is the access key id, for a simulator; `None`: the
+    /// AWS credential chain.
+    pub simulated: Option<String>,
+}
+
+/// Reads aws-config's environment and profile; makes no request.
+pub(super) async fn config(options: &Options, queue_url: &str) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let longest = LONGEST_WAIT + ANSWER;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(longest)
+        .operation_timeout(longest);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        // the collector's own
+        .retry_config(SdkRetry::disabled())
+        .timeout_config(timeouts.build());
+    if let Some(url) = &options.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    let region = region_of(queue_url).or_else(|| options.region.clone());
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(account) = &options.simulated {
+        let key = Credentials::new(account, "simulator", None, None, "trailgate-simulator");
+        loader = loader.credentials_provider(key);
+    }
+    loader.load().await
+}
+
+/// `sqs.<region>.amazonaws.com`, and its older form `<region>.queue.amazonaws.com`.
+fn region_of(queue_url: &str) -> Option<String> {
+    let (_, rest) = queue_url.split_once("://")?;
+    let host = rest.split('/').next()?;
+    let region = match host.strip_prefix("sqs.") {
+        Some(rest) => rest.split_once(".amazonaws.com")?.0,
+        None => host.split_once(".queue.amazonaws.com")?.0,
+    };
+    Some(region.to_owned())
+}
+
+/// A queue.
+#[derive(Debug)]
+pub(super) struct Sqs {
+    client: Client,
+    url: String,
+}
+
+impl Sqs {
+    pub(super) fn new(config: &SdkConfig, url: &str) -> Self {
+        Self {
+            client: Client::new(config),
+            url: url.to_owned(),
+        }
+    }
+}
+
+/// A redrive policy, as far as it is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Redrive {
+    /// A number, or a number in quotes.
+    #[serde(deserialize_with = "number")]
+    max_receive_count: u32,
+}
+
+fn number<'de, D: serde::Deserializer<'de>>(given: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Number(u32),
+        Text(String),
+    }
+    match Given::deserialize(given)? {
+        Given::Number(number) => Ok(number),
+        Given::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+impl Messages for Sqs {
+    fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> Answer<'_, Vec<Message>, MessagesError> {
+        Box::pin(async move {
+            let answer = self
+                .client
+                .receive_message()
+                .queue_url(&self.url)
+                .max_number_of_messages(i32::try_from(max).unwrap_or(10))
+                .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+                .visibility_timeout(seconds(visibility))
+                .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+                .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+                .send()
+                .await
+                .map_err(|error| refusal(&error))?;
+            let messages = answer.messages.unwrap_or_default().into_iter();
+            Ok(messages.map(message).collect())
+        })
+    }
+
+    fn delete<'a>(&'a self, receipt: &'a str) -> Answer<'a, (), MessagesError> {
+        Box::pin(async move {
+            let delete = self.client.delete_message().queue_url(&self.url);
+            let answer = delete.receipt_handle(receipt).send().await;
+            answer.map(|_| ()).map_err(|error| refusal(&error))
+        })
+    }
+
+    fn extend<'a>(
+        &'a self,
+        receipt: &'a str,
+        visibility: Duration,
+    ) -> Answer<'a, (), MessagesError> {
+        Box::pin(async move {
+            let extend = self.client.change_message_visibility();
+            let extend = extend.queue_url(&self.url).receipt_handle(receipt);
+            let answer = extend.visibility_timeout(seconds(visibility)).send().await;
+            answer.map(|_| ()).map_err(|error| refusal(&error))
+        })
+    }
+
+    fn dead_letter(&self) -> Answer<'_, Option<u32>, MessagesError> {
+        Box::pin(async move {
+            let ask = self.client.get_queue_attributes().queue_url(&self.url);
+            let ask = ask.attribute_names(QueueAttributeName::RedrivePolicy);
+            let answer = ask.send().await.map_err(|error| refusal(&error))?;
+            let policy = answer.attributes.unwrap_or_default();
+            let Some(policy) = policy.get(&QueueAttributeName::RedrivePolicy) else {
+                return Ok(None);
+            };
+            let policy: Redrive = serde_json::from_str(policy).map_err(|error| {
+                MessagesError::Failed(format!("the redrive policy cannot be read: {error}"))
+            })?;
+            Ok(Some(policy.max_receive_count))
+        })
+    }
+}
+
+fn message(message: aws_sdk_sqs::types::Message) -> Message {
+    let attribute = |name| message.attributes.as_ref()?.get(&name)?.parse::<i64>().ok();
+    let received = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
+    let sent = attribute(MessageSystemAttributeName::SentTimestamp);
+    Message {
+        receive_count: received.and_then(|n| n.try_into().ok()).unwrap_or_default(),
+        sent_at: sent.map(|millis| millis.div_euclid(1000)),
+        id: message.message_id.unwrap_or_default(),
+        receipt: message.receipt_handle.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+    }
+}
+
+fn seconds(span: Duration) -> i32 {
+    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// What went wrong, by its code: what the SDK says beside may name keys.
+fn refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> MessagesError {
+    let Some(code) = error.code() else {
+        let how = match error {
+            SdkError::TimeoutError(_) => "Timeout",
+            SdkError::DispatchFailure(failure) if failure.is_user() => "CredentialsOrEndpoint",
+            SdkError::DispatchFailure(_) => "Connection",
+            SdkError::ConstructionFailure(_) => "Unsendable",
+            _ => "NoAnswer",
+        };
+        return MessagesError::Failed(how.to_owned());
+    };
+    // Smithy's JSON services put a namespace before it
+    let code = code.rsplit(['#', '.']).next().unwrap_or(code);
+    match code {
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue" => {
+            MessagesError::ReceiptGone
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "KmsAccessDenied"
+        | "InvalidSecurity"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "ExpiredToken" => MessagesError::Denied(code.to_owned()),
+        code => MessagesError::Failed(code.to_owned()),
+    }
+}
+
+/// Buckets.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    endpoint_url: Option<String>,
+    region: String,
+    credentials: Arc<Chain>,
+    stores: Mutex<HashMap<(String, String), Arc<AmazonS3>>>,
+}
+
+/// aws-config's credentials for object_store; aws-config holds and renews them.
+#[derive(Debug)]
+struct Chain(Option<SharedCredentialsProvider>);
+
+/// What a credential provider gives.
+type Giving<'a> =
+    Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'a>>;
+
+impl CredentialProvider for Chain {
+    type Credential = AwsCredential;
+
+    fn get_credential<'a, 'b>(&'a self) -> Giving<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let failed = |source: Box<dyn Error + Send + Sync>| StoreError::Generic {
+                store: "S3",
+                source,
+            };
+            let chain = self.0.as_ref();
+            let chain = chain.ok_or_else(|| failed("no credentials".into()))?;
+            let found = chain.provide_credentials().await;
+            let found = found.map_err(|error| failed(Box::new(error)))?;
+            Ok(Arc::new(AwsCredential {
+                key_id: found.access_key_id().to_owned(),
+                secret_key: found.secret_access_key().to_owned(),
+                token: found.session_token().map(str::to_owned),
+            }))
+        })
+    }
+}
+
+impl Buckets {
+    /// # Errors
+    /// If no Region is known.
+    pub(super) fn new(config: &SdkConfig, options: &Options) -> Option<Self> {
+        Some(Self {
+            endpoint_url: options.endpoint_url.clone(),
+            region: config.region()?.to_string(),
+            credentials: Arc::new(Chain(config.credentials_provider())),
+            stores: Mutex::default(),
+        })
+    }
+
+    /// The client of a bucket.
+    fn store(&self, bucket: &str, region: Option<&str>) -> object_store::Result<Arc<AmazonS3>> {
+        let region = region.unwrap_or(&self.region);
+        let key = (bucket.to_owned(), region.to_owned());
+        // clients alone: right after a panic elsewhere
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(&key) {
+            return Ok(Arc::clone(store));
+        }
+        let client = ClientOptions::new()
+            .with_connect_timeout(CONNECT)
+            // a large file takes its time; the collector looks that it goes on
+            .with_timeout_disabled();
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_region(region)
+            .with_credentials(Arc::clone(&self.credentials) as _)
+            .with_retry(RetryConfig {
+                // the collector's own
+                max_retries: 0,
+                ..RetryConfig::default()
+            });
+        builder = match &self.endpoint_url {
+            Some(url) => {
+                let client = client.with_allow_http(url.starts_with("http://"));
+                builder.with_endpoint(url).with_client_options(client)
+            }
+            None => builder.with_client_options(client),
+        };
+        let store = Arc::new(builder.build()?);
+        if stores.len() >= MAX_BUCKETS {
+            stores.clear();
+        }
+        stores.insert(key, Arc::clone(&store));
+        Ok(store)
+    }
+}
+
+impl Objects for Buckets {
+    fn get<'a>(&'a self, object: &'a ObjectRef) -> Answer<'a, Body, ObjectsError> {
+        Box::pin(async move {
+            let path = Path::parse(&object.key).map_err(|_| {
+                ObjectsError::Failed("its key has empty parts, or signs that are not read".into())
+            })?;
+            let store = self.store(&object.bucket, object.region.as_deref());
+            let store = store.map_err(|error| refused(&error))?;
+            let got = store.get(&path).await.map_err(|error| refused(&error))?;
+            let body = got.into_stream().map_err(|error| refused(&error));
+            Ok(Box::pin(body.fuse()) as Body)
+        })
+    }
+}
+
+/// What went wrong, in words that name no keys.
+fn refused(error: &StoreError) -> ObjectsError {
+    // a bucket that is not there is no object that is not there
+    let has = |code: &str| format!("{error:?}").contains(code);
+    match error {
+        StoreError::NotFound { .. } if has("NoSuchBucket") => {
+            ObjectsError::Failed("NoSuchBucket".to_owned())
+        }
+        StoreError::NotFound { .. } => ObjectsError::NotFound,
+        StoreError::PermissionDenied { .. } => ObjectsError::Denied("AccessDenied".to_owned()),
+        StoreError::Unauthenticated { .. } => ObjectsError::Denied("Unauthenticated".to_owned()),
+        _ if has("PermanentRedirect") || has("AuthorizationHeaderMalformed") => {
+            ObjectsError::Failed("the bucket is in another Region".to_owned())
+        }
+        _ => {
+            tracing::debug!(%error, "a bucket did not answer");
+            ObjectsError::Failed("NoAnswer".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queues_url_tells_its_region() {
+        for (url, region) in [
+            (
+                "https://sqs.eu-central-1.amazonaws.com/1/q",
+                Some("eu-central-1"),
+            ),
+            (
+                "https://eu-west-1.queue.amazonaws.com/1/q",
+                Some("eu-west-1"),
+            ),
+            (
+                "https://sqs.cn-north-1.amazonaws.com.cn/1/q",
+                Some("cn-north-1"),
+            ),
+            ("http://localhost:4566/1/q", None),
+            ("q", None),
+        ] {
+            assert_eq!(region_of(url).as_deref(), region, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_redrive_policy_is_read_in_both_forms() {
+        for policy in [
+            "{\"maxReceiveCount\":5}",
+            "{\"deadLetterTargetArn\":\"x\",\"maxReceiveCount\":\"5\"}",
+        ] {
+            let read: Redrive = serde_json::from_str(policy).unwrap();
+            assert_eq!(read.max_receive_count, 5);
+        }
+    }
+}

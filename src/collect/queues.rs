@@ -1,0 +1,115 @@
+//! The queues of a server: each collected into the feed, and what their digests
+//! prove followed up.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    aws::{self, Buckets, Sqs},
+    queue::{self, Outcome, Ports, Queue, Snapshot},
+    readers::Files,
+    sink::FeedSink,
+    source_filter::SourceFilter,
+};
+use crate::feed::Feed;
+
+pub use super::aws::Options as AwsOptions;
+
+/// How long the files of a digest may be under way before they are fetched: a
+/// digest is delivered minutes after its hour, and its files were before it.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+/// How long files may take to be read to their end once the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// No Region is known for a queue.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no Region for the queue {url}; its URL names none: name one with AWS_REGION, or with --region"
+)]
+pub struct NoRegion {
+    url: String,
+}
+
+/// How a queue does.
+#[derive(Clone, Debug)]
+pub struct QueueState {
+    /// Its URL.
+    pub url: String,
+    /// What it has done.
+    pub snapshot: Snapshot,
+}
+
+/// Queues that are collected, on the current runtime, until they are dropped.
+#[derive(Debug)]
+pub struct Queues {
+    all: Vec<(String, Queue)>,
+    _stop: DropGuard,
+}
+
+impl Queues {
+    /// Begins to collect queues, by URL.
+    ///
+    /// # Errors
+    /// If no Region is known for one.
+    pub async fn start(
+        feed: &Arc<Feed>,
+        urls: &[String],
+        options: &AwsOptions,
+        filter: &SourceFilter,
+    ) -> Result<Self, NoRegion> {
+        let stop = CancellationToken::new();
+        let mut all = Vec::new();
+        for url in urls {
+            let config = aws::config(options, url).await;
+            let objects = Buckets::new(&config, options).ok_or_else(|| NoRegion {
+                url: url.to_owned(),
+            })?;
+            let sink = Arc::new(FeedSink::new(Arc::clone(feed), filter.clone()));
+            let ports = Ports {
+                messages: Arc::new(Sqs::new(&config, url)),
+                objects: Arc::new(objects),
+                readers: Arc::new(Files::default()),
+                sink: Arc::clone(&sink) as _,
+            };
+            let queue = Queue::new(
+                ports,
+                filter.clone(),
+                queue::Options::default(),
+                feed.clock().clone(),
+            );
+            tracing::info!(url, "collecting from a queue");
+            let (running, stopped) = (queue.clone(), stop.clone());
+            tokio::spawn(async move { running.run(stopped, GRACE).await });
+            let follow = follow_up(queue.clone(), sink);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
+            all.push((url.to_owned(), queue));
+        }
+        Ok(Self {
+            all,
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    /// How each does.
+    #[must_use]
+    pub fn states(&self) -> Vec<QueueState> {
+        let state = |(url, queue): &(String, Queue)| QueueState {
+            url: url.clone(),
+            snapshot: queue.snapshot(),
+        };
+        self.all.iter().map(state).collect()
+    }
+}
+
+/// Fetches files that digests name and no message announced.
+async fn follow_up(queue: Queue, sink: Arc<FeedSink>) {
+    loop {
+        for object in sink.missing(UNDER_WAY).await {
+            tracing::info!(%object, "a digest names a file that no message announced");
+            if let Outcome::Unusable(_) = queue.read(&object).await {
+                sink.give_up(&object);
+            }
+        }
+    }
+}
