@@ -204,7 +204,7 @@ impl Server {
             queues,
         );
         let stop = CancellationToken::new();
-        let keep_time = keep_time(Arc::clone(&lookup));
+        let keep_time = keep_time(Arc::clone(&lookup), Arc::clone(&feed));
         tokio::spawn(stop.clone().run_until_cancelled_owned(keep_time));
         let (grpc, http) = (
             local(GRPC, &grpc_listener, config.listen)?,
@@ -287,12 +287,17 @@ impl Server {
 }
 
 /// Keeps the clock in step with the system's wall clock.
-async fn keep_time(lookup: Arc<Lookup>) {
+async fn keep_time(lookup: Arc<Lookup>, feed: Arc<Feed>) {
     loop {
         let wall = lookup.clock().watch().await;
         let before = lookup.clock().now();
         tracing::warn!(%before, after = %wall, "the system's clock was set, or the machine slept");
         lookup.set_clock(wall);
+        // a part of a second counts as one
+        let fast_by = before.duration_since(wall).as_secs().saturating_add(1);
+        if fast_by > 1 {
+            feed.set_back(fast_by);
+        }
     }
 }
 

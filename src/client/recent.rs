@@ -98,6 +98,11 @@ impl Recent {
         }
     }
 
+    /// Forgets an event.
+    pub(super) fn remove(&mut self, seen: &Seen) {
+        self.seen.remove(&seen.identity);
+    }
+
     /// Forgets what cannot come again.
     pub(super) fn settle(&mut self, watermarks: &[ScopeWatermark]) {
         let settled: HashMap<[u8; 8], i64> = watermarks

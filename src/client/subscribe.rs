@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, fmt, future::Future, io, time::Duration};
 
+use rand::RngExt;
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
@@ -50,7 +51,8 @@ pub enum SubscribeError<E> {
     /// The checkpoint cannot be loaded or saved.
     #[error("the checkpoint cannot be kept: {0}")]
     Store(io::Error),
-    /// The handler failed: what it was given comes again.
+    /// The handler failed: what came with what it was given comes again when it is
+    /// called again.
     #[error("the handler failed: {0}")]
     Handler(E),
 }
@@ -73,6 +75,8 @@ pub struct Subscriber {
     token: String,
     /// The same of what was handled, if it was not saved yet.
     handled: Option<String>,
+    /// Where to begin to be told all that was not handled.
+    handled_start: Option<Start>,
     save_at: Instant,
     listener: Listener,
     on_gap: Box<dyn FnMut(&Gap) + Send>,
@@ -92,6 +96,7 @@ impl Subscriber {
     pub(super) fn new(client: Client, request: SubscribeEventsRequest) -> Self {
         Self {
             client,
+            handled_start: request.start.clone(),
             request,
             stream: None,
             store: None,
@@ -179,6 +184,7 @@ impl Subscriber {
     where
         F: Future<Output = Result<(), E>>,
     {
+        self.rewind();
         loop {
             match self.next().await? {
                 Arrival::Events(events) => {
@@ -205,6 +211,7 @@ impl Subscriber {
     where
         F: Future<Output = Result<(), E>>,
     {
+        self.rewind();
         loop {
             match self.next().await? {
                 Arrival::Events(events) => {
@@ -215,6 +222,18 @@ impl Subscriber {
             }
             self.keep().await?;
         }
+    }
+
+    /// Goes back behind what was handled, where not all of it was.
+    fn rewind(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        for seen in self.open.drain(..) {
+            self.recent.remove(&seen);
+        }
+        self.stream = None;
+        self.request.start.clone_from(&self.handled_start);
     }
 
     /// What was told was handled; saved, if that is due.
@@ -251,7 +270,9 @@ impl Subscriber {
             if !self.comes_back(&status) {
                 return Err(SubscribeError::Refused(status));
             }
+            // not all subscribers at once
             let wait = named_wait(&status).unwrap_or(self.wait);
+            let wait = wait.mul_f64(rand::rng().random_range(0.5..=1.0));
             self.wait = (self.wait * 2).min(MAX_WAIT);
             (self.listener)(Notice::Retry(&status, wait));
             tokio::time::sleep(wait).await;
@@ -263,6 +284,7 @@ impl Subscriber {
     pub fn handled(&mut self) {
         self.open.clear();
         self.handled = Some(self.token.clone());
+        self.handled_start.clone_from(&self.request.start);
     }
 
     /// Saves a checkpoint of what was handled.
@@ -298,6 +320,7 @@ impl Subscriber {
             && let Some(checkpoint) = store.load().await?
         {
             self.request.start = Some(Start::ResumeToken(checkpoint.resume_token));
+            self.handled_start.clone_from(&self.request.start);
             self.recent = Recent::new(checkpoint.seen);
         }
         self.is_loaded = true;

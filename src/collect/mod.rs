@@ -163,7 +163,7 @@ impl Poller {
         let is_wanted = |scope: &Scope| selections.values().any(|selection| selection.has(scope));
         self.start_all(running, &scopes, is_wanted);
         running.retain(|scope, running| {
-            if scopes.contains(scope) && is_wanted(scope) {
+            if scopes.binary_search(scope).is_ok() && is_wanted(scope) {
                 return true;
             }
             let since = *running.unwanted.get_or_insert(now);

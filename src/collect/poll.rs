@@ -6,6 +6,7 @@
 //! by that; only a busy one needs settle walks.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -14,7 +15,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::{sync::Mutex as Turn, time::Instant};
+use tokio::{
+    sync::{Mutex as Turn, Notify},
+    time::Instant,
+};
 
 use crate::{
     budget::{Caller, Class},
@@ -40,10 +44,14 @@ const SETTLE_STEP: i64 = 60;
 /// much is to be read.
 const SETTLE_MOST: i64 = 600;
 /// Seconds by which the watermark may fall behind the horizon before what is
-/// between is given up.
+/// between may be given up.
 const GIVEN_UP_AFTER: i64 = 3600;
-/// How often it is looked whether the first head is done.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// It is given up once so many walks in a row have taken longer than what they
+/// settled: by then the scope has more events than can be read. After an outage
+/// walks are fast.
+const LOSING: u32 = 3;
+/// Seconds that a head takes at most: then newer events come first.
+const HEAD_MOST: i64 = 300;
 /// How old a reading may be of what was there before a scope was collected.
 const STALENESS: Duration = Duration::from_secs(30);
 /// The wait after an error; it doubles up to [`MAX_WAIT`].
@@ -109,6 +117,7 @@ pub(super) struct Status {
     health: Mutex<Health>,
     /// Heads that read down to known ground.
     polls: AtomicU64,
+    polled: Notify,
 }
 
 impl Status {
@@ -131,8 +140,18 @@ impl Default for Status {
         Self {
             health: Mutex::new(Health::Starting),
             polls: AtomicU64::new(0),
+            polled: Notify::new(),
         }
     }
+}
+
+/// How far heads have read.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Everything that was there above this second was read.
+    ground: i64,
+    /// The second of the newest event that the gateway's own requests are not.
+    active: i64,
 }
 
 /// The collection of one scope.
@@ -164,14 +183,16 @@ impl Poll {
     }
 
     async fn heads(&self, from: i64) {
-        let mut ground = from;
+        let mut known = Known {
+            ground: from,
+            active: from,
+        };
         let mut interval = self.options.interval;
         loop {
             let next = Instant::now() + interval;
-            let before = ground;
-            ground = self.head(ground).await;
-            let is_active = ground > before;
-            interval = match is_active {
+            let before = known;
+            known = self.head(before).await;
+            interval = match known.active > before.active {
                 true => self.options.interval,
                 false => (interval * 3 / 2).min(self.options.max_interval),
             };
@@ -182,8 +203,10 @@ impl Poll {
     /// Reads what is there before anything is new, unless a head has done so.
     async fn first(&self, window: TimeRange) {
         // the first head has its turn first
-        while self.status.polls() == 0 {
-            tokio::time::sleep(FIRST_LOOK).await;
+        let mut polled = pin!(self.status.polled.notified());
+        polled.as_mut().enable();
+        if self.status.polls() == 0 {
+            polled.await;
         }
         let mut question = self.question(window, SETTLE_EVENTS);
         // what comes between counts as new, and is told: no harm
@@ -197,23 +220,29 @@ impl Poll {
         self.judge();
     }
 
-    async fn head(&self, ground: i64) -> i64 {
-        let from = self.feed.settled(&self.scope).unwrap_or(ground);
-        self.head_to(from.min(ground), ground).await
-    }
-
-    /// Reads from now down to `ground`, and on to `from` where that costs no other
-    /// request; the second of the newest event, but for the gateway's own.
-    async fn head_to(&self, from: i64, ground: i64) -> i64 {
+    /// Reads from now down to known ground, and on to what is settled where that
+    /// costs no other request.
+    async fn head(&self, known: Known) -> Known {
         let _turn = self.turn.lock().await;
         let begun = self.lookup.clock().now();
-        let window = TimeRange::new(from, begun.as_second().saturating_add(1));
+        let now = begun.as_second();
+        let settled = self.feed.settled(&self.scope).unwrap_or(known.ground);
+        // the clock may have been set back
+        let ground = known.ground.max(settled).min(now);
+        let window = TimeRange::new(settled.min(ground), now.saturating_add(1));
         let mut question = self.question(window, HEAD_EVENTS);
-        let mut newest = ground;
+        let mut next = Known {
+            ground,
+            active: known.active.min(now),
+        };
         loop {
             let answer = self.page(&mut question).await;
-            let events = answer.events.iter().filter(|event| !is_own(event));
-            newest = events.map(|event| event.time).fold(newest, i64::max);
+            for event in &answer.events {
+                next.ground = next.ground.max(event.time);
+                if !is_own(event) {
+                    next.active = next.active.max(event.time);
+                }
+            }
             match &answer.next {
                 None => {
                     self.feed.begun(&self.scope);
@@ -221,19 +250,17 @@ impl Poll {
                     break;
                 }
                 Some(next) if next.time < ground => break,
-                Some(next) if self.is_given_up(begun) => {
-                    // newer ones are waiting
-                    self.give_up(TimeRange::new(ground, next.time.saturating_add(1)));
-                    break;
-                }
+                // newer ones are waiting, and settle walks come by
+                Some(_) if self.lookup.clock().now_secs().saturating_sub(now) > HEAD_MOST => break,
                 Some(_) => {}
             }
         }
         self.status.polls.fetch_add(1, Relaxed);
+        self.status.polled.notify_waiters();
         if !self.feed.is_beginning(&self.scope) {
             self.judge();
         }
-        newest
+        next
     }
 
     /// All that was not settled was read at once: what is old enough is settled.
@@ -245,21 +272,26 @@ impl Poll {
     }
 
     async fn settle(&self) {
+        // walks in a row that took longer than what they settled
+        let mut losing = 0;
         loop {
             let now = self.feed.clock().now();
             let until = settled_before(now, self.horizon());
             let from = self.feed.settled(&self.scope).unwrap_or(until);
             let due = from.saturating_add(SETTLE_STEP);
             if until < due {
+                losing = 0;
                 let wait = due.saturating_sub(until).clamp(1, SETTLE_STEP);
                 tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())).await;
                 continue;
             }
             // where a queue brings what is new, nothing is missed by being late
             let is_full = self.options.polling == Polling::Full;
-            if is_full && until.saturating_sub(from) > GIVEN_UP_AFTER {
+            let is_late = until.saturating_sub(from) > GIVEN_UP_AFTER;
+            if is_full && is_late && losing >= LOSING {
                 self.give_up(TimeRange::new(from, until));
                 self.feed.settle(&self.scope, until);
+                losing = 0;
                 continue;
             }
             let until = until.min(from.saturating_add(SETTLE_MOST));
@@ -274,6 +306,11 @@ impl Poll {
             if until >= self.since {
                 self.feed.begun(&self.scope);
             }
+            let took = self.feed.clock().now_secs().saturating_sub(now.as_second());
+            losing = match took > until.saturating_sub(from) {
+                true => losing + 1,
+                false => 0,
+            };
             self.judge();
         }
     }
@@ -346,11 +383,6 @@ impl Poll {
             }
             *health = next;
         }
-    }
-
-    fn is_given_up(&self, begun: Timestamp) -> bool {
-        let now = self.lookup.clock().now_secs();
-        now.saturating_sub(begun.as_second()) > GIVEN_UP_AFTER
     }
 
     fn give_up(&self, range: TimeRange) {

@@ -10,9 +10,10 @@ use crate::event::{Event, Identity};
 
 /// Events that a generation holds before another begins, where the older ones
 /// are old enough: an entry takes some 60 bytes, so two generations take some
-/// 60 MB at most.
+/// 60 MB.
 const GENERATION: usize = 450_000;
-/// A generation ends at so many events however young they are.
+/// A generation ends at so many events however young they are: some 240 MB in
+/// all, where more than a hundred events come a second for hours.
 const MAX_GENERATION: usize = 4 * GENERATION;
 
 /// Whose event.

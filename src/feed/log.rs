@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::scopes::ScopeId;
-use crate::event::{Event, TimeRange};
+use crate::event::{Event, Origin, TimeRange};
 
 /// Where an entry stands. Positions ascend by one and start at 1.
 pub type Position = u64;
@@ -64,6 +64,9 @@ pub(super) struct Dropped {
     pub(super) count: u64,
     /// How many of them `LookupEvents` never tells.
     pub(super) beyond_history: u64,
+    /// The latest second of those that `LookupEvents` has not told here: it may
+    /// tell them later.
+    pub(super) untold: i64,
 }
 
 impl Dropped {
@@ -72,6 +75,10 @@ impl Dropped {
             range: TimeRange::new(event.time, event.time.saturating_add(1)),
             count: 1,
             beyond_history: u64::from(!is_in_history(event)),
+            untold: match event.origin() {
+                Origin::LookupEvents => i64::MIN,
+                Origin::LogFile | Origin::EventBridge => event.time,
+            },
         }
     }
 
@@ -82,6 +89,7 @@ impl Dropped {
         );
         self.count += other.count;
         self.beyond_history += other.beyond_history;
+        self.untold = self.untold.max(other.untold);
     }
 }
 

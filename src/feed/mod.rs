@@ -25,7 +25,7 @@ use std::{
 };
 
 use rand::RngExt;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::{
     gaps::Gaps,
@@ -137,7 +137,13 @@ pub struct Feed {
     repeated: AtomicU64,
     subscriptions: Arc<AtomicU64>,
     replays: Arc<AtomicU64>,
+    /// Pages of history that are being read at once.
+    pages: Arc<Semaphore>,
 }
+
+/// Pages of history that subscriptions read at once: each holds up to a batch, and
+/// what it looks through. Others wait for their turn.
+const MAX_PAGES: usize = 64;
 
 impl Feed {
     /// An empty feed.
@@ -153,8 +159,9 @@ impl Feed {
             horizon,
             state: Mutex::new(State {
                 log,
-                // an event can come again a horizon after it happened, and it came after that
-                index: Index::new(horizon.saturating_mul(2)),
+                // a settle walk brings an event again a horizon after it happened, or an hour
+                // later where it has to catch up
+                index: Index::new(horizon.saturating_mul(2).saturating_add(3600)),
                 scopes: Scopes::default(),
                 gaps: Gaps::default(),
             }),
@@ -164,6 +171,7 @@ impl Feed {
             repeated: AtomicU64::new(0),
             subscriptions: Arc::default(),
             replays: Arc::default(),
+            pages: Arc::new(Semaphore::new(MAX_PAGES)),
         }
     }
 
@@ -246,6 +254,12 @@ impl Feed {
             taken.known += some.known;
         }
         taken
+    }
+
+    /// Says that the clock was fast by so many seconds: what was settled by it is
+    /// so much less settled.
+    pub fn set_back(&self, fast_by: i64) {
+        self.lock().scopes.set_back(fast_by);
     }
 
     /// A scope was collected up to this second, exclusive, and is settled.

@@ -6,14 +6,14 @@
 //! A scope that fails is left out and tried again; the others go on.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
     pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::log;
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     event::{Category, Event, Position, Scope, TimeRange},
     filter::Filter,
-    lookup::{Answer, Error, Lookup, Order, Question, ScopeState},
+    lookup::{Answer, Error, Lookup, Order, Question, Reason, ScopeState},
 };
 
 /// Scopes that stand so near to the oldest are read together with it.
@@ -31,6 +31,14 @@ const TOGETHER: i64 = 3600;
 const STALENESS: i64 = 30;
 /// The longest that a page takes; it keeps its place in the queue for so long.
 const PAGE_TIME: Duration = Duration::from_secs(600);
+/// Seconds: what happened before is read when nothing else is.
+const LONG_AGO: i64 = 3600;
+/// How often no quota may be left for any scope before others are told what is
+/// live.
+const MAX_EXHAUSTED: u32 = 3;
+/// How often a sweep may buy something and not move: a crowded second takes some
+/// pages.
+const MAX_STUCK: u32 = 20;
 /// Requests that a page may buy for each scope.
 const CALLS_A_PAGE: u64 = 10;
 /// The wait before what failed is tried again; it doubles up to [`MAX_WAIT`].
@@ -45,10 +53,9 @@ pub(super) struct Todo {
     pub(super) after: Position,
     /// The stretches to read, ascending and apart.
     pub(super) stretches: VecDeque<TimeRange>,
-    /// Of what was in the log, that of these positions is told: from
-    pub(super) from: log::Position,
-    /// to, exclusive; the rest was read from the log, or will be.
-    pub(super) to: log::Position,
+    /// Of what was in the log, that of these positions is told, from the first to the
+    /// second, exclusive; the rest was read from the log, or will be.
+    pub(super) positions: Vec<(log::Position, log::Position)>,
     /// What was dropped from the log is told, and nothing else.
     pub(super) is_behind: bool,
     /// When it is tried again, and after how many failures.
@@ -66,8 +73,7 @@ impl Todo {
         Self {
             stretches: [TimeRange::new(after.time, until)].into(),
             after,
-            from,
-            to,
+            positions: vec![(from, to)],
             is_behind: false,
             failed: None,
         }
@@ -83,11 +89,35 @@ impl Todo {
         Some(Self {
             after: Position::start_of(first.from),
             stretches,
-            from,
-            to,
+            positions: vec![(from, to)],
             is_behind: true,
             failed: None,
         })
+    }
+
+    /// Has what was dropped from the log meanwhile read as well. Neither was begun.
+    fn add(&mut self, behind: Self) {
+        self.positions.extend(behind.positions);
+        let mut all: Vec<_> = self.stretches.drain(..).chain(behind.stretches).collect();
+        all.sort_by_key(|stretch| stretch.from);
+        for stretch in all {
+            match self.stretches.back_mut() {
+                Some(last) if stretch.from <= last.to => last.to = last.to.max(stretch.to),
+                _ => self.stretches.push_back(stretch),
+            }
+        }
+        self.after = behind.after.min(self.after.clone());
+    }
+
+    /// Whether what stood at this position is told.
+    pub(super) fn tells(&self, position: log::Position) -> bool {
+        let has = |(from, to): &(log::Position, log::Position)| (*from..*to).contains(&position);
+        self.positions.iter().any(has)
+    }
+
+    /// Is not read before so long.
+    pub(super) fn wait(&mut self, wait: Duration) {
+        self.failed = Some((Instant::now() + wait, 0));
     }
 
     /// Goes to a place further on; whether anything is left.
@@ -126,6 +156,7 @@ pub(super) struct Asking {
     pub(super) lookup: Arc<Lookup>,
     pub(super) filter: Arc<Filter>,
     pub(super) caller: Caller,
+    pub(super) pages: Arc<Semaphore>,
     pub(super) page_events: usize,
     pub(super) page_bytes: usize,
     pub(super) size: fn(&Event) -> usize,
@@ -146,9 +177,16 @@ struct Sweep {
 #[derive(Default)]
 pub(super) struct Replay {
     todo: BTreeMap<Scope, Todo>,
+    /// What is to be read of a scope after that: it fell behind the log as it was
+    /// failing.
+    later: BTreeMap<Scope, Todo>,
     sweep: Option<Sweep>,
     /// Scopes of the sweep.
-    swept: Vec<Scope>,
+    swept: BTreeSet<Scope>,
+    /// How often in a row no quota was left for any of them.
+    exhausted: u32,
+    /// How often in a row it bought something and did not move.
+    stuck: u32,
 }
 
 impl std::fmt::Debug for Replay {
@@ -177,12 +215,33 @@ impl Replay {
 
     /// Whether a scope is read exactly from where the sweep stands.
     pub(super) fn is_swept(&self, scope: &Scope) -> bool {
-        self.swept.contains(scope)
+        let stands = self.todo.get(scope).map(|todo| &todo.after);
+        let sweep = self.sweep.as_ref().map(|sweep| &sweep.after);
+        self.swept.contains(scope) && stands == sweep
     }
 
-    /// The second from which a scope is to be read.
-    pub(super) fn after(&self, scope: &Scope) -> Option<i64> {
-        self.todo.get(scope).map(|todo| todo.after.time)
+    /// Adds what was dropped from the log of a scope.
+    pub(super) fn add_behind(&mut self, scope: Scope, todo: Todo) {
+        if !self.todo.contains_key(&scope) {
+            self.todo.insert(scope, todo);
+            return;
+        }
+        match self.later.get_mut(&scope) {
+            Some(later) => later.add(todo),
+            None => {
+                self.later.insert(scope, todo);
+            }
+        }
+    }
+
+    /// Whether more is to be read than a token can say.
+    pub(super) fn is_tangled(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// Behind which place a scope is to be read.
+    pub(super) fn after(&self, scope: &Scope) -> Option<&Position> {
+        self.todo.get(scope).map(|todo| &todo.after)
     }
 
     /// All that is to be read.
@@ -243,11 +302,12 @@ impl Replay {
         let far = far.map(|(_, todo)| todo.after.time);
         let ends = ready().filter(|(_, todo)| is_near(todo));
         let ends = ends.filter_map(|(_, todo)| Some(todo.stretches.front()?.to));
-        let Some(to) = far.chain(ends).min() else {
+        // those that end sooner are read a little beside
+        let Some(to) = far.chain(ends.max()).min() else {
             return;
         };
         self.swept = ready()
-            .filter(|(_, todo)| is_near(todo))
+            .filter(|(_, todo)| is_near(todo) && todo.after.time < to)
             .map(|(scope, _)| scope.clone())
             .collect();
         let wall = asking.lookup.clock().now();
@@ -257,9 +317,13 @@ impl Replay {
         let staleness = STALENESS.min(dropped_for).max(0).unsigned_abs();
         let question = Question {
             caller: asking.caller.clone(),
-            class: Class::Subscription,
+            class: match from < asking.lookup.clock().now_secs().saturating_sub(LONG_AGO) {
+                // nobody who is told what happens now waits for that
+                true => Class::Backfill,
+                false => Class::Subscription,
+            },
             filter: Arc::clone(&asking.filter),
-            scopes: self.swept.clone().into(),
+            scopes: self.swept.iter().cloned().collect(),
             category: Category::Management,
             window: TimeRange::new(from, to),
             asked_at: wall,
@@ -292,7 +356,8 @@ impl Replay {
     ) -> Option<Told> {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Error::Exhausted { wait, .. } | Error::DailyAllowance { wait }) => {
+            Err(Error::Exhausted { wait, .. }) if self.exhausted < MAX_EXHAUSTED => {
+                self.exhausted += 1;
                 let wait = wait.clamp(WAIT, MAX_WAIT);
                 if let Some(sweep) = &mut self.sweep {
                     sweep.page = fetch(asking, question, wait);
@@ -300,12 +365,11 @@ impl Replay {
                 return None;
             }
             Err(_) => {
-                let failed = std::mem::take(&mut self.swept);
-                failed.iter().for_each(|scope| self.fail(scope));
-                self.sweep = None;
+                self.fail_all(|_| true);
                 return None;
             }
         };
+        self.exhausted = 0;
         for told in &answer.scopes {
             if matches!(told.state, ScopeState::Failed(_)) {
                 self.fail(&told.scope);
@@ -319,6 +383,19 @@ impl Replay {
             (None, None) => return None,
         };
         let has_moved = question.after.as_ref() != answer.next.as_ref();
+        if !has_moved && !is_over {
+            let is_buying = answer.stats.upstream_calls > 0 && self.stuck < MAX_STUCK;
+            if let Some(sweep) = self.sweep.as_mut().filter(|_| is_buying) {
+                // what was bought is held: it is nearer
+                self.stuck += 1;
+                question.follow(&answer);
+                sweep.page = fetch(asking, question, Duration::ZERO);
+                return None;
+            }
+            self.set_aside(&answer);
+            return None;
+        }
+        self.stuck = 0;
         for scope in &self.swept {
             let Some(todo) = self.todo.get_mut(scope) else {
                 continue;
@@ -326,6 +403,9 @@ impl Replay {
             todo.failed = None;
             if !todo.advance(after.clone()) {
                 self.todo.remove(scope);
+                if let Some(later) = self.later.remove(scope) {
+                    self.todo.insert(scope.clone(), later);
+                }
             }
         }
         if is_over || self.swept.is_empty() {
@@ -333,9 +413,8 @@ impl Replay {
             self.swept.clear();
         } else if let Some(sweep) = &mut self.sweep {
             question.follow(&answer);
-            let wait = if has_moved { Duration::ZERO } else { WAIT };
             sweep.after = after;
-            sweep.page = fetch(asking, question, wait);
+            sweep.page = fetch(asking, question, Duration::ZERO);
         }
         Some(told)
     }
@@ -360,6 +439,29 @@ impl Replay {
         }
     }
 
+    /// Ends a sweep that gets nowhere: those that hold the others up are tried again
+    /// later, or all if none does.
+    fn set_aside(&mut self, answer: &Answer) {
+        let holds_up = |state: &ScopeState| match state {
+            ScopeState::Partial(reason) => {
+                !matches!(reason, Reason::PageFull | Reason::OtherScopes)
+            }
+            _ => false,
+        };
+        let stuck = answer.scopes.iter().filter(|told| holds_up(&told.state));
+        let stuck: BTreeSet<Scope> = stuck.map(|told| told.scope.clone()).collect();
+        self.fail_all(|scope| stuck.is_empty() || stuck.contains(scope));
+    }
+
+    /// Ends the sweep: those that `has_failed` are tried again later.
+    fn fail_all(&mut self, has_failed: impl Fn(&Scope) -> bool) {
+        let swept = std::mem::take(&mut self.swept);
+        for scope in swept.iter().filter(|scope| has_failed(scope)) {
+            self.fail(scope);
+        }
+        self.sweep = None;
+    }
+
     fn fail(&mut self, scope: &Scope) {
         if let Some(todo) = self.todo.get_mut(scope) {
             todo.fail();
@@ -370,10 +472,13 @@ impl Replay {
 /// Asks for a page, after a wait.
 fn fetch(asking: &Asking, mut question: Question, wait: Duration) -> Fetching {
     let lookup = Arc::clone(&asking.lookup);
+    let pages = Arc::clone(&asking.pages);
     let scopes = u64::try_from(question.scopes.len()).unwrap_or(u64::MAX);
     question.max_upstream_calls = CALLS_A_PAGE.saturating_mul(scopes);
     Box::pin(async move {
         tokio::time::sleep(wait).await;
+        // never closed
+        let _turn = pages.acquire_owned().await;
         question.now = lookup.clock().now();
         question.deadline = Clock::deadline(PAGE_TIME);
         let answer = lookup.ask(&question).await;

@@ -78,6 +78,8 @@ struct State {
 pub(super) struct Scopes {
     ids: HashMap<Scope, ScopeId>,
     all: Vec<State>,
+    /// How often a scope was begun to be collected.
+    opened: u64,
     /// The scope that was asked for last: events come in runs.
     last: Option<(Scope, ScopeId)>,
 }
@@ -154,7 +156,28 @@ impl Scopes {
             known_before,
             settled,
         });
+        self.opened += 1;
         true
+    }
+
+    /// How often a scope was begun to be collected.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Since which position a scope is collected, and from which second its events
+    /// are known.
+    pub(super) fn since(&self, id: ScopeId) -> Option<(Position, i64)> {
+        self.live_of(id).map(|live| (live.since, live.floor))
+    }
+
+    /// Says that the clock was fast by so many seconds.
+    pub(super) fn set_back(&mut self, fast_by: i64) {
+        for live in self.all.iter_mut().filter_map(|state| state.live.as_mut()) {
+            for (_, settled) in &mut live.settled.0 {
+                *settled = settled.saturating_sub(fast_by);
+            }
+        }
     }
 
     /// Collects a scope no longer.
@@ -276,6 +299,8 @@ mod tests {
         assert_eq!(scopes.settled(id, 7), None);
         scopes.open(&scope, 20, 400, None);
         assert!(!scopes.is_unbroken(id, 19));
+        scopes.set_back(100);
+        assert_eq!(scopes.settled(id, 20), Some(300));
         scopes.forget(&HashMap::from([(id, 500)]));
         assert!(!scopes.is_collected(id, 500) && scopes.is_collected(id, 501));
     }

@@ -4,7 +4,7 @@ mod read;
 mod start;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     budget::Caller,
-    event::{Event, Scope},
+    event::{self, Event, Scope},
     filter::Filter,
     lookup::Lookup,
     upstream::Scopes,
@@ -151,8 +151,14 @@ pub struct Subscription {
     told: Option<Before>,
     replay: Replay,
     gaps: VecDeque<Gap>,
+    /// Where it stood before it had gaps to tell that are not all told.
+    before_gaps: Option<ResumeToken>,
     /// Gaps before this position were told.
     gaps_to: Position,
+    /// Scopes that it knows to be collected only since it began, and since when.
+    noted: HashSet<(ScopeId, Position)>,
+    /// How often scopes had been begun to be collected when it looked.
+    opened: u64,
     news: watch::Receiver<Position>,
     progress_at: Instant,
     /// A batch that is not full goes out then.
@@ -192,14 +198,16 @@ impl Subscription {
         start: Start,
     ) -> Result<Self, StartError> {
         let now = feed.clock.now_secs();
-        let (first, head) = {
+        let (first, head, opened) = {
             let state = feed.lock();
-            (state.log.first(), state.log.head())
+            let opened = state.scopes.opened();
+            (state.log.first(), state.log.head(), opened)
         };
         let asking = Asking {
             lookup,
             filter: Arc::clone(&settings.filter),
             caller: settings.caller.clone(),
+            pages: Arc::clone(&feed.pages),
             page_events: settings.max_events.max(1),
             page_bytes: settings.max_bytes,
             size: settings.size,
@@ -217,7 +225,10 @@ impl Subscription {
             told: None,
             replay: Replay::default(),
             gaps: VecDeque::new(),
+            before_gaps: None,
             gaps_to: head,
+            noted: HashSet::new(),
+            opened,
             news: feed.head.subscribe(),
             progress_at: Instant::now(),
             batch_at: None,
@@ -243,12 +254,19 @@ impl Subscription {
     pub async fn next(&mut self) -> Item {
         loop {
             if let Some(gap) = self.gaps.pop_front() {
+                self.before_gaps.take_if(|_| self.gaps.is_empty());
                 return Item::Gap(gap);
             }
             if self.progress_at <= Instant::now() {
                 self.progress_at = Instant::now() + self.settings.progress_interval;
-                let standing = self.standing();
+                let mut standing = self.standing();
                 self.forget_beginning(&standing);
+                // no further than the token says: who comes back may be told it again
+                let settled: Vec<_> = standing.iter().map(|one| one.settled).collect();
+                let rounded = self.token().rounded(&settled);
+                for (one, rounded) in standing.iter_mut().zip(rounded) {
+                    one.settled = rounded;
+                }
                 return Item::Progress(standing);
             }
             self.news.borrow_and_update();
@@ -289,15 +307,21 @@ impl Subscription {
     /// Where it stands: resumes it behind the item that was told last.
     #[must_use]
     pub fn token(&self) -> ResumeToken {
+        if let Some(before) = &self.before_gaps {
+            return before.clone();
+        }
+        let now = self.feed.clock.now_secs();
         let reading = self.replay.stands().map(|after| {
             let todo = || self.replay.all().map(|(_, todo)| todo);
+            let positions = || todo().flat_map(|todo| todo.positions.iter().copied());
             Reading {
-                from: todo().map(|todo| todo.from).min().unwrap_or_default(),
-                to: todo().map(|todo| todo.to).max().unwrap_or_default(),
+                from: positions().map(|(from, _)| from).min().unwrap_or_default(),
+                to: positions().map(|(_, to)| to).max().unwrap_or_default(),
                 is_behind: todo().all(|todo| todo.is_behind),
                 after: after.clone(),
             }
         });
+        let mut is_exact = !self.replay.is_tangled();
         let marks: Vec<Mark> = self
             .standing()
             .into_iter()
@@ -305,7 +329,10 @@ impl Subscription {
                 way: match self.replay.after(&standing.scope) {
                     None => Way::Live,
                     Some(_) if self.replay.is_swept(&standing.scope) => Way::Exact,
-                    Some(after) => Way::History(after),
+                    Some(after) => {
+                        is_exact &= *after == event::Position::start_of(after.time);
+                        Way::History(after.time)
+                    }
                 },
                 settled: standing.settled,
                 scope: standing.scope,
@@ -317,10 +344,14 @@ impl Subscription {
             position: self.position,
             // behind it, it is no matter when it began
             begun: self.begun.max(self.position),
-            issued: self.feed.clock.now_secs(),
+            issued: now,
             since: self.since,
             known_since: self.known_since,
-            repeats_to: self.repeats_to,
+            // what cannot be said exactly may be told again
+            repeats_to: match is_exact {
+                true => self.repeats_to,
+                false => self.repeats_to.max(Some(now)),
+            },
             settled: marks
                 .iter()
                 .map(|mark| mark.settled)
@@ -342,6 +373,12 @@ impl Subscription {
         is_plain.then_some((self.settings.digest, self.since))
     }
 
+    /// Whether something may come that another process has told.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.repeats_to.is_some()
+    }
+
     /// Once all is settled that it began with, how it began is no matter.
     fn forget_beginning(&mut self, standing: &[Standing]) {
         let is_over = self.replay.is_over() && self.position >= self.begun;
@@ -361,7 +398,10 @@ impl Subscription {
             let state = self.feed.lock();
             for (id, scope) in state.scopes.live() {
                 if selection.has(scope) {
+                    // one that began anew says nothing of what is to be read of it still
+                    let at = self.position.max(self.begun);
                     let settled = state.scopes.settled(id, self.position);
+                    let settled = settled.filter(|_| state.scopes.is_unbroken(id, at));
                     let settled = settled.unwrap_or(self.floor);
                     standing.insert(scope.clone(), (settled, false));
                 }

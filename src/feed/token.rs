@@ -136,19 +136,46 @@ impl ResumeToken {
     /// The token as an opaque string of at most 16 KiB.
     #[must_use]
     pub fn encode(&self) -> String {
-        let newest = self.marks.iter().map(|mark| mark.settled).max();
-        let newest = newest.unwrap_or(self.settled);
-        // the coarser, the shorter: what is a unit behind is read once more
-        let named = [1, 15, 240, 3600, 86_400].into_iter().find_map(|unit| {
-            let bytes = self.bytes(&self.marks, newest, unit);
-            (bytes.len() <= MAX_BYTES).then_some(bytes)
-        });
-        let body = named.unwrap_or_else(|| self.bytes(&[], newest, 1));
+        let newest = self.newest();
+        let body = match self.unit() {
+            Some((_, bytes)) => bytes,
+            None => self.bytes(&[], newest, 1),
+        };
         let mut bytes = Vec::with_capacity(1 + CHECKSUM + body.len());
         bytes.push(VERSION);
         bytes.extend_from_slice(&checksum(&body));
         bytes.extend_from_slice(&body);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// How far a scope is that is settled up to here, as the token says it.
+    pub(super) fn rounded(&self, settled: &[i64]) -> Vec<i64> {
+        let newest = self.newest();
+        let unit = self.unit().map(|(unit, _)| i64::from(unit));
+        let round = |settled: &i64| match unit {
+            Some(unit) => {
+                let behind = newest.saturating_sub(*settled).max(0);
+                let units = behind.div_euclid(unit) + i64::from(behind.rem_euclid(unit) > 0);
+                newest.saturating_sub(units.saturating_mul(unit))
+            }
+            None => self.settled,
+        };
+        settled.iter().map(round).collect()
+    }
+
+    fn newest(&self) -> i64 {
+        let newest = self.marks.iter().map(|mark| mark.settled).max();
+        newest.unwrap_or(self.settled)
+    }
+
+    /// The unit in which all scopes fit, and the token's bytes. The coarser, the
+    /// shorter: what is a unit behind is read once more.
+    fn unit(&self) -> Option<(u32, Vec<u8>)> {
+        let newest = self.newest();
+        [1, 15, 240, 3600, 86_400].into_iter().find_map(|unit| {
+            let bytes = self.bytes(&self.marks, newest, unit);
+            (bytes.len() <= MAX_BYTES).then_some((unit, bytes))
+        })
     }
 
     fn bytes(&self, marks: &[Mark], newest: i64, unit: u32) -> Vec<u8> {
@@ -362,6 +389,14 @@ mod tests {
             assert_eq!(after.settled, before.settled);
             let is_named = !after.marks.is_empty();
             assert_eq!(is_named, accounts < 1000, "{accounts}");
+            let settled: Vec<_> = before.marks.iter().map(|mark| mark.settled).collect();
+            let rounded = before.rounded(&settled);
+            if is_named {
+                let told: Vec<_> = after.marks.iter().map(|mark| mark.settled).collect();
+                assert_eq!(rounded, told);
+            } else {
+                assert!(rounded.iter().all(|told| *told == before.settled));
+            }
             for (before, after) in before.marks.iter().zip(&after.marks) {
                 assert_eq!((&before.scope, before.way), (&after.scope, after.way));
                 assert!(after.settled <= before.settled);

@@ -61,7 +61,8 @@ impl Shared {
             return made;
         }
         let mut batches = lock();
-        if batches.ready.insert(key, made.clone()).is_none() {
+        if !batches.ready.contains_key(&key) {
+            batches.ready.insert(key, made.clone());
             batches.order.push_back(key);
             batches.bytes += len;
         }
@@ -181,7 +182,7 @@ impl Subscribed {
         Ready::of(&v1::SubscribeEventsResponse {
             payload: Some(payload),
             resume_token: self.subscription.token().encode(),
-            may_repeat: false,
+            may_repeat: self.subscription.may_repeat(),
         })
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -32,7 +33,14 @@ pub(super) enum Read {
 impl Subscription {
     pub(super) fn read(&mut self) -> Read {
         let from = self.position;
-        let first = self.feed.lock().log.first();
+        let (first, opened) = {
+            let state = self.feed.lock();
+            (state.log.first(), state.scopes.opened())
+        };
+        if opened != self.opened {
+            self.opened = opened;
+            self.note_scopes();
+        }
         if from < first {
             return self.fall_behind(from);
         }
@@ -71,8 +79,8 @@ impl Subscription {
                 break;
             }
             may_repeat |= self.repeats_to.is_some_and(|to| event.time <= to)
-                // older than what the index has: history may have told it
-                || (self.since.is_some() && !state.scopes.is_collected(*scope, event.time));
+                // older than what the index has
+                || !state.scopes.is_collected(*scope, event.time);
             events.push(Arc::clone(event));
         }
         let gaps = state.gaps.within(from.max(self.gaps_to), to);
@@ -87,6 +95,7 @@ impl Subscription {
             return Read::Nothing;
         }
         if events.is_empty() {
+            self.batch_at = None;
             self.position = to;
             return match to < head {
                 true => Read::More,
@@ -139,18 +148,45 @@ impl Subscription {
         }
     }
 
+    /// Of scopes that are collected only since it began, what happened before is
+    /// read from history.
+    fn note_scopes(&mut self) {
+        let feed = Arc::clone(&self.feed);
+        let served = self.scopes.now();
+        let begins = self.since.unwrap_or(self.created);
+        let state = feed.lock();
+        let live = state.scopes.live();
+        let live = live.filter(|(_, scope)| self.settings.selection.has(scope));
+        let late: Vec<_> = live
+            .filter_map(|(id, scope)| {
+                let (since, floor) = state.scopes.since(id)?;
+                let is_late = since > self.begun && since >= self.position;
+                (is_late && self.noted.insert((id, since))).then(|| (scope.clone(), floor))
+            })
+            .collect();
+        drop(state);
+        for (scope, floor) in late {
+            self.known_since = Some(self.known_since.unwrap_or(begins).min(begins));
+            if begins < floor && served.binary_search(&scope).is_ok() {
+                let after = event::Position::start_of(begins);
+                // what the log has it tells
+                self.replay
+                    .add_behind(scope, Todo::history(after, floor, 0, 0));
+            }
+        }
+    }
+
     /// What the log has dropped since is read from history.
     fn fall_behind(&mut self, from: Position) -> Read {
-        if !self.replay.is_over() {
-            // one thing after the other: what is being tried again comes first
-            return Read::Nothing;
-        }
+        self.batch_at = None;
+        let before = self.token();
         let feed = Arc::clone(&self.feed);
         let state = feed.lock();
         let to = state.log.first();
         let is_known = state.index.from() <= from;
         let served = self.scopes.now();
         let mut by_scope: BTreeMap<Scope, Vec<Dropped>> = BTreeMap::new();
+        let now = feed.clock.now_secs();
         for ((id, _), dropped) in state.log.dropped(from, to) {
             if self.follows(&state, id)
                 && let Some(scope) = state.scopes.get(id)
@@ -180,8 +216,15 @@ impl Subscription {
                 continue;
             }
             if is_known {
-                if let Some(todo) = Todo::behind(stretches(dropped.into_iter()), from, to) {
-                    self.replay.add(scope, todo);
+                let untold = dropped.iter().map(|dropped| dropped.untold).max();
+                let stretches = stretches(dropped.into_iter());
+                if let Some(mut todo) = Todo::behind(stretches, from, to) {
+                    // what only a queue has told, history tells by then
+                    let until = untold.map_or(i64::MIN, |time| time.saturating_add(feed.horizon));
+                    if let Ok(wait) = u64::try_from(until.saturating_sub(now)) {
+                        todo.wait(Duration::from_secs(wait));
+                    }
+                    self.replay.add_behind(scope, todo);
                 }
             } else {
                 // what was told is not known any more
@@ -192,6 +235,10 @@ impl Subscription {
             }
         }
         self.position = to;
+        if !self.gaps.is_empty() {
+            // until all are told
+            self.before_gaps = Some(before);
+        }
         Read::More
     }
 
@@ -236,7 +283,7 @@ impl Subscription {
             let is_collected = state.scopes.is_collected(id, event.time);
             let is_told = match state.index.judge(id, &event) {
                 Verdict::Repeated(slot) => {
-                    (todo.from..todo.to).contains(&slot.position)
+                    todo.tells(slot.position)
                         // of several that reuse an id the log had one
                         && (!todo.is_behind || slot.time == event.time)
                         && self.is_due(slot.position, id, event.time, slot.is_known)

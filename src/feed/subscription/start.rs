@@ -50,7 +50,8 @@ impl Subscription {
         for scope in served {
             let mark = marks.remove(&scope);
             let reading = token.reading.as_ref();
-            let reading = reading.filter(|_| mark.is_none_or(|mark| mark.way != Way::Live));
+            let reading =
+                reading.filter(|_| is_known && mark.is_none_or(|mark| mark.way != Way::Live));
             let settled = mark.map_or(token.settled, |mark| mark.settled);
             match reading {
                 Some(reading) => {
