@@ -47,8 +47,8 @@ const SETTLE_MOST: i64 = 600;
 /// between may be given up.
 const GIVEN_UP_AFTER: i64 = 3600;
 /// It is given up once so many walks in a row have taken longer than what they
-/// settled: by then the scope has more events than can be read. After an outage
-/// walks are fast.
+/// settled, or one so many times as long: then the scope has more events than can
+/// be read. After an outage walks are fast.
 const LOSING: u32 = 3;
 /// Seconds that a head takes at most: then newer events come first.
 const HEAD_MOST: i64 = 300;
@@ -118,6 +118,8 @@ pub(super) struct Status {
     /// Heads that read down to known ground.
     polls: AtomicU64,
     polled: Notify,
+    /// How often AWS did not answer.
+    troubles: AtomicU64,
 }
 
 impl Status {
@@ -141,6 +143,7 @@ impl Default for Status {
             health: Mutex::new(Health::Starting),
             polls: AtomicU64::new(0),
             polled: Notify::new(),
+            troubles: AtomicU64::new(0),
         }
     }
 }
@@ -296,11 +299,26 @@ impl Poll {
             }
             let until = until.min(from.saturating_add(SETTLE_MOST));
             let mut question = self.question(TimeRange::new(from, until), SETTLE_EVENTS);
-            loop {
+            // time in which AWS answered
+            let mut spent = Duration::ZERO;
+            let most = Duration::from_secs(SETTLE_MOST.unsigned_abs()) * LOSING;
+            let is_over = loop {
+                let begun = Instant::now();
+                let troubles = self.status.troubles.load(Relaxed);
                 let _turn = self.turn.lock().await;
                 if self.page(&mut question).await.next.is_none() {
-                    break;
+                    break true;
                 }
+                if self.status.troubles.load(Relaxed) == troubles {
+                    spent += begun.elapsed();
+                }
+                if is_full && is_late && spent > most {
+                    break false;
+                }
+            };
+            if !is_over {
+                losing = LOSING;
+                continue;
             }
             self.feed.settle(&self.scope, until);
             if until >= self.since {
@@ -345,7 +363,10 @@ impl Poll {
     async fn wait_after(&self, error: &Error, wait: Duration) -> Duration {
         let pause = match error {
             Error::Exhausted { wait: quota, .. } => (*quota).max(WAIT),
-            _ => wait,
+            _ => {
+                self.status.troubles.fetch_add(1, Relaxed);
+                wait
+            }
         };
         {
             let mut health = self.status.lock();

@@ -255,6 +255,7 @@ async fn run(
 ) -> Result<(), TestCaseError> {
     let setup = Setup {
         rate: if conditions.is_metered { 2 } else { 0 },
+        share: None,
         horizon: HORIZON.unsigned_abs(),
         log: conditions.log,
         cache: conditions.cache,

@@ -18,7 +18,7 @@ use crate::{
     feed::{self, Item, ResumeToken, Settings, Start, Subscription},
     filter::{EventFilter, Filter, Match},
     simulator::{self, Rate, Simulator},
-    upstream::{CloudTrail, Retry, Upstream},
+    upstream::{self, CloudTrail, Retry, Upstream},
 };
 
 const ACCOUNT: &str = "111122223333";
@@ -32,6 +32,8 @@ fn scope(region: &str) -> Scope {
 struct Setup {
     /// On both sides; 0: no meter.
     rate: u32,
+    /// Requests a second that the gateway has of it.
+    share: Option<f64>,
     horizon: u64,
     log: u64,
     cache: u64,
@@ -45,6 +47,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             rate: 2,
+            share: None,
             horizon: 60,
             log: 64_000_000,
             cache: 100_000_000,
@@ -56,8 +59,33 @@ impl Default for Setup {
     }
 }
 
+/// A CloudTrail that can go away.
+struct Line {
+    simulator: Arc<Simulator>,
+    /// What it answers instead.
+    error: Mutex<Option<upstream::ErrorKind>>,
+}
+
+impl CloudTrail for Line {
+    fn lookup_events<'a>(
+        &'a self,
+        scope: &'a Scope,
+        request: &'a upstream::PageRequest,
+    ) -> upstream::PageFuture<'a> {
+        let error = *self.error.lock().unwrap();
+        match error {
+            Some(kind) => {
+                let error = upstream::Error::new(kind, "Away", "away");
+                Box::pin(std::future::ready(Err(error)))
+            }
+            None => self.simulator.lookup_events(scope, request),
+        }
+    }
+}
+
 /// A CloudTrail, and a gateway in front of it.
 struct World {
+    line: Arc<Line>,
     setup: Setup,
     clock: Clock,
     simulator: Arc<Simulator>,
@@ -85,8 +113,13 @@ impl Setup {
             ..simulator::Options::default()
         };
         let simulator = Arc::new(Simulator::new(options, clock.clone(), Vec::new()));
+        let line = Arc::new(Line {
+            simulator: Arc::clone(&simulator),
+            error: Mutex::default(),
+        });
         World {
-            gateway: self.gateway(&clock, &simulator),
+            gateway: self.gateway(&clock, &line),
+            line,
             start: clock.now_secs(),
             setup: self,
             clock,
@@ -94,9 +127,9 @@ impl Setup {
         }
     }
 
-    fn gateway(&self, clock: &Clock, simulator: &Arc<Simulator>) -> Gateway {
-        let cloudtrail: Arc<dyn CloudTrail> = Arc::clone(simulator) as _;
-        let budgets = Arc::new(Budgets::new(f64::from(self.rate)));
+    fn gateway(&self, clock: &Clock, line: &Arc<Line>) -> Gateway {
+        let cloudtrail: Arc<dyn CloudTrail> = Arc::clone(line) as _;
+        let budgets = Arc::new(Budgets::new(self.share.unwrap_or(f64::from(self.rate))));
         let upstream = Upstream::new(cloudtrail, budgets, Retry::default());
         let horizon = Duration::from_secs(self.horizon);
         let coverage = Coverage::new(coverage::Options {
@@ -137,7 +170,7 @@ struct Stream {
 impl World {
     /// The process dies, and another one begins.
     fn restart(&mut self) {
-        self.gateway = self.setup.gateway(&self.clock, &self.simulator);
+        self.gateway = self.setup.gateway(&self.clock, &self.line);
     }
 
     fn subscribe(&self, filter: &Arc<Filter>, regions: &[String], start: Start) -> Stream {
@@ -193,6 +226,11 @@ impl World {
         assert_ne!(self.simulator.insert(scope, event, Some(second(told))), 0);
     }
 
+    /// AWS answers so from now on; `None`: as it does.
+    fn answers(&self, error: Option<upstream::ErrorKind>) {
+        *self.line.error.lock().unwrap() = error;
+    }
+
     /// Seconds since the start.
     fn now(&self) -> i64 {
         self.clock.now_secs() - self.start
@@ -205,6 +243,10 @@ fn id(number: usize) -> String {
 
 fn number(event: &Event) -> usize {
     event.id().rsplit_once('-').unwrap().1.parse().unwrap()
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 /// Events of these kinds; none named: all.
