@@ -6,7 +6,7 @@
 //! A scope that fails is left out and tried again; the others go on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -222,13 +222,12 @@ impl Replay {
 
     /// Adds what was dropped from the log of a scope.
     pub(super) fn add_behind(&mut self, scope: Scope, todo: Todo) {
-        if !self.todo.contains_key(&scope) {
-            self.todo.insert(scope, todo);
-            return;
-        }
-        match self.later.get_mut(&scope) {
-            Some(later) => later.add(todo),
-            None => {
+        match (self.todo.entry(scope.clone()), self.later.get_mut(&scope)) {
+            (Entry::Vacant(place), _) => {
+                place.insert(todo);
+            }
+            (Entry::Occupied(_), Some(later)) => later.add(todo),
+            (Entry::Occupied(_), None) => {
                 self.later.insert(scope, todo);
             }
         }

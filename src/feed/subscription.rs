@@ -408,7 +408,13 @@ impl Subscription {
             }
         }
         for (scope, todo) in self.replay.all() {
-            let after = todo.after.time;
+            let mut after = todo.after.time;
+            if todo.is_behind {
+                // what was settled before what was dropped was told before it
+                let from = todo.positions.iter().map(|(from, _)| *from).min();
+                let before = self.settled_at(scope, from.unwrap_or(self.position));
+                after = before.map_or(after, |before| before.max(after));
+            }
             // what history leaves to the log was not told yet
             let log = standing.get(scope).map_or(after, |(settled, _)| *settled);
             standing.insert(scope.clone(), (log.min(after), true));
@@ -421,6 +427,15 @@ impl Subscription {
                 is_replayed,
             })
             .collect()
+    }
+
+    /// How far a scope was settled for who had read up to `position`, if it was
+    /// collected by then.
+    fn settled_at(&self, scope: &Scope, position: Position) -> Option<i64> {
+        let state = self.feed.lock();
+        let id = state.scopes.find(scope)?;
+        let is_unbroken = state.scopes.is_unbroken(id, position);
+        state.scopes.settled(id, position).filter(|_| is_unbroken)
     }
 
     fn count_replay(&mut self) {

@@ -1,7 +1,7 @@
 //! `SubscribeEvents`: the stream.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -61,8 +61,8 @@ impl Shared {
             return made;
         }
         let mut batches = lock();
-        if !batches.ready.contains_key(&key) {
-            batches.ready.insert(key, made.clone());
+        if let Entry::Vacant(place) = batches.ready.entry(key) {
+            place.insert(made.clone());
             batches.order.push_back(key);
             batches.bytes += len;
         }
