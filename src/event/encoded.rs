@@ -21,7 +21,6 @@ const NOT_SHARED: u32 = u32::MAX;
 pub struct Event {
     /// `eventTime` in whole seconds since the Unix epoch.
     pub time: i64,
-    hash: [u8; 16],
     /// The index, then the record: the message without its record is what
     /// stands before.
     bytes: Box<[u8]>,
@@ -80,7 +79,6 @@ impl Event {
         let bytes = [index.as_slice(), parts.record.as_bytes()].concat();
         Self {
             time: parts.time,
-            hash: parts.hash,
             bytes: bytes.into(),
             odd: Odd::of(parts).map(Box::new),
             record_at,
@@ -119,7 +117,7 @@ impl Event {
             principal: self.principal(),
             shared_event_id: owned(self.shared_event_id()),
             record: self.record().to_owned(),
-            hash: self.hash,
+            hash: self.hash(),
             origin: self.origin(),
             addendum: self.is_addendum(),
             malformed: self.is_malformed(),
@@ -265,10 +263,11 @@ impl Event {
         wire::text(self.record_bytes())
     }
 
-    /// The first 16 bytes of the record's SHA-256.
+    /// The first 16 bytes of the record's SHA-256. Computed when it is asked for,
+    /// which is seldom: by ids that are no UUIDs, and by corrections.
     #[must_use]
     pub fn hash(&self) -> [u8; 16] {
-        self.hash
+        super::identity::hash(self.record())
     }
 
     /// Where it came from.
@@ -318,7 +317,7 @@ impl Event {
     /// What tells this event from every other one of its scope.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity::of(self.id(), &self.hash)
+        Identity::of_uuid(self.id()).unwrap_or_else(|| Identity::Record(self.hash()))
     }
 
     /// Where it stands in the one total order: (`event_time`, `account_id`,
@@ -330,7 +329,7 @@ impl Event {
             account_id: self.account_id().into(),
             region: self.region().into(),
             id: self.id().into(),
-            hash: self.hash,
+            hash: self.hash(),
         }
     }
 
@@ -341,6 +340,10 @@ impl Event {
         self.time
             .cmp(&other.time)
             .then_with(|| self.as_parts().cmp(&other.as_parts()))
+            .then_with(|| match self.record() == other.record() {
+                true => Ordering::Equal,
+                false => self.hash().cmp(&other.hash()),
+            })
     }
 
     /// Compares with a position.
@@ -349,16 +352,11 @@ impl Event {
         self.time
             .cmp(&position.time)
             .then_with(|| self.as_parts().cmp(&position.as_parts()))
+            .then_with(|| self.hash().cmp(&position.hash))
     }
 
-    fn as_parts(&self) -> (i64, &str, &str, &str, &[u8; 16]) {
-        (
-            self.time,
-            self.account_id(),
-            self.region(),
-            self.id(),
-            &self.hash,
-        )
+    fn as_parts(&self) -> (&str, &str, &str) {
+        (self.account_id(), self.region(), self.id())
     }
 
     /// The bytes of its `trailgate.v1.Event`, with the record or without, in
@@ -473,7 +471,6 @@ impl fmt::Debug for Event {
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
         self.time == other.time
-            && self.hash == other.hash
             && self.odd == other.odd
             && self.encoding(true) == other.encoding(true)
     }

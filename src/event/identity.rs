@@ -1,5 +1,7 @@
 //! What tells one event of a scope from another.
 
+use sha2::{Digest, Sha256};
+
 /// The identity of an event within its scope: its id if that is a UUID, else
 /// the hash of its record, since fixtures and odd sources reuse ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +36,15 @@ impl Identity {
             .iter()
             .fold(0, |mixed, word| mixed ^ u32::from_be_bytes(*word))
     }
+}
+
+/// The first 16 bytes of the SHA-256 of a record.
+pub(super) fn hash(record: &str) -> [u8; 16] {
+    // SHA-256 has 32 bytes
+    Sha256::digest(record.as_bytes())
+        .first_chunk()
+        .copied()
+        .unwrap_or_default()
 }
 
 /// Whether `id` is a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12.

@@ -11,7 +11,6 @@ mod tests;
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use self::fields::Fields;
 use super::{
@@ -153,7 +152,6 @@ fn index<'a>(scope: &'a Scope, record: &'a str, origin: Origin, fallback_time: i
         user_agent: fields.user_agent(),
         principal: fields.principal(),
         shared_event_id: fields.shared_event_id(),
-        hash: hash(record),
         origin,
         addendum: fields.has_addendum(),
         malformed,
@@ -170,12 +168,4 @@ pub fn parse_time(text: &str) -> Option<i64> {
     let time: Timestamp = text.parse().ok()?;
     // as_second truncates toward zero
     Some(time.as_second() - i64::from(time.subsec_nanosecond() < 0))
-}
-
-fn hash(record: &str) -> [u8; 16] {
-    // SHA-256 has 32 bytes
-    Sha256::digest(record.as_bytes())
-        .first_chunk()
-        .copied()
-        .unwrap_or_default()
 }

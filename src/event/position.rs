@@ -39,13 +39,7 @@ impl Position {
         self.time.saturating_add(i64::from(!is_start))
     }
 
-    pub(super) fn as_parts(&self) -> (i64, &str, &str, &str, &[u8; 16]) {
-        (
-            self.time,
-            &self.account_id,
-            &self.region,
-            &self.id,
-            &self.hash,
-        )
+    pub(super) fn as_parts(&self) -> (&str, &str, &str) {
+        (&self.account_id, &self.region, &self.id)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Slot {
     pub(super) position: Position,
     /// Its second, by which one is told from another that reuses its id.
     pub(super) time: i64,
-    /// The start of its record's hash: a correction has another.
+    /// Of a correction, the start of its record's hash: another one has another.
     hash: [u8; 8],
     /// It may have been there before its scope was collected.
     pub(super) is_known: bool,
@@ -155,6 +155,9 @@ impl Index {
 }
 
 fn short(event: &Event) -> [u8; 8] {
+    if !event.is_addendum() {
+        return [0; 8];
+    }
     // a hash has 16 bytes
     event.hash().first_chunk().copied().unwrap_or_default()
 }

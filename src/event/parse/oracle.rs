@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::{LookupEvent, Places, hash, parse_time};
+use super::{super::identity::hash, LookupEvent, Places, parse_time};
 use crate::event::{
     MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS, Origin, Parts, Principal, Resource, Scope,
     fields::is_documented_field,
