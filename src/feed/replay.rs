@@ -213,13 +213,6 @@ impl Replay {
         self.todo.insert(scope, todo);
     }
 
-    /// Whether a scope is read exactly from where the sweep stands.
-    pub(super) fn is_swept(&self, scope: &Scope) -> bool {
-        let stands = self.todo.get(scope).map(|todo| &todo.after);
-        let sweep = self.sweep.as_ref().map(|sweep| &sweep.after);
-        self.swept.contains(scope) && stands == sweep
-    }
-
     /// Adds what was dropped from the log of a scope.
     pub(super) fn add_behind(&mut self, scope: Scope, todo: Todo) {
         match (self.todo.entry(scope.clone()), self.later.get_mut(&scope)) {
@@ -266,6 +259,15 @@ impl Replay {
         }
         let failed = self.todo.values().filter_map(|todo| todo.failed);
         failed.map(|(again, _)| again).min()
+    }
+
+    /// The place in the middle of a second that a scope stands at, if one does: of
+    /// one sweep all do.
+    pub(super) fn exact(&self) -> Option<&Position> {
+        let places = self.todo.values().map(|todo| &todo.after);
+        places
+            .filter(|after| **after != Position::start_of(after.time))
+            .max()
     }
 
     /// The place where the sweep stands, or where the first of what is left does.

@@ -149,6 +149,8 @@ pub struct Subscription {
     known_since: Option<i64>,
     repeats_to: Option<i64>,
     told: Option<Before>,
+    /// By scope, as the token said: everything before was told.
+    told_before: HashMap<Scope, i64>,
     replay: Replay,
     gaps: VecDeque<Gap>,
     /// Where it stood before it had gaps to tell that are not all told.
@@ -223,6 +225,7 @@ impl Subscription {
             known_since: None,
             repeats_to: None,
             told: None,
+            told_before: HashMap::new(),
             replay: Replay::default(),
             gaps: VecDeque::new(),
             before_gaps: None,
@@ -311,7 +314,8 @@ impl Subscription {
             return before.clone();
         }
         let now = self.feed.clock.now_secs();
-        let reading = self.replay.stands().map(|after| {
+        let exact = self.replay.exact();
+        let reading = exact.or(self.replay.stands()).map(|after| {
             let todo = || self.replay.all().map(|(_, todo)| todo);
             let positions = || todo().flat_map(|todo| todo.positions.iter().copied());
             Reading {
@@ -328,7 +332,7 @@ impl Subscription {
             .map(|standing| Mark {
                 way: match self.replay.after(&standing.scope) {
                     None => Way::Live,
-                    Some(_) if self.replay.is_swept(&standing.scope) => Way::Exact,
+                    Some(after) if Some(after) == exact => Way::Exact,
                     Some(after) => {
                         is_exact &= *after == event::Position::start_of(after.time);
                         Way::History(after.time)
@@ -387,6 +391,7 @@ impl Subscription {
             self.known_since = None;
             self.repeats_to = None;
             self.told = None;
+            self.told_before = HashMap::new();
         }
     }
 
@@ -421,10 +426,13 @@ impl Subscription {
         }
         let standing = standing.into_iter();
         standing
-            .map(|(scope, (settled, is_replayed))| Standing {
-                scope,
-                settled,
-                is_replayed,
+            .map(|(scope, (settled, is_replayed))| {
+                let before = self.told_before.get(&scope);
+                Standing {
+                    settled: before.map_or(settled, |before| settled.max(*before)),
+                    scope,
+                    is_replayed,
+                }
             })
             .collect()
     }

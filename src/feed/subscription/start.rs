@@ -35,6 +35,7 @@ impl Subscription {
         self.known_since = token.known_since;
         self.repeats_to = token.repeats_to;
         self.floor = token.settled;
+        self.note_told(token);
         let from = match is_known {
             true => self.position,
             false => {
@@ -75,6 +76,18 @@ impl Subscription {
         self.miss_unserved(marks.into_values().filter(|mark| mark.way != Way::Live));
     }
 
+    /// What a token says of each scope holds, whatever this process knows of it.
+    fn note_told(&mut self, token: &ResumeToken) {
+        let marks = token.marks.iter();
+        self.told_before = marks
+            .map(|mark| (mark.scope.clone(), mark.settled))
+            .collect();
+        if token.marks.is_empty() {
+            let served = self.served().into_iter();
+            self.told_before = served.map(|scope| (scope, token.settled)).collect();
+        }
+    }
+
     fn resume_reading(&mut self, scope: Scope, after: event::Position, reading: &Reading) {
         if !reading.is_behind {
             return self.read_history(scope, after, reading.from, reading.to);
@@ -109,6 +122,7 @@ impl Subscription {
         self.known_since = Some(token.settled);
         self.repeats_to = Some(token.issued).max(token.repeats_to);
         self.floor = token.settled;
+        self.note_told(token);
         let mut marks: HashMap<&Scope, &Mark> =
             token.marks.iter().map(|mark| (&mark.scope, mark)).collect();
         let mut seconds = HashMap::new();
