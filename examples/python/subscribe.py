@@ -117,12 +117,7 @@ class Checkpoint:
         key = event.event_id.lower() if is_uuid(event.event_id) else record_hash
         in_scope = self.seen.setdefault(f"{event.account_id}/{event.region}", {})
         before = in_scope.get(key)
-        is_corrected = (
-            before is not None
-            and before.record_hash != record_hash
-            and has_addendum(event)
-        )
-        if before is not None and before.second == second and not is_corrected:
+        if before and (before.record_hash == record_hash or not has_addendum(event)):
             return False
         in_scope[key] = Seen(second, record_hash)
         return True

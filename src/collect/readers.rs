@@ -76,6 +76,8 @@ impl Reader for Content {
         *packed = later;
         let damaged = |error: std::io::Error| Fault::Damaged(error.to_string());
         self.decoder.write_all(now).map_err(damaged)?;
+        // it holds back what it has
+        self.decoder.flush().map_err(damaged)?;
         self.piece = std::mem::take(self.decoder.get_mut());
         Ok(Some(Found::Piece(&self.piece)))
     }

@@ -1,14 +1,16 @@
-"""The Python example, as its readers run it."""
+"""The examples, as their readers run them."""
 
 import json
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from processes import PATIENCE, ROOT
+from processes import PATIENCE, ROOT, binary
+from rpc import Client
 from streams import (
     ACCOUNT, REGIONS, Gateway, Running, assert_told, expired, making, newest, second_of,
 )
@@ -182,3 +184,32 @@ def test_what_is_no_checkpoint_is_said(stubs, tmp_path):
         assert example.process.wait(PATIENCE) == 1
         assert f"{checkpoint} is no checkpoint" in example.err and example.out == ""
     assert checkpoint.read_text() == "{}"
+
+
+def test_the_rust_example_prints_each_event_once_whoever_is_started_anew(live, tmp_path):
+    program = Path(binary()).parent / "examples" / "subscribe"
+    if not program.exists():
+        pytest.skip(f"no {program}: cargo test builds it")
+    checkpoint = tmp_path / "rust.checkpoint"
+    lines = []
+    with Gateway(live, regions=[REGION]) as server:
+        for end in (server.kill, lambda: server.process.stop()):
+            with Running(program, server.endpoint, checkpoint) as example:
+                example.wait_for("events", lambda: len(example.lines) > 1)
+                end()
+                server.start()
+                so_far = len(example.lines)
+                example.wait_for("it goes on", lambda: len(example.lines) > so_far + 5)
+                lines += example.stop(signal.SIGINT, 0).lines
+        last = int(time.time()) - 10
+        with Client(server) as client:
+            found = {event.event_id: event for event in client.all(page_size=1000)}
+    ids = [line.split(" ", 1)[0] for line in lines]
+    assert len(ids) == len(set(ids))
+    first = found[ids[0]].event_time.seconds + 1
+    wanted = {
+        event.event_id for event in found.values()
+        if first <= event.event_time.seconds <= last and not event.read_only
+    }
+    assert wanted and wanted <= set(ids)
+    assert not any(found[own].read_only for own in ids if own in found)
