@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,8 @@ const CHECKSUM: usize = 8;
 #[derive(Clone, Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
+    /// One that is given up goes on in its thread: the next one waits for it.
+    saving: Arc<Mutex<()>>,
 }
 
 impl CheckpointFile {
@@ -52,7 +55,10 @@ impl CheckpointFile {
     /// be. Not for two subscribers at once.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            saving: Arc::default(),
+        }
     }
 }
 
@@ -63,10 +69,14 @@ impl CheckpointStore for CheckpointFile {
     }
 
     fn save<'a>(&'a mut self, checkpoint: &'a Checkpoint) -> StoreFuture<'a, ()> {
-        let path = self.path.clone();
+        let (path, saving) = (self.path.clone(), Arc::clone(&self.saving));
         Box::pin(async move {
             let bytes = encode(checkpoint);
-            blocking(move || save(&path, &bytes)).await
+            blocking(move || {
+                let _one = saving.lock().unwrap_or_else(PoisonError::into_inner);
+                save(&path, &bytes)
+            })
+            .await
         })
     }
 }

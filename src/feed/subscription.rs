@@ -351,6 +351,7 @@ impl Subscription {
             issued: now,
             since: self.since,
             known_since: self.known_since,
+            told_until: self.told.as_ref().map(|told| told.until),
             // what cannot be said exactly may be told again
             repeats_to: match is_exact {
                 true => self.repeats_to,

@@ -87,6 +87,9 @@ pub struct ResumeToken {
     /// Of what may have been there before its scope was collected, that from this
     /// second on is told; `None`: nothing is.
     pub(super) known_since: Option<i64>,
+    /// Up to this position, exclusive, the log has what was told before its scope's
+    /// watermark here; `None`: it has not.
+    pub(super) told_until: Option<log::Position>,
     /// What happened up to here may have been delivered by another process; `None`:
     /// nothing was.
     pub(super) repeats_to: Option<i64>,
@@ -110,6 +113,7 @@ struct Wire {
     issued: i64,
     since: Option<i64>,
     known_since: Option<i64>,
+    told_until: Option<u64>,
     repeats_to: Option<i64>,
     settled: i64,
     reading: Option<WireReading>,
@@ -208,6 +212,7 @@ impl ResumeToken {
             issued: self.issued,
             since: self.since,
             known_since: self.known_since,
+            told_until: self.told_until,
             repeats_to: self.repeats_to,
             settled: self.settled,
             reading: self.reading.as_ref().map(wire_reading),
@@ -263,6 +268,7 @@ impl ResumeToken {
             issued: wire.issued,
             since: wire.since,
             known_since: wire.known_since,
+            told_until: wire.told_until,
             repeats_to: wire.repeats_to,
             marks,
             settled: wire.settled,
@@ -324,6 +330,7 @@ mod tests {
             issued: 1_767_323_045,
             since: Some(1_767_000_000),
             known_since: Some(5),
+            told_until: Some(6),
             repeats_to: None,
             settled: marks.iter().map(|mark| mark.settled).min().unwrap_or(3),
             marks,

@@ -36,6 +36,15 @@ impl Subscription {
         self.repeats_to = token.repeats_to;
         self.floor = token.settled;
         self.note_told(token);
+        self.told = token.told_until.map(|until| {
+            let mut state = self.feed.lock();
+            let told = self.told_before.iter();
+            let seconds = told.map(|(scope, second)| (state.scopes.id(scope), *second));
+            Before {
+                until,
+                seconds: seconds.collect(),
+            }
+        });
         let from = match is_known {
             true => self.position,
             false => {
