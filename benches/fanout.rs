@@ -30,7 +30,7 @@ use std::{
 };
 
 use futures_util::{Stream, stream};
-use support::{Server, cpu_seconds, is_smoke};
+use support::{Server, cpu_seconds, is_smoke, resident_of};
 use tokio::{
     io::AsyncBufReadExt,
     net::TcpListener,
@@ -122,7 +122,7 @@ fn quantile<T>(all: &[T], of: impl Fn(&T) -> f64, part: f64) -> f64 {
     let mut all: Vec<f64> = all.iter().map(of).collect();
     all.sort_by(f64::total_cmp);
     let at = (all.len() - 1) as f64 * part;
-    all[support_round(at)]
+    all[rounded(at)]
 }
 
 #[allow(
@@ -130,7 +130,7 @@ fn quantile<T>(all: &[T], of: impl Fn(&T) -> f64, part: f64) -> f64 {
     clippy::cast_sign_loss,
     reason = "small"
 )]
-fn support_round(at: f64) -> usize {
+fn rounded(at: f64) -> usize {
     at.round() as usize
 }
 
@@ -150,7 +150,8 @@ async fn run(role: &str, subscribers: usize, filters: usize, batches: usize) -> 
     let told = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(AtomicUsize::new(0));
     let news = Arc::new(Notify::new());
-    let before = memory(pid);
+    let process = pid.to_string();
+    let before = resident_of(&process);
     let mut channels = Vec::new();
     for _ in 0..CONNECTIONS.min(subscribers) {
         let channel = tonic::transport::Channel::from_shared(format!("http://{address}"));
@@ -186,7 +187,7 @@ async fn run(role: &str, subscribers: usize, filters: usize, batches: usize) -> 
     until(&ready, subscribers).await;
     // all have gone to wait
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let memory = memory(pid).saturating_sub(before);
+    let memory = resident_of(&process).saturating_sub(before);
     // the first one warms up
     order(&mut orders);
     until(&told, subscribers * BATCH).await;
@@ -228,16 +229,6 @@ fn request(filter: usize) -> v1::SubscribeEventsRequest {
 
 fn order(orders: &mut ChildStdin) {
     orders.write_all(b"batch\n").expect("the server lives");
-}
-
-fn memory(pid: u32) -> usize {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("the process lives");
-    let pages: usize = text
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .expect("statm has the resident pages second");
-    pages * 4096
 }
 
 fn start(role: &str) -> (Server, ChildStdin, SocketAddr) {

@@ -19,6 +19,7 @@ pub mod grpc;
 pub mod http;
 pub mod lookup;
 pub mod proto;
+pub mod sealed;
 pub mod simulator;
 pub mod telemetry;
 pub mod upstream;

@@ -84,9 +84,14 @@ pub async fn events() -> (Scope, Vec<LookupEvent>) {
     }
 }
 
-/// The bytes of memory that are resident in a process.
+/// The bytes of memory that are resident in this process.
 pub fn resident() -> usize {
-    let text = fs::read_to_string("/proc/self/statm").expect("Linux");
+    resident_of("self")
+}
+
+/// The bytes of memory that are resident in a process, by its id.
+pub fn resident_of(process: &str) -> usize {
+    let text = fs::read_to_string(format!("/proc/{process}/statm")).expect("it lives, on Linux");
     let pages: usize = text
         .split(' ')
         .nth(1)

@@ -6,9 +6,8 @@ use trailgate::{
     budget::{Budgets, Caller, Class},
     clock::Clock,
     coverage::{Coverage, Options},
-    event::{Category, Event, TimeRange},
-    filter::Filter,
-    lookup::{Answer, Lookup, Order, Question},
+    event::TimeRange,
+    lookup::{Answer, Lookup, Question},
     simulator::{self, Simulator},
     upstream::{Retry, Upstream},
 };
@@ -64,26 +63,15 @@ impl World {
     /// Everything of the days from `from` to `to` ago.
     pub fn days(&self, from: i64, to: i64) -> Question {
         let now = self.clock.now();
+        let window = TimeRange::new(self.now - from * DAY, self.now - to * DAY);
+        let caller = Caller::named("bench");
         Question {
-            caller: Caller::named("bench"),
-            class: Class::Interactive,
-            filter: Arc::new(Filter::everything()),
-            scopes: [scope()].into(),
-            category: Category::Management,
-            window: TimeRange::new(self.now - from * DAY, self.now - to * DAY),
-            asked_at: now,
-            now,
-            order: Order::NewestFirst,
-            after: None,
-            so_far: Vec::new(),
-            failed: Vec::new(),
             page_events: 1_000,
             page_bytes: 3 << 20,
-            size: Event::weight,
-            reads_all: false,
             max_staleness: Duration::from_secs(30),
             max_upstream_calls: u64::MAX,
             deadline: Clock::deadline(Duration::from_secs(86_400)),
+            ..Question::new(caller, Class::Interactive, [scope()].into(), window, now)
         }
     }
 

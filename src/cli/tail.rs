@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use tokio::time::Instant;
 
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
@@ -128,9 +127,6 @@ enum Format {
     Jsonl,
 }
 
-/// How often it is kept how far it is.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
-
 /// Why it ended.
 enum End {
     /// So many as were asked for were written.
@@ -241,7 +237,6 @@ async fn follow<W: Write>(
     mut signals: Signals,
 ) -> End {
     let mut is_told = !io::stderr().is_terminal();
-    let mut save_at = Instant::now();
     loop {
         let arrival = tokio::select! {
             biased;
@@ -275,12 +270,8 @@ async fn follow<W: Write>(
             Ok(Arrival::Progress(_)) => {}
             Err(error) => return End::Failed(error),
         }
-        subscriber.handled();
-        if save_at <= Instant::now() {
-            if let Err(error) = subscriber.save().await {
-                return End::Failed(SubscribeError::Store(error));
-            }
-            save_at = Instant::now() + SAVE_EVERY;
+        if let Err(error) = subscriber.keep().await {
+            return End::Failed(SubscribeError::Store(error));
         }
     }
 }

@@ -10,9 +10,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::recent::Seen;
+use crate::sealed::{open, seal};
 
 /// How far a subscriber is: what was handled needs not come again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +39,6 @@ pub trait CheckpointStore: Send {
 
 /// The version of the form below.
 const VERSION: u8 = 1;
-/// Bytes of checksum.
-const CHECKSUM: usize = 8;
 
 /// A checkpoint in a file, which is replaced whole.
 #[derive(Clone, Debug)]
@@ -71,7 +69,7 @@ impl CheckpointStore for CheckpointFile {
     fn save<'a>(&'a mut self, checkpoint: &'a Checkpoint) -> StoreFuture<'a, ()> {
         let (path, saving) = (self.path.clone(), Arc::clone(&self.saving));
         Box::pin(async move {
-            let bytes = encode(checkpoint);
+            let bytes = seal(VERSION, checkpoint);
             blocking(move || {
                 let _one = saving.lock().unwrap_or_else(PoisonError::into_inner);
                 save(&path, &bytes)
@@ -88,30 +86,6 @@ async fn blocking<T: Send + 'static>(
     done.map_err(io::Error::other)?
 }
 
-fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
-    // texts, numbers and lists of them always serialize
-    let body = postcard::to_allocvec(checkpoint).unwrap_or_default();
-    let mut bytes = vec![VERSION];
-    bytes.extend_from_slice(&checksum(&body));
-    bytes.extend_from_slice(&body);
-    bytes
-}
-
-fn decode(bytes: &[u8]) -> Option<Checkpoint> {
-    let (version, rest) = bytes.split_first()?;
-    let (sum, body) = rest.split_at_checked(CHECKSUM)?;
-    let is_whole = *version == VERSION && *sum == checksum(body);
-    postcard::from_bytes(body).ok().filter(|_| is_whole)
-}
-
-fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
-    // SHA-256 has 32 bytes
-    Sha256::digest(body)
-        .first_chunk()
-        .copied()
-        .unwrap_or_default()
-}
-
 fn load(path: &Path) -> io::Result<Option<Checkpoint>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -124,7 +98,7 @@ fn load(path: &Path) -> io::Result<Option<Checkpoint>> {
         );
         io::Error::new(io::ErrorKind::InvalidData, message)
     };
-    decode(&bytes).map(Some).ok_or_else(broken)
+    open(VERSION, &bytes).map(Some).ok_or_else(broken)
 }
 
 /// Beside the file first, then in its place: a crash leaves the one or the other.

@@ -186,16 +186,10 @@ impl Subscriber {
     {
         self.rewind();
         loop {
-            match self.next().await? {
-                Arrival::Events(events) => {
-                    for event in events {
-                        handler(event).await.map_err(SubscribeError::Handler)?;
-                    }
-                }
-                Arrival::Gap(gap) => (self.on_gap)(&gap),
-                Arrival::Progress(_) => {}
+            for event in self.events().await? {
+                handler(event).await.map_err(SubscribeError::Handler)?;
             }
-            self.keep().await?;
+            self.keep().await.map_err(SubscribeError::Store)?;
         }
     }
 
@@ -213,14 +207,9 @@ impl Subscriber {
     {
         self.rewind();
         loop {
-            match self.next().await? {
-                Arrival::Events(events) => {
-                    handler(events).await.map_err(SubscribeError::Handler)?;
-                }
-                Arrival::Gap(gap) => (self.on_gap)(&gap),
-                Arrival::Progress(_) => {}
-            }
-            self.keep().await?;
+            let events = self.events().await?;
+            handler(events).await.map_err(SubscribeError::Handler)?;
+            self.keep().await.map_err(SubscribeError::Store)?;
         }
     }
 
@@ -236,13 +225,16 @@ impl Subscriber {
         self.request.start.clone_from(&self.handled_start);
     }
 
-    /// What was told was handled; saved, if that is due.
-    async fn keep<E>(&mut self) -> Result<(), SubscribeError<E>> {
-        self.handled();
-        if Instant::now() >= self.save_at {
-            self.save().await.map_err(SubscribeError::Store)?;
+    /// The next events; gaps are told to who listens.
+    async fn events<E>(&mut self) -> Result<Vec<Event>, SubscribeError<E>> {
+        loop {
+            match self.next().await? {
+                Arrival::Events(events) => return Ok(events),
+                Arrival::Gap(gap) => (self.on_gap)(&gap),
+                Arrival::Progress(_) => {}
+            }
+            self.keep().await.map_err(SubscribeError::Store)?;
         }
-        Ok(())
     }
 
     /// What comes next, for ever. Where the connection breaks or the server asks to
@@ -285,6 +277,20 @@ impl Subscriber {
         self.open.clear();
         self.handled = Some(self.token.clone());
         self.handled_start.clone_from(&self.request.start);
+    }
+
+    /// As [`Subscriber::handled`], and saves a checkpoint if the last one is old
+    /// enough: a second usually, more where saving takes long.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn keep(&mut self) -> io::Result<()> {
+        self.handled();
+        match Instant::now() >= self.save_at {
+            true => self.save().await,
+            false => Ok(()),
+        }
     }
 
     /// Saves a checkpoint of what was handled.

@@ -9,19 +9,13 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{
-    BehaviorVersion, Region, SdkConfig, retry::RetryConfig as SdkRetry, timeout::TimeoutConfig,
-};
-use aws_credential_types::{
-    Credentials,
-    provider::{ProvideCredentials, SharedCredentialsProvider},
-};
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sqs::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{
     ClientOptions, CredentialProvider, Error as StoreError, ObjectStoreExt, RetryConfig,
@@ -34,6 +28,7 @@ use super::{
     envelope::ObjectRef,
     queue::{Answer, Body, Message, Messages, MessagesError, Objects, ObjectsError},
 };
+use crate::upstream::{loader, simulator_key};
 
 /// Time to reach a connection; a working path takes a tenth.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -60,19 +55,7 @@ pub struct Options {
 
 /// Reads aws-config's environment and profile; makes no request.
 pub(super) async fn config(options: &Options, queue_url: &str) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let longest = LONGEST_WAIT + ANSWER;
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(longest)
-        .operation_timeout(longest);
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        // the collector's own
-        .retry_config(SdkRetry::disabled())
-        .timeout_config(timeouts.build());
+    let mut loader = loader(LONGEST_WAIT + ANSWER);
     if let Some(url) = &options.endpoint_url {
         loader = loader.endpoint_url(url);
     }
@@ -81,8 +64,7 @@ pub(super) async fn config(options: &Options, queue_url: &str) -> SdkConfig {
         loader = loader.region(Region::new(region));
     }
     if let Some(account) = &options.simulated {
-        let key = Credentials::new(account, "simulator", None, None, "trailgate-simulator");
-        loader = loader.credentials_provider(key);
+        loader = loader.credentials_provider(simulator_key(account));
     }
     loader.load().await
 }

@@ -24,10 +24,9 @@ use crate::{
     budget::{Caller, Class},
     clock::Clock,
     coverage::settled_before,
-    event::{Category, Event, Scope, TimeRange},
+    event::{Event, Scope, TimeRange},
     feed::{Feed, Gap, GapReason},
-    filter::Filter,
-    lookup::{Answer, Error, Lookup, Order, Question, ScopeState},
+    lookup::{Answer, Error, Lookup, Question, ScopeState},
 };
 
 /// Events of a head's page: what one request brings.
@@ -422,26 +421,11 @@ impl Poll {
     /// All events of a stretch, as AWS tells them now.
     fn question(&self, window: TimeRange, page_events: usize) -> Question {
         let now = self.lookup.clock().now();
+        let scopes = [self.scope.clone()].into();
         Question {
-            caller: Caller::gateway(),
-            class: Class::Subscription,
-            filter: Arc::new(Filter::everything()),
-            scopes: [self.scope.clone()].into(),
-            category: Category::Management,
-            window,
-            asked_at: now,
-            now,
-            order: Order::NewestFirst,
-            after: None,
-            so_far: Vec::new(),
-            failed: Vec::new(),
             page_events,
-            page_bytes: usize::MAX,
-            size: Event::weight,
-            reads_all: false,
-            max_staleness: Duration::ZERO,
             max_upstream_calls: CALLS_A_PAGE,
-            deadline: Clock::deadline(PAGE_TIME),
+            ..Question::new(Caller::gateway(), Class::Subscription, scopes, window, now)
         }
     }
 }

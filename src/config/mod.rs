@@ -117,8 +117,7 @@ impl TryFrom<Settings> for Config {
         }
         let url = settings.aws_endpoint_url.clone();
         if let Some(url) = &url
-            && !url.starts_with("http://")
-            && !url.starts_with("https://")
+            && !is_url(url)
         {
             let message =
                 format!("--aws-endpoint-url {url:?} is no URL; write http:// or https://");
@@ -204,8 +203,11 @@ impl TryFrom<Settings> for Config {
     }
 }
 
+fn is_url(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}
+
 fn check_queues(settings: &Settings) -> Result<(), Error> {
-    let is_url = |url: &str| url.starts_with("http://") || url.starts_with("https://");
     let no_queue = settings.queue.iter().find(|url| !is_url(url));
     if let Some(url) = no_queue {
         return Err(Error::new(format!(

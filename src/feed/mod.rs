@@ -245,8 +245,8 @@ impl Feed {
                     state.scopes.open(&scope, head, floor, None);
                 }
                 match state.take(id, event, now, by) {
-                    Some(_) => some.new += 1,
-                    None => some.known += 1,
+                    true => some.new += 1,
+                    false => some.known += 1,
                 }
             }
             self.tell(state, some);
@@ -337,16 +337,10 @@ impl Feed {
 }
 
 impl State {
-    /// Takes an event in; its position, if it was not there before.
-    fn take(
-        &mut self,
-        id: scopes::ScopeId,
-        event: &Arc<Event>,
-        now: i64,
-        by: By,
-    ) -> Option<Position> {
+    /// Takes an event in; whether it was not there before.
+    fn take(&mut self, id: scopes::ScopeId, event: &Arc<Event>, now: i64, by: By) -> bool {
         if let Verdict::Repeated(_) = self.index.judge(id, event) {
-            return None;
+            return false;
         }
         let is_known = by == By::Reading && self.scopes.is_known(id, event.time);
         let position = self.log.push(Entry::Event(Arrived {
@@ -361,7 +355,7 @@ impl State {
             self.log.forget(from);
             self.gaps.forget(from);
         }
-        (!is_known).then_some(position)
+        !is_known
     }
 }
 

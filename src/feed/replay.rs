@@ -19,7 +19,7 @@ use super::log;
 use crate::{
     budget::{Caller, Class},
     clock::Clock,
-    event::{Category, Event, Position, Scope, TimeRange},
+    event::{Event, Position, Scope, TimeRange},
     filter::Filter,
     lookup::{Answer, Error, Lookup, Order, Question, Reason, ScopeState},
 };
@@ -316,30 +316,22 @@ impl Replay {
             .as_second()
             .saturating_sub(dropped_at.saturating_add(1));
         let staleness = STALENESS.min(dropped_for).max(0).unsigned_abs();
+        let class = match from < wall.as_second().saturating_sub(LONG_AGO) {
+            // nobody who is told what happens now waits for that
+            true => Class::Backfill,
+            false => Class::Subscription,
+        };
+        let scopes = self.swept.iter().cloned().collect();
+        let window = TimeRange::new(from, to);
         let question = Question {
-            caller: asking.caller.clone(),
-            class: match from < asking.lookup.clock().now_secs().saturating_sub(LONG_AGO) {
-                // nobody who is told what happens now waits for that
-                true => Class::Backfill,
-                false => Class::Subscription,
-            },
             filter: Arc::clone(&asking.filter),
-            scopes: self.swept.iter().cloned().collect(),
-            category: Category::Management,
-            window: TimeRange::new(from, to),
-            asked_at: wall,
-            now: wall,
             order: Order::OldestFirst,
-            after: None,
-            so_far: Vec::new(),
-            failed: Vec::new(),
             page_events: asking.page_events,
             page_bytes: asking.page_bytes,
             size: asking.size,
             reads_all: true,
             max_staleness: Duration::from_secs(staleness),
-            max_upstream_calls: 0,
-            deadline: now,
+            ..Question::new(asking.caller.clone(), class, scopes, window, wall)
         };
         self.sweep = Some(Sweep {
             after: Position::start_of(from),

@@ -265,11 +265,7 @@ impl Subscription {
                 let mut standing = self.standing();
                 self.forget_beginning(&standing);
                 // no further than the token says: who comes back may be told it again
-                let settled: Vec<_> = standing.iter().map(|one| one.settled).collect();
-                let rounded = self.token().rounded(&settled);
-                for (one, rounded) in standing.iter_mut().zip(rounded) {
-                    one.settled = rounded;
-                }
+                self.token_of(&standing).round(&mut standing);
                 return Item::Progress(standing);
             }
             self.news.borrow_and_update();
@@ -313,6 +309,10 @@ impl Subscription {
         if let Some(before) = &self.before_gaps {
             return before.clone();
         }
+        self.token_of(&self.standing())
+    }
+
+    fn token_of(&self, standing: &[Standing]) -> ResumeToken {
         let now = self.feed.clock.now_secs();
         let exact = self.replay.exact();
         let reading = exact.or(self.replay.stands()).map(|after| {
@@ -326,9 +326,8 @@ impl Subscription {
             }
         });
         let mut is_exact = !self.replay.is_tangled();
-        let marks: Vec<Mark> = self
-            .standing()
-            .into_iter()
+        let marks: Vec<Mark> = standing
+            .iter()
             .map(|standing| Mark {
                 way: match self.replay.after(&standing.scope) {
                     None => Way::Live,
@@ -339,7 +338,7 @@ impl Subscription {
                     }
                 },
                 settled: standing.settled,
-                scope: standing.scope,
+                scope: standing.scope.clone(),
             })
             .collect();
         ResumeToken {

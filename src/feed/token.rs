@@ -2,19 +2,19 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::log;
-use crate::event::{Position, Scope};
+use super::{Standing, log};
+use crate::{
+    event::{Position, Scope},
+    sealed::{open, seal},
+};
 
 /// The version of the form below.
 const VERSION: u8 = 1;
-/// Bytes of checksum: enough that garbage is told from a token.
-const CHECKSUM: usize = 8;
 /// The longest token, in characters: the contract's 16 KiB.
 const MAX_LEN: usize = 16 * 1024;
 /// What fits it: four characters for each three bytes.
-const MAX_BYTES: usize = MAX_LEN / 4 * 3 - 1 - CHECKSUM;
+const MAX_BYTES: usize = MAX_LEN / 4 * 3;
 /// The longest id that an exact place is told of; a longer one's second is told
 /// once more.
 const MAX_ID: usize = 256;
@@ -140,31 +140,27 @@ impl ResumeToken {
     /// The token as an opaque string of at most 16 KiB.
     #[must_use]
     pub fn encode(&self) -> String {
-        let newest = self.newest();
-        let body = match self.unit() {
+        let bytes = match self.unit() {
             Some((_, bytes)) => bytes,
-            None => self.bytes(&[], newest, 1),
+            None => self.bytes(&[], self.newest(), 1),
         };
-        let mut bytes = Vec::with_capacity(1 + CHECKSUM + body.len());
-        bytes.push(VERSION);
-        bytes.extend_from_slice(&checksum(&body));
-        bytes.extend_from_slice(&body);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// How far a scope is that is settled up to here, as the token says it.
-    pub(super) fn rounded(&self, settled: &[i64]) -> Vec<i64> {
+    /// Says of each scope what the token says of it.
+    pub(super) fn round(&self, standing: &mut [Standing]) {
         let newest = self.newest();
         let unit = self.unit().map(|(unit, _)| i64::from(unit));
-        let round = |settled: &i64| match unit {
-            Some(unit) => {
-                let behind = newest.saturating_sub(*settled).max(0);
-                let units = behind.div_euclid(unit) + i64::from(behind.rem_euclid(unit) > 0);
-                newest.saturating_sub(units.saturating_mul(unit))
-            }
-            None => self.settled,
-        };
-        settled.iter().map(round).collect()
+        for one in standing {
+            one.settled = match unit {
+                Some(unit) => {
+                    let behind = newest.saturating_sub(one.settled).max(0);
+                    let units = behind.div_euclid(unit) + i64::from(behind.rem_euclid(unit) > 0);
+                    newest.saturating_sub(units.saturating_mul(unit))
+                }
+                None => self.settled,
+            };
+        }
     }
 
     fn newest(&self) -> i64 {
@@ -221,8 +217,7 @@ impl ResumeToken {
             regions,
             accounts,
         };
-        // numbers, texts and lists of them always serialize
-        postcard::to_allocvec(&wire).unwrap_or_default()
+        seal(VERSION, &wire)
     }
 
     /// Reads a token that must belong to the subscription with this digest.
@@ -235,12 +230,7 @@ impl ResumeToken {
             return Err(GARBAGE);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| GARBAGE)?;
-        let (head, body) = bytes.split_at_checked(1 + CHECKSUM).ok_or(GARBAGE)?;
-        let (version, sum) = head.split_first().ok_or(GARBAGE)?;
-        if *version != VERSION || *sum != checksum(body) {
-            return Err(GARBAGE);
-        }
-        let wire: Wire = postcard::from_bytes(body).map_err(|_| GARBAGE)?;
+        let wire: Wire = open(VERSION, &bytes).ok_or(GARBAGE)?;
         if wire.digest != *digest {
             return Err(TokenError::Other);
         }
@@ -307,14 +297,6 @@ fn reading(wire: WireReading) -> Reading {
             hash: wire.hash,
         },
     }
-}
-
-fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
-    // SHA-256 has 32 bytes
-    Sha256::digest(body)
-        .first_chunk()
-        .copied()
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -396,8 +378,14 @@ mod tests {
             assert_eq!(after.settled, before.settled);
             let is_named = !after.marks.is_empty();
             assert_eq!(is_named, accounts < 1000, "{accounts}");
-            let settled: Vec<_> = before.marks.iter().map(|mark| mark.settled).collect();
-            let rounded = before.rounded(&settled);
+            let standing = before.marks.iter().map(|mark| Standing {
+                scope: mark.scope.clone(),
+                settled: mark.settled,
+                is_replayed: false,
+            });
+            let mut standing: Vec<_> = standing.collect();
+            before.round(&mut standing);
+            let rounded: Vec<_> = standing.iter().map(|one| one.settled).collect();
             if is_named {
                 let told: Vec<_> = after.marks.iter().map(|mark| mark.settled).collect();
                 assert_eq!(rounded, told);

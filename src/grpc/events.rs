@@ -221,7 +221,6 @@ pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         ),
     };
     let searched = answer.searched;
-    let second = |seconds| Some(Timestamp { seconds, nanos: 0 });
     v1::ScopeStatus {
         account_id: answer.scope.account.to_string(),
         region: answer.scope.region.to_string(),
@@ -229,12 +228,8 @@ pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         reason,
         message,
         // nothing was searched: there is no from and no to
-        searched_from: (!searched.is_empty())
-            .then(|| second(searched.from))
-            .flatten(),
-        searched_to: (!searched.is_empty())
-            .then(|| second(searched.to - 1))
-            .flatten(),
+        searched_from: (!searched.is_empty()).then(|| second(searched.from)),
+        searched_to: (!searched.is_empty()).then(|| second(searched.to - 1)),
         as_of: Some(time(answer.as_of)),
         unsettled_as_of: answer.unsettled_as_of.map(time),
     }
@@ -263,6 +258,11 @@ pub(super) fn stats(stats: Stats) -> v1::Stats {
 /// A count as messages have it.
 pub(super) fn count(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
+}
+
+/// A second since the Unix epoch as messages have it.
+pub(super) fn second(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanos: 0 }
 }
 
 /// A time as messages have it.

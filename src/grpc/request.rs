@@ -20,6 +20,7 @@ use crate::{
     budget::{Caller, Class},
     clock::Clock,
     event::{Attribute, Category, Scope, TimeRange, is_uuid},
+    feed::Selection,
     filter::{self, EventFilter, Fields, Filter, KnownFields, Match},
     lookup::{Lookup, Order, PageToken, Question, SummaryOf},
     proto::{self, v1},
@@ -300,26 +301,16 @@ impl Context<'_> {
         category: Category,
         now: Timestamp,
     ) -> Question {
+        let window = self.window(None, None, now);
         Question {
-            caller: self.caller.clone(),
-            class: Class::Interactive,
             filter,
-            scopes,
             category,
-            window: self.window(None, None, now),
-            asked_at: now,
-            now,
-            order: Order::NewestFirst,
-            after: None,
-            so_far: Vec::new(),
-            failed: Vec::new(),
-            page_events: 1,
             page_bytes: PAGE_BYTES,
             size: proto::full_size,
-            reads_all: false,
             max_staleness: DEFAULT_STALENESS,
             max_upstream_calls: self.limits.max_upstream_calls,
             deadline: Clock::deadline(self.limits.timeout),
+            ..Question::new(self.caller.clone(), Class::Interactive, scopes, window, now)
         }
     }
 
@@ -344,16 +335,9 @@ pub(super) fn select(
     let known = |part: fn(&Scope) -> &str| -> BTreeSet<&str> { scopes.iter().map(part).collect() };
     named("account_ids", accounts, &known(|scope| &scope.account))?;
     named("regions", regions, &known(|scope| &scope.region))?;
-    let asked = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
-    let (asked_accounts, asked_regions) = (asked(accounts), asked(regions));
-    let is_asked = |names: &BTreeSet<String>, name: &str| names.is_empty() || names.contains(name);
-    let selected: Arc<[Scope]> = scopes
-        .iter()
-        .filter(|scope| {
-            is_asked(&asked_accounts, &scope.account) && is_asked(&asked_regions, &scope.region)
-        })
-        .cloned()
-        .collect();
+    let selection = Selection::new(accounts, regions);
+    let selected = scopes.iter().filter(|scope| selection.has(scope));
+    let selected: Arc<[Scope]> = selected.cloned().collect();
     let found =
         |part: fn(&Scope) -> &str| -> BTreeSet<&str> { selected.iter().map(part).collect() };
     let together = |which: &'static str| {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use prost_types::Timestamp;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{
     Service,
-    events::{caller, count, time},
+    events::{caller, count, second, time},
     request::select,
 };
 use crate::{
@@ -94,10 +93,6 @@ pub(super) fn collector_state(poll: Option<&Health>, is_collected: bool) -> v1::
         Some(Health::Overrun) => v1::CollectorState::Overrun,
         Some(Health::Failing(_)) => v1::CollectorState::Failing,
     }
-}
-
-fn second(seconds: i64) -> Timestamp {
-    Timestamp { seconds, nanos: 0 }
 }
 
 fn coverage(report: &Report) -> v1::ScopeCoverage {

@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::{
     MAX_SUBSCRIPTIONS, Service,
-    events::{Streamed, count, messages},
+    events::{Streamed, count, messages, second},
     request::Subscribing,
     scopes::collector_state,
     slots::Slot,
@@ -22,7 +22,10 @@ use super::{
 use crate::{
     collect::{Demand, Poller},
     feed::{Batch, Gap, Item, Position, Standing, StartError, Subscription},
-    proto::{Ready, server, v1},
+    proto::{
+        Ready, server,
+        v1::{self, subscribe_events_response::Payload},
+    },
 };
 
 /// Batches that are kept for others who read the same, in bytes: some hundreds of
@@ -146,8 +149,6 @@ async fn next(
     Some((Ok(ready), Some(subscribed)))
 }
 
-use v1::subscribe_events_response::Payload;
-
 impl Subscribed {
     fn batch(&self, batch: &Batch) -> Ready {
         let make = || {
@@ -197,10 +198,6 @@ fn convert(gap: &Gap) -> v1::Gap {
         reason: gap.reason.as_str().to_owned(),
         message: gap.reason.message().to_owned(),
     }
-}
-
-fn second(seconds: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds, nanos: 0 }
 }
 
 impl From<StartError> for Status {

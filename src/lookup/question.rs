@@ -87,6 +87,39 @@ pub struct Question {
 }
 
 impl Question {
+    /// Who asks for all events of these seconds of these scopes, newest first, as AWS
+    /// tells them `now`. One event a page, and no requests, unless that is set.
+    #[must_use]
+    pub fn new(
+        caller: Caller,
+        class: Class,
+        scopes: Arc<[Scope]>,
+        window: TimeRange,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            caller,
+            class,
+            filter: Arc::new(Filter::everything()),
+            scopes,
+            category: Category::Management,
+            window,
+            asked_at: now,
+            now,
+            order: Order::NewestFirst,
+            after: None,
+            so_far: Vec::new(),
+            failed: Vec::new(),
+            page_events: 1,
+            page_bytes: usize::MAX,
+            size: Event::weight,
+            reads_all: false,
+            max_staleness: Duration::ZERO,
+            max_upstream_calls: 0,
+            deadline: Instant::now(),
+        }
+    }
+
     pub(super) fn limit(&self) -> Limit {
         Limit {
             events: self.page_events.max(1),

@@ -5,15 +5,15 @@ use std::{borrow::Cow, collections::BTreeMap};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{Error, SoFar};
-use crate::event::{Position, TimeRange};
+use crate::{
+    event::{Position, TimeRange},
+    sealed::{open, seal},
+};
 
 /// The version of the form below. Another one is refused: pages are short-lived.
 const VERSION: u8 = 2;
-/// Bytes of checksum: enough that garbage is told from a token.
-const CHECKSUM: usize = 8;
 /// The longest token that is looked at. Ours have some two hundred bytes, and
 /// where scopes differ some ten more for each, of at most some thousands.
 const MAX_LEN: usize = 256 * 1024;
@@ -72,17 +72,7 @@ impl PageToken {
             so_far: runs(&self.so_far),
             failed: by_reason(&self.failed),
         };
-        // most have a hundred or two
-        let mut bytes = Vec::with_capacity(256);
-        bytes.resize(1 + CHECKSUM, VERSION);
-        // numbers, texts and lists of them always serialize
-        let mut bytes = postcard::to_extend(&wire, bytes).unwrap_or_default();
-        if let Some((head, body)) = bytes.split_at_mut_checked(1 + CHECKSUM)
-            && let Some(sum) = head.last_chunk_mut()
-        {
-            *sum = checksum(body);
-        }
-        URL_SAFE_NO_PAD.encode(bytes)
+        URL_SAFE_NO_PAD.encode(seal(VERSION, &wire))
     }
 
     /// Reads a token that must belong to the request with this digest.
@@ -96,12 +86,7 @@ impl PageToken {
             return Err(GARBAGE);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| GARBAGE)?;
-        let (head, body) = bytes.split_at_checked(1 + CHECKSUM).ok_or(GARBAGE)?;
-        let (version, sum) = head.split_first().ok_or(GARBAGE)?;
-        if *version != VERSION || *sum != checksum(body) {
-            return Err(GARBAGE);
-        }
-        let wire: Wire<'_> = postcard::from_bytes(body).map_err(|_| GARBAGE)?;
+        let wire: Wire<'_> = open(VERSION, &bytes).ok_or(GARBAGE)?;
         if wire.digest != *digest {
             return Err(Error::Token(
                 "this page token belongs to another request, or to scopes of long ago; only \
@@ -188,14 +173,6 @@ fn by_place(reasons: &[(Cow<'_, str>, Vec<usize>)]) -> Option<Vec<(usize, String
     }
     failed.sort_unstable();
     Some(failed)
-}
-
-fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
-    // SHA-256 has 32 bytes
-    Sha256::digest(body)
-        .first_chunk()
-        .copied()
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::{future::Future, pin::Pin};
 
 pub use allowance::Allowance;
 pub use aws::{Aws, Member, Options as AwsOptions, Signing};
+pub(crate) use aws::{loader, simulator_key};
 pub use error::{ASSUME_ROLE, Error, ErrorKind};
 pub use health::{Health, LastError};
 pub use partition::Partition;

@@ -142,26 +142,14 @@ impl World {
 
     fn question(&self) -> Question {
         let now = self.clock.now();
+        let window = TimeRange::new(self.now - 90 * DAY, now.as_second() + 1);
         Question {
-            caller: tester(),
-            class: Class::Interactive,
-            filter: Arc::new(Filter::everything()),
-            scopes: [scope()].into(),
-            category: Category::Management,
-            window: TimeRange::new(self.now - 90 * DAY, now.as_second() + 1),
-            asked_at: now,
-            now,
-            order: Order::NewestFirst,
-            after: None,
-            so_far: Vec::new(),
-            failed: Vec::new(),
             page_events: 50,
             page_bytes: 3 << 20,
-            size: Event::weight,
-            reads_all: false,
             max_staleness: Duration::from_secs(30),
             max_upstream_calls: 1000,
             deadline: Clock::deadline(Duration::from_secs(3600)),
+            ..Question::new(tester(), Class::Interactive, [scope()].into(), window, now)
         }
     }
 

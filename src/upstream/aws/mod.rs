@@ -12,7 +12,7 @@ use std::{
 };
 
 use aws_config::{
-    BehaviorVersion, Region, SdkConfig, identity::IdentityCache,
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, identity::IdentityCache,
     profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
@@ -88,14 +88,7 @@ pub struct Aws {
 impl Aws {
     /// Reads aws-config's environment and profile; makes no request.
     pub async fn load(options: Options) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            // retries buy from the budget, so they are not the SDK's to make
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(ATTEMPT))
+        let mut loader = loader(ATTEMPT)
             // its default would hold 64 accounts' and evict at random
             .identity_cache(IdentityCache::lazy().max_partitions(MAX_LENDERS).build());
         if let Some(url) = options.endpoint_url {
@@ -205,6 +198,18 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A loader for clients that try once, and wait so long for an answer. Retries are
+/// the caller's: they buy from a budget, or have pauses of their own.
+pub(crate) fn loader(attempt: Duration) -> ConfigLoader {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(attempt))
+}
+
 fn timeouts(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
@@ -213,7 +218,8 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-fn simulator_key(account: &str) -> Credentials {
+/// The key by which `trailgate simulate` knows an account.
+pub(crate) fn simulator_key(account: &str) -> Credentials {
     Credentials::new(account, "simulator", None, None, "trailgate-simulator")
 }
 
