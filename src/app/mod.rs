@@ -178,13 +178,6 @@ impl Server {
                 horizon: config.coverage.horizon,
             },
         );
-        let feed = Arc::new(feed);
-        let poller = Poller::new(
-            Arc::clone(&feed),
-            Arc::clone(&lookup),
-            scopes.clone(),
-            config.poll,
-        );
         let queue_options = collect::AwsOptions {
             endpoint_url: config.queue_endpoint_url.clone(),
             region: scopes::base_region(&config.sources.regions),
@@ -193,6 +186,25 @@ impl Server {
                 Signing::Chain => None,
             },
         };
+        let trails = collect::trails_at_aws(
+            &config.trails,
+            &queue_options,
+            &config.queue_filter,
+            lookup.clock(),
+            config.coverage.horizon,
+        );
+        let trails = trails.await?;
+        let feed = match &trails {
+            Some(trails) => feed.with_log_files(Arc::new(trails.clone())),
+            None => feed,
+        };
+        let feed = Arc::new(feed);
+        let poller = Poller::new(
+            Arc::clone(&feed),
+            Arc::clone(&lookup),
+            scopes.clone(),
+            config.poll,
+        );
         let queues = Queues::start(&feed, &config.queues, &queue_options, &config.queue_filter);
         let queues = Arc::new(queues.await?);
         let metrics = Metrics::new(
@@ -204,6 +216,10 @@ impl Server {
             queues,
         );
         let stop = CancellationToken::new();
+        if let Some(trails) = trails {
+            let catch_up = trails.start(Arc::clone(&feed));
+            tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
+        }
         let keep_time = keep_time(Arc::clone(&lookup), Arc::clone(&feed));
         tokio::spawn(stop.clone().run_until_cancelled_owned(keep_time));
         let (grpc, http) = (

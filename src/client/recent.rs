@@ -15,8 +15,13 @@ use crate::{
 /// Each takes some 80 bytes.
 const MOST: usize = 1_000_000;
 
-/// An event that was told: 16 bytes for its identity, its second, and 8 bytes of
-/// its record's hash.
+/// Seconds: events that Event history does not tell are remembered so much longer
+/// than their scope's watermark, which proves nothing of them. A server repeats no
+/// more.
+const UNPROVEN: i64 = 3600;
+
+/// An event that was told: 16 bytes for its identity, the second up to which it is
+/// remembered, and 8 bytes of its record's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     identity: [u8; 16],
@@ -40,10 +45,14 @@ impl Seen {
                 hash.update([0]);
             }
         }
+        let unproven = match &*event.event_category {
+            "" | "Management" => 0,
+            _ => UNPROVEN,
+        };
         Self {
             identity: first(&hash.finalize()),
             scope,
-            time: event.event_time.map_or(0, |time| time.seconds),
+            time: event.event_time.map_or(0, |time| time.seconds) + unproven,
             record,
         }
     }

@@ -2,7 +2,7 @@
 //! aws-config's credentials.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     error::Error,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -16,10 +16,11 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::{
-    ClientOptions, CredentialProvider, Error as StoreError, ObjectStoreExt, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, AwsCredential},
+    ClientOptions, CredentialProvider, Error as StoreError, ObjectStore, ObjectStoreExt,
+    RetryConfig,
+    aws::{AmazonS3, AmazonS3Builder, AwsCredential, resolve_bucket_region},
     path::Path,
 };
 use serde::Deserialize;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 use super::{
     envelope::ObjectRef,
     queue::{Answer, Body, Message, Messages, MessagesError, Objects, ObjectsError},
+    trails::{Keys, Listing},
 };
 use crate::upstream::{loader, simulator_key};
 
@@ -233,6 +235,8 @@ pub(super) struct Buckets {
     endpoint_url: Option<String>,
     region: String,
     credentials: Arc<Chain>,
+    /// Regions of buckets, where that was found out.
+    regions: Mutex<HashMap<String, String>>,
     stores: Mutex<HashMap<(String, String), Arc<AmazonS3>>>,
 }
 
@@ -278,23 +282,48 @@ impl Buckets {
             endpoint_url: options.endpoint_url.clone(),
             region: config.region()?.to_string(),
             credentials: Arc::new(Chain(config.credentials_provider())),
+            regions: Mutex::default(),
             stores: Mutex::default(),
         })
     }
 
+    /// Finds out in which Regions buckets are of which nothing tells it; those that
+    /// do not say are taken to be in the Region of the settings.
+    pub(super) async fn find_regions(&self, buckets: BTreeSet<&str>) {
+        if self.endpoint_url.is_some() {
+            return;
+        }
+        for bucket in buckets {
+            let asked = resolve_bucket_region(bucket, &client()).await;
+            match asked {
+                Ok(region) => {
+                    let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+                    regions.insert(bucket.to_owned(), region);
+                }
+                Err(error) => {
+                    let region = &self.region;
+                    tracing::warn!(bucket, %error, region, "cannot tell a bucket's Region");
+                }
+            }
+        }
+    }
+
     /// The client of a bucket.
     fn store(&self, bucket: &str, region: Option<&str>) -> object_store::Result<Arc<AmazonS3>> {
-        let region = region.unwrap_or(&self.region);
-        let key = (bucket.to_owned(), region.to_owned());
+        let region = match region {
+            Some(region) => region.to_owned(),
+            None => {
+                let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+                regions.get(bucket).unwrap_or(&self.region).clone()
+            }
+        };
+        let key = (bucket.to_owned(), region.clone());
         // clients alone: right after a panic elsewhere
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = stores.get(&key) {
             return Ok(Arc::clone(store));
         }
-        let client = ClientOptions::new()
-            .with_connect_timeout(CONNECT)
-            // a large file takes its time; the collector looks that it goes on
-            .with_timeout_disabled();
+        let client = client();
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(region)
@@ -323,9 +352,7 @@ impl Buckets {
 impl Objects for Buckets {
     fn get<'a>(&'a self, object: &'a ObjectRef) -> Answer<'a, Body, ObjectsError> {
         Box::pin(async move {
-            let path = Path::parse(&object.key).map_err(|_| {
-                ObjectsError::Failed("its key has empty parts, or signs that are not read".into())
-            })?;
+            let path = path(&object.key)?;
             let store = self.store(&object.bucket, object.region.as_deref());
             let store = store.map_err(|error| refused(&error))?;
             let got = store.get(&path).await.map_err(|error| refused(&error))?;
@@ -333,6 +360,55 @@ impl Objects for Buckets {
             Ok(Box::pin(body.fuse()) as Body)
         })
     }
+}
+
+fn client() -> ClientOptions {
+    ClientOptions::new()
+        .with_connect_timeout(CONNECT)
+        // a large file takes its time; the collector looks that it goes on
+        .with_timeout_disabled()
+}
+
+impl Listing for Buckets {
+    fn below<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+    ) -> Answer<'a, Vec<String>, ObjectsError> {
+        Box::pin(async move {
+            let store = self.store(bucket, None).map_err(|error| refused(&error))?;
+            let listed = store.list_with_delimiter(Some(&path(prefix)?)).await;
+            let listed = listed.map_err(|error| refused(&error))?;
+            let names = listed.common_prefixes.iter();
+            let mut names: Vec<String> = names
+                .filter_map(|prefix| Some(prefix.filename()?.to_owned()))
+                .collect();
+            names.sort_unstable();
+            Ok(names)
+        })
+    }
+
+    fn keys(&self, bucket: &str, prefix: &str, after: &str) -> Keys {
+        let opened = self.store(bucket, None).map_err(|error| refused(&error));
+        let opened = opened.and_then(|store| {
+            let (prefix, after) = (path(prefix)?, path(after)?);
+            Ok(store.list_with_offset(Some(&prefix), &after))
+        });
+        match opened {
+            Ok(listed) => Box::pin(
+                listed
+                    .map_ok(|object| object.location.to_string())
+                    .map_err(|error| refused(&error)),
+            ),
+            Err(error) => Box::pin(stream::once(async { Err(error) })),
+        }
+    }
+}
+
+fn path(key: &str) -> Result<Path, ObjectsError> {
+    Path::parse(key).map_err(|_| {
+        ObjectsError::Failed("its key has empty parts, or signs that are not read".into())
+    })
 }
 
 /// What went wrong, in words that name no keys.

@@ -13,6 +13,7 @@ mod queues;
 mod readers;
 mod sink;
 pub mod source_filter;
+pub mod trails;
 
 use std::{
     collections::HashMap,
@@ -27,8 +28,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::poll::{Poll, Status};
 pub use self::{
     poll::{Health, Options, Polling},
-    queues::{AwsOptions, NoRegion, QueueState, Queues},
+    queues::{AwsOptions, NoRegion, QueueState, Queues, trails as trails_at_aws},
     readers::Files,
+    trails::{PlaceError, Trail, Trails},
 };
 use crate::{
     event::Scope,

@@ -50,6 +50,11 @@ impl Kind {
         }
     }
 
+    /// The kind whose keys have this segment.
+    pub(super) fn of_segment(segment: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.segment() == segment)
+    }
+
     /// Whether such an object holds records.
     #[must_use]
     pub const fn has_records(self) -> bool {
@@ -124,16 +129,19 @@ impl ObjectKey {
     }
 }
 
+/// Whether a segment is an account's.
+pub(super) fn is_account(segment: &str) -> bool {
+    segment.len() == 12 && segment.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn of_segments(segments: &[&str], at: usize) -> Option<(Kind, Place)> {
     let (before, from) = segments.split_at_checked(at)?;
     let [segment, region, year, month, day, name] = from else {
         return None;
     };
-    let kind = Kind::ALL
-        .into_iter()
-        .find(|kind| kind.segment() == *segment)?;
+    let kind = Kind::of_segment(segment)?;
     let (account, root) = before.split_last()?;
-    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let is_account = is_account(account);
     let mut allowed = region
         .bytes()
         .map(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));

@@ -11,8 +11,9 @@ use super::{
     readers::Files,
     sink::FeedSink,
     source_filter::SourceFilter,
+    trails::{self, Trail, Trails},
 };
-use crate::feed::Feed;
+use crate::{clock::Clock, feed::Feed};
 
 pub use super::aws::Options as AwsOptions;
 
@@ -22,13 +23,48 @@ const UNDER_WAY: Duration = Duration::from_secs(60);
 /// How long files may take to be read to their end once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// No Region is known for a queue.
+/// No Region is known for a queue or a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no Region for the queue {url}; its URL names none: name one with AWS_REGION, or with --region"
-)]
+#[error("no Region for {url}, which names none itself; name one with AWS_REGION, or with --region")]
 pub struct NoRegion {
     url: String,
+}
+
+impl NoRegion {
+    fn of(url: &impl ToString) -> Self {
+        Self {
+            url: url.to_string(),
+        }
+    }
+}
+
+/// The buckets of these trails, of which nothing is known yet; `None`: there are
+/// none.
+///
+/// # Errors
+/// If no Region is known for one.
+pub async fn trails(
+    trails: &[Trail],
+    options: &AwsOptions,
+    filter: &SourceFilter,
+    clock: &Clock,
+    horizon: Duration,
+) -> Result<Option<Trails>, NoRegion> {
+    let Some(first) = trails.first() else {
+        return Ok(None);
+    };
+    let config = aws::config(options, "").await;
+    let buckets = Buckets::new(&config, options).ok_or_else(|| NoRegion::of(first))?;
+    let names = trails.iter().map(Trail::bucket);
+    buckets.find_regions(names.collect()).await;
+    let buckets = Arc::new(buckets);
+    let ports = trails::Ports {
+        objects: Arc::clone(&buckets) as _,
+        listing: buckets,
+        readers: Arc::new(Files::default()),
+    };
+    let (trails, filter, clock) = (trails.to_vec(), filter.clone(), clock.clone());
+    Ok(Some(Trails::new(ports, trails, filter, clock, horizon)))
 }
 
 /// How a queue does.
@@ -62,9 +98,7 @@ impl Queues {
         let mut all = Vec::new();
         for url in urls {
             let config = aws::config(options, url).await;
-            let objects = Buckets::new(&config, options).ok_or_else(|| NoRegion {
-                url: url.to_owned(),
-            })?;
+            let objects = Buckets::new(&config, options).ok_or_else(|| NoRegion::of(url))?;
             let sink = Arc::new(FeedSink::new(Arc::clone(feed), filter.clone()));
             let ports = Ports {
                 messages: Arc::new(Sqs::new(&config, url)),

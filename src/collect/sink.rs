@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct FeedSink {
     feed: Arc<Feed>,
     filter: SourceFilter,
+    /// When it began, in seconds: the files before were another process's.
+    began: i64,
     proof: Mutex<Tracker>,
     /// A digest named files that were not ingested.
     missing: Notify,
@@ -37,6 +39,7 @@ impl FeedSink {
             ..Limits::default()
         };
         Self {
+            began: feed.clock().now_secs(),
             feed,
             filter,
             proof: Mutex::new(Tracker::new(limits)),
@@ -104,7 +107,10 @@ impl Sink for FeedSink {
         let scope = digest.scope.clone();
         let is_wanted = |object: &ObjectRef| {
             let key = ObjectKey::parse(&object.key);
-            self.filter.admit(object, &key).is_ok()
+            let delivered = key.place.as_ref().map(|place| place.time);
+            // keys have minutes
+            let is_ours = delivered.is_none_or(|time| time.saturating_add(60) > self.began);
+            is_ours && self.filter.admit(object, &key).is_ok()
         };
         let noted = self.lock().digest(digest, is_wanted);
         self.miss(&noted.gaps);

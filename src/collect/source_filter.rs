@@ -60,10 +60,20 @@ impl SourceFilter {
         let Some(scope) = key.scope() else {
             return Err(Skip::NoTrail);
         };
-        if !self.kinds.is_empty() && !self.kinds.contains(&key.kind) {
+        if !self.admits_kind(key.kind) {
             return Err(Skip::Kind);
         }
         self.admit_scope(scope)
+    }
+
+    /// Whether files of an account may be collected.
+    pub(super) fn admits_account(&self, account: &str) -> bool {
+        passes(&self.accounts, account)
+    }
+
+    /// Whether files of a kind may be collected.
+    pub(super) fn admits_kind(&self, kind: Kind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
     }
 
     /// Whether an event of this scope is collected that came in no file.
@@ -71,7 +81,7 @@ impl SourceFilter {
     /// # Errors
     /// Why it is not.
     pub fn admit_scope(&self, scope: &Scope) -> Result<(), Skip> {
-        if !passes(&self.accounts, &scope.account) {
+        if !self.admits_account(&scope.account) {
             return Err(Skip::Account);
         }
         if !passes(&self.regions, &scope.region) {

@@ -14,7 +14,7 @@ pub(crate) use sources::{is_account, is_region, too_many};
 pub use value::{History, Size, Span};
 
 use crate::{
-    collect::{self, Polling, source_filter::SourceFilter},
+    collect::{self, PlaceError, Polling, Trail, source_filter::SourceFilter},
     coverage,
     event::Scope,
     feed,
@@ -58,7 +58,9 @@ pub struct Config {
     pub queues: Vec<String>,
     /// Replaces AWS's endpoints of queues and buckets.
     pub queue_endpoint_url: Option<String>,
-    /// Which files are read from queues.
+    /// Where trails' files are, to be listed.
+    pub trails: Vec<Trail>,
+    /// Which files are read from queues and trails.
     pub queue_filter: SourceFilter,
     /// How new events are polled for.
     pub poll: collect::Options,
@@ -161,6 +163,7 @@ impl TryFrom<Settings> for Config {
         }
         let poll = poll(&settings)?;
         check_queues(&settings)?;
+        let trails = trails(&settings)?;
         let set = |names: &[String]| names.iter().cloned().collect();
         let queue_filter = SourceFilter {
             buckets: set(&settings.queue_bucket),
@@ -184,6 +187,7 @@ impl TryFrom<Settings> for Config {
             },
             queue_endpoint_url: settings.queue_endpoint_url.or_else(|| url.clone()),
             queues: settings.queue,
+            trails,
             queue_filter,
             poll,
             feed_bytes: settings
@@ -233,6 +237,20 @@ fn check_queues(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
+fn trails(settings: &Settings) -> Result<Vec<Trail>, Error> {
+    if let (Some(trail), true) = (settings.trail.first(), settings.queue.is_empty()) {
+        return Err(Error::new(format!(
+            "--trail {trail} goes with a queue, whose files it lists after a start; name one with \
+             --queue"
+        )));
+    }
+    let read = |text: &String| {
+        text.parse()
+            .map_err(|error: PlaceError| Error::new(format!("--trail: {error}")))
+    };
+    settings.trail.iter().map(read).collect()
+}
+
 fn poll(settings: &Settings) -> Result<collect::Options, Error> {
     let defaults = collect::Options::default();
     let interval = settings.poll_interval.map_or(defaults.interval, Span::get);
@@ -247,7 +265,8 @@ fn poll(settings: &Settings) -> Result<collect::Options, Error> {
     let max_interval = longest.unwrap_or_else(|| defaults.max_interval.max(interval));
     if max_interval < interval {
         return Err(Error::new(format!(
-            "--poll-max-interval {max_interval:?} is less than --poll-interval {interval:?}; give              as much or more, or leave it out"
+            "--poll-max-interval {max_interval:?} is less than --poll-interval {interval:?}; give \
+             as much or more, or leave it out"
         )));
     }
     let polling = match settings.poll {
@@ -399,6 +418,21 @@ mod tests {
                     ..d()
                 },
                 "--demo",
+            ),
+            (
+                Settings {
+                    trail: vec!["s3://trail".into()],
+                    ..d()
+                },
+                "--queue",
+            ),
+            (
+                Settings {
+                    queue: vec!["https://sqs.eu-central-1.amazonaws.com/1/q".into()],
+                    trail: vec!["trail/AWSLogs/111122223333".into()],
+                    ..d()
+                },
+                "--trail: \"trail/AWSLogs/111122223333\" is not the place",
             ),
         ] {
             let message = refused(settings);

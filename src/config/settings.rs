@@ -212,6 +212,17 @@ pub struct Settings {
     #[arg(long, value_name = "URL", env = "TRAILGATE_QUEUE_ENDPOINT_URL")]
     pub queue_endpoint_url: Option<String>,
 
+    /// Where a trail's files are: s3://BUCKET[/PREFIX]. They are listed for what
+    /// was delivered before a start and a subscription was not told (repeatable)
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TRAILGATE_TRAIL",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "trails", deserialize_with = "one_or_many")]
+    pub trail: Vec<String>,
+
     /// Read log files of this account only, from queues (repeatable) [default: all]
     #[arg(
         long,

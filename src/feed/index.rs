@@ -23,11 +23,16 @@ struct Key {
     identity: Identity,
 }
 
+/// No event stands there: some were told it of log files, nobody of the log.
+pub(super) const OUTSIDE: Position = 0;
+
 /// What is known of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// Where it stands in the log, or stood.
+    /// Where it stands in the log, or stood; [`OUTSIDE`]: it never did.
     pub(super) position: Position,
+    /// Who was told an event outside of the log last.
+    pub(super) told_to: u32,
     /// Its second, by which one is told from another that reuses its id.
     pub(super) time: i64,
     /// Of a correction, the start of its record's hash: another one has another.
@@ -122,10 +127,42 @@ impl Index {
     ) -> Option<HashMap<ScopeId, i64>> {
         let slot = Slot {
             position,
+            told_to: 0,
             time: event.time,
             hash: short(event),
             is_known,
         };
+        self.keep(scope, event, slot, position, now)
+    }
+
+    /// Notes that an event was told to someone outside of the log, whose head is at
+    /// `position`. What is forgotten for it: see [`Index::note`].
+    pub(super) fn note_outside(
+        &mut self,
+        scope: ScopeId,
+        event: &Event,
+        told_to: u32,
+        position: Position,
+        now: i64,
+    ) -> Option<HashMap<ScopeId, i64>> {
+        let slot = Slot {
+            position: OUTSIDE,
+            told_to,
+            time: event.time,
+            hash: short(event),
+            is_known: true,
+        };
+        self.keep(scope, event, slot, position, now)
+    }
+
+    fn keep(
+        &mut self,
+        scope: ScopeId,
+        event: &Event,
+        slot: Slot,
+        position: Position,
+        now: i64,
+    ) -> Option<HashMap<ScopeId, i64>> {
         let identity = event.identity();
         let key = Key { scope, identity };
         // a correction takes the place of what it corrects

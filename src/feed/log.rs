@@ -95,7 +95,7 @@ impl Dropped {
 
 /// Whether `LookupEvents` tells such an event (API reference: management events;
 /// Insights events only where asked for).
-fn is_in_history(event: &Event) -> bool {
+pub(super) fn is_in_history(event: &Event) -> bool {
     event
         .category()
         .is_none_or(|category| category == "Management")

@@ -10,6 +10,7 @@ mod gaps;
 mod group;
 mod index;
 mod log;
+mod missed;
 mod replay;
 mod scopes;
 mod selection;
@@ -17,6 +18,7 @@ mod subscription;
 mod token;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -37,6 +39,7 @@ use self::{
 pub use self::{
     gaps::{Gap, GapReason},
     log::Position,
+    missed::{FilePage, FilePlace, FindScopes, LogFiles},
     selection::Selection,
     subscription::{Batch, Item, Settings, Standing, Start, StartError, Subscription},
     token::{ResumeToken, TokenError},
@@ -105,6 +108,8 @@ enum By {
     Reading,
     /// A queue announced them: they arrive now.
     Queue,
+    /// Files were listed that were there before this process was.
+    Listing,
 }
 
 /// Events that are taken in before someone else has a turn.
@@ -131,6 +136,8 @@ pub struct Feed {
     horizon: i64,
     state: Mutex<State>,
     groups: Groups,
+    /// What subscriptions of another process read again of log files.
+    files: Option<Arc<dyn LogFiles>>,
     /// The head, told to those who wait.
     head: watch::Sender<Position>,
     events: AtomicU64,
@@ -166,6 +173,7 @@ impl Feed {
                 gaps: Gaps::default(),
             }),
             groups: Groups::default(),
+            files: None,
             head,
             events: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
@@ -173,6 +181,14 @@ impl Feed {
             replays: Arc::default(),
             pages: Arc::new(Semaphore::new(MAX_PAGES)),
         }
+    }
+
+    /// With log files that can be listed: subscriptions of another process read of
+    /// them what `LookupEvents` does not tell.
+    #[must_use]
+    pub fn with_log_files(mut self, files: Arc<dyn LogFiles>) -> Self {
+        self.files = Some(files);
+        self
     }
 
     /// The clock that it goes by.
@@ -229,6 +245,12 @@ impl Feed {
         self.take_by(By::Queue, events)
     }
 
+    /// Takes events in that files have which were delivered before this process
+    /// began: they were there before, and their scopes are collected from now on.
+    pub fn take_from_listing(&self, events: &[Arc<Event>]) -> Taken {
+        self.take_by(By::Listing, events)
+    }
+
     fn take_by(&self, by: By, events: &[Arc<Event>]) -> Taken {
         let now = self.clock.now_secs();
         let floor = self.floor(now);
@@ -240,7 +262,7 @@ impl Feed {
             for event in events {
                 let scope = event.scope();
                 let id = state.scopes.id(&scope);
-                if by == By::Queue {
+                if by != By::Reading {
                     let head = state.log.head();
                     state.scopes.open(&scope, head, floor, None);
                 }
@@ -342,20 +364,38 @@ impl State {
         if let Verdict::Repeated(_) = self.index.judge(id, event) {
             return false;
         }
-        let is_known = by == By::Reading && self.scopes.is_known(id, event.time);
+        let is_known = match by {
+            By::Reading => self.scopes.is_known(id, event.time),
+            By::Queue => false,
+            By::Listing => true,
+        };
         let position = self.log.push(Entry::Event(Arrived {
             event: Arc::clone(event),
             scope: id,
             at: now,
             is_known,
         }));
-        if let Some(latest) = self.index.note(id, event, position, is_known, now) {
-            self.scopes.forget(&latest);
-            let from = self.index.from();
-            self.log.forget(from);
-            self.gaps.forget(from);
-        }
+        let forgotten = self.index.note(id, event, position, is_known, now);
+        self.forget(forgotten.as_ref());
         !is_known
+    }
+
+    /// Notes that someone was told an event of a log file.
+    fn note_outside(&mut self, id: scopes::ScopeId, event: &Event, told_to: u32, now: i64) {
+        let head = self.log.head();
+        let forgotten = self.index.note_outside(id, event, told_to, head, now);
+        self.forget(forgotten.as_ref());
+    }
+
+    /// Forgets what the index has forgotten.
+    fn forget(&mut self, forgotten: Option<&HashMap<scopes::ScopeId, i64>>) {
+        let Some(latest) = forgotten else {
+            return;
+        };
+        self.scopes.forget(latest);
+        let from = self.index.from();
+        self.log.forget(from);
+        self.gaps.forget(from);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A subscription: a position in the log, and what history it has to read first.
 
+mod away;
 mod read;
 mod start;
 
@@ -21,15 +22,16 @@ use tokio::{
 
 use self::read::Read;
 use super::{
-    Feed, Gap, Position, ResumeToken, Selection,
+    Feed, Gap, GapReason, Position, ResumeToken, Selection,
     group::Group,
+    missed::{Away, Missed, News},
     replay::{Asking, Replay},
     scopes::ScopeId,
-    token::{Mark, Reading, Way},
+    token::{self, Mark, Reading, Way},
 };
 use crate::{
     budget::Caller,
-    event::{self, Event, Scope},
+    event::{self, Event, Scope, TimeRange},
     filter::Filter,
     lookup::Lookup,
     upstream::Scopes,
@@ -152,6 +154,8 @@ pub struct Subscription {
     /// By scope, as the token said: everything before was told.
     told_before: HashMap<Scope, i64>,
     replay: Replay,
+    /// What was missed while it was away, read of log files.
+    missed: Option<Missed>,
     gaps: VecDeque<Gap>,
     /// Where it stood before it had gaps to tell that are not all told.
     before_gaps: Option<ResumeToken>,
@@ -227,6 +231,7 @@ impl Subscription {
             told: None,
             told_before: HashMap::new(),
             replay: Replay::default(),
+            missed: None,
             gaps: VecDeque::new(),
             before_gaps: None,
             gaps_to: head,
@@ -271,6 +276,9 @@ impl Subscription {
             self.news.borrow_and_update();
             let is_live = !self.replay.comes_first();
             self.count_replay();
+            if let Some(batch) = self.read_missed() {
+                return Item::Batch(batch);
+            }
             if is_live {
                 match self.read() {
                     Read::Item(item) => return item,
@@ -288,15 +296,29 @@ impl Subscription {
                 self.batch_at.filter(|_| is_live).map(sleep_until).into();
             let again_at: OptionFuture<_> = self.replay.again_at().map(sleep_until).into();
             let dropped_at = self.feed.lock().log.dropped_at();
+            let selection = &self.settings.selection;
+            let missed: OptionFuture<_> = self
+                .missed
+                .as_mut()
+                .map(|missed| missed.next(|scope| selection.has(scope)))
+                .into();
+            let mut news = None;
             let told = select! {
                 biased;
                 told = self.replay.next(&self.asking, dropped_at) => Some(told),
+                Some(found) = missed => {
+                    news = Some(found);
+                    None
+                }
                 // the feed outlives its subscriptions
                 _ = self.news.changed(), if is_live => None,
                 () = sleep_until(self.progress_at) => None,
                 Some(()) = batch_at => None,
                 Some(()) = again_at => None,
             };
+            if let Some(news) = news {
+                self.hear(news);
+            }
             if let Some(batch) = told.and_then(|told| self.sift(told)) {
                 return Item::Batch(batch);
             }
@@ -326,6 +348,11 @@ impl Subscription {
             }
         });
         let mut is_exact = !self.replay.is_tangled();
+        let away = self.missed.as_ref().map(Missed::left);
+        let is_missed = |scope: &Scope| {
+            away.as_ref()
+                .is_some_and(|away| away.from.contains_key(scope))
+        };
         let marks: Vec<Mark> = standing
             .iter()
             .map(|standing| Mark {
@@ -338,6 +365,7 @@ impl Subscription {
                     }
                 },
                 settled: standing.settled,
+                is_missed: is_missed(&standing.scope),
                 scope: standing.scope.clone(),
             })
             .collect();
@@ -363,6 +391,13 @@ impl Subscription {
                 .unwrap_or(self.floor),
             marks,
             reading,
+            missed: away.map(|away| token::Missed {
+                others_from: away.others_from,
+                until: away.until,
+                before: away.before,
+                told_to: away.told_to,
+                first: away.first,
+            }),
         }
     }
 
@@ -371,6 +406,7 @@ impl Subscription {
     #[must_use]
     pub fn alike(&self) -> Option<([u8; 16], Option<i64>)> {
         let is_plain = self.replay.is_over()
+            && self.missed.is_none()
             && self.known_since.is_none()
             && self.repeats_to.is_none()
             && self.position >= self.begun;
@@ -385,8 +421,10 @@ impl Subscription {
 
     /// Once all is settled that it began with, how it began is no matter.
     fn forget_beginning(&mut self, standing: &[Standing]) {
-        let is_over = self.replay.is_over() && self.position >= self.begun;
+        let is_over = self.replay.is_over() && self.missed.is_none() && self.position >= self.begun;
         let has_passed = |standing: &Standing| standing.settled > self.created;
+        // what it is told for how it began, it has read
+        let is_over = is_over && self.position >= self.feed.lock().log.head();
         if is_over && !standing.is_empty() && standing.iter().all(has_passed) {
             self.known_since = None;
             self.repeats_to = None;
@@ -423,6 +461,15 @@ impl Subscription {
             // what history leaves to the log was not told yet
             let log = standing.get(scope).map_or(after, |(settled, _)| *settled);
             standing.insert(scope.clone(), (log.min(after), true));
+        }
+        if let Some(from) = self.missed.as_ref().and_then(Missed::others_from) {
+            for (settled, _) in standing.values_mut() {
+                *settled = from.min(*settled);
+            }
+        }
+        for (scope, from) in self.missed.iter().flat_map(Missed::todo) {
+            let settled = standing.get(scope).map_or(from, |(settled, _)| *settled);
+            standing.insert(scope.clone(), (settled.min(from), true));
         }
         let standing = standing.into_iter();
         standing

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::{Standing, log};
+use super::{FilePlace, Standing, log};
 use crate::{
     event::{Position, Scope},
     sealed::{open, seal},
@@ -54,6 +54,8 @@ pub(super) struct Mark {
     pub(super) settled: i64,
     /// How it goes on in this process.
     pub(super) way: Way,
+    /// Of its log files, what `LookupEvents` does not tell is to be read.
+    pub(super) is_missed: bool,
 }
 
 /// History that is being read.
@@ -67,6 +69,22 @@ pub(super) struct Reading {
     pub(super) is_behind: bool,
     /// What is to be read comes after this.
     pub(super) after: Position,
+}
+
+/// Log files that are being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    /// From which second those of scopes are read that the token does not name;
+    /// `None`: they are not.
+    pub(super) others_from: Option<i64>,
+    /// Up to which second.
+    pub(super) until: i64,
+    /// What stands in the log before this position is told from files.
+    pub(super) before: log::Position,
+    /// Tells who is told from who else is.
+    pub(super) told_to: u32,
+    /// Of this scope, what comes after this place is left.
+    pub(super) first: Option<(Scope, FilePlace)>,
 }
 
 /// Where a stream stands. It holds positions, never rights.
@@ -99,9 +117,11 @@ pub struct ResumeToken {
     /// How far the scope is that is furthest behind.
     pub(super) settled: i64,
     pub(super) reading: Option<Reading>,
+    pub(super) missed: Option<Missed>,
 }
 
-/// A scope's Region by its place, by how many units it is behind, and its way.
+/// A scope's Region by its place, doubled, and one more if its log files are to be
+/// read; by how many units it is behind; its way.
 type WireMark = (u16, u32, Way);
 
 #[derive(Serialize, Deserialize)]
@@ -117,6 +137,7 @@ struct Wire {
     repeats_to: Option<i64>,
     settled: i64,
     reading: Option<WireReading>,
+    missed: Option<WireMissed>,
     /// The watermark that is furthest; others are so many units behind.
     newest: i64,
     unit: u32,
@@ -134,6 +155,24 @@ struct WireReading {
     region: String,
     id: String,
     hash: [u8; 16],
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireMissed {
+    others_from: Option<i64>,
+    until: i64,
+    before: u64,
+    told_to: u32,
+    first: Option<WireFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFile {
+    account: String,
+    region: String,
+    bucket: String,
+    key: String,
+    records: u64,
 }
 
 impl ResumeToken {
@@ -191,7 +230,7 @@ impl ResumeToken {
             let behind = newest.saturating_sub(mark.settled).max(0).unsigned_abs();
             let behind = behind.div_ceil(u64::from(unit));
             let entry = (
-                u16::try_from(place).unwrap_or(u16::MAX),
+                u16::try_from(place * 2 + usize::from(mark.is_missed)).unwrap_or(u16::MAX),
                 u32::try_from(behind).unwrap_or(u32::MAX),
                 mark.way,
             );
@@ -212,6 +251,7 @@ impl ResumeToken {
             repeats_to: self.repeats_to,
             settled: self.settled,
             reading: self.reading.as_ref().map(wire_reading),
+            missed: self.missed.as_ref().map(wire_missed),
             newest,
             unit,
             regions,
@@ -237,13 +277,14 @@ impl ResumeToken {
         let unit = i64::from(wire.unit);
         let mut marks = Vec::new();
         for (account, entries) in &wire.accounts {
-            for (region, behind, way) in entries {
-                let region = wire.regions.get(usize::from(*region)).ok_or(GARBAGE)?;
+            for (place, behind, way) in entries {
+                let region = wire.regions.get(usize::from(*place / 2)).ok_or(GARBAGE)?;
                 let behind = i64::from(*behind).saturating_mul(unit);
                 marks.push(Mark {
                     scope: Scope::new(account, region),
                     settled: wire.newest.saturating_sub(behind),
                     way: *way,
+                    is_missed: place % 2 == 1,
                 });
                 if marks.len() > MAX_SCOPES {
                     return Err(GARBAGE);
@@ -263,6 +304,7 @@ impl ResumeToken {
             marks,
             settled: wire.settled,
             reading: wire.reading.map(reading),
+            missed: wire.missed.map(missed),
         })
     }
 }
@@ -281,6 +323,47 @@ fn wire_reading(reading: &Reading) -> WireReading {
         region: after.region.to_string(),
         id: after.id.to_string(),
         hash: after.hash,
+    }
+}
+
+fn wire_missed(missed: &Missed) -> WireMissed {
+    let first = missed.first.as_ref();
+    WireMissed {
+        others_from: missed.others_from,
+        until: missed.until,
+        before: missed.before,
+        told_to: missed.told_to,
+        first: first.map(|(scope, place)| WireFile {
+            account: scope.account.to_string(),
+            region: scope.region.to_string(),
+            bucket: place.bucket.clone(),
+            key: place.key.clone(),
+            records: place.records,
+        }),
+    }
+}
+
+fn missed(wire: WireMissed) -> Missed {
+    let WireMissed {
+        others_from,
+        until,
+        before,
+        told_to,
+        first,
+    } = wire;
+    Missed {
+        others_from,
+        until,
+        before,
+        told_to,
+        first: first.map(|file| {
+            let place = FilePlace {
+                bucket: file.bucket,
+                key: file.key,
+                records: file.records,
+            };
+            (Scope::new(&file.account, &file.region), place)
+        }),
     }
 }
 
@@ -325,6 +408,20 @@ mod tests {
                     ..Position::start_of(1_767_320_000)
                 },
             }),
+            missed: Some(Missed {
+                others_from: Some(1_767_300_000),
+                until: 1_767_323_000,
+                before: 17,
+                told_to: 23,
+                first: Some((
+                    Scope::new("111122223333", "us-east-1"),
+                    FilePlace {
+                        bucket: "b".to_owned(),
+                        key: "k".repeat(1024),
+                        records: 12,
+                    },
+                )),
+            }),
         }
     }
 
@@ -347,6 +444,7 @@ mod tests {
                     } else {
                         Way::Live
                     },
+                    is_missed: n % 3 == 0,
                 });
             }
         }
@@ -394,6 +492,7 @@ mod tests {
             }
             for (before, after) in before.marks.iter().zip(&after.marks) {
                 assert_eq!((&before.scope, before.way), (&after.scope, after.way));
+                assert_eq!(before.is_missed, after.is_missed);
                 assert!(after.settled <= before.settled);
                 assert!(before.settled - after.settled <= 240);
             }

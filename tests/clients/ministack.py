@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import urllib.error
+import uuid
 from pathlib import Path
 
 import boto3
@@ -93,8 +94,10 @@ class Trail:
         self.s3, self.sns, self.sqs, self.events = map(
             stack.client, ("s3", "sns", "sqs", "events")
         )
-        # the queue's URL names this machine as the emulator knows it
-        self.queue = self.sqs.create_queue(QueueName="trail")["QueueUrl"]
+        # one of its own: what a server before waited for, the emulator hands it still;
+        # its URL names this machine as the emulator knows it
+        name = f"trail-{uuid.uuid4()}"
+        self.queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])
         self.arn = attributes["Attributes"]["QueueArn"]
         self.topics = {}

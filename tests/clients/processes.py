@@ -69,6 +69,7 @@ class Trailgate:
         )
         reader.start()
         self._lines = lines
+        self.is_killed = False
         try:
             self.line = self._first_line()
         except BaseException:
@@ -103,6 +104,11 @@ class Trailgate:
             self.process.wait()
             raise
 
+    def kill(self):
+        """Ends it as a crash would."""
+        self.is_killed = True
+        self.stop(signal.SIGKILL)
+
     def __enter__(self):
         return self
 
@@ -112,7 +118,7 @@ class Trailgate:
         self._stderr.close()
         self._home.cleanup()
         if error is None:
-            assert code == 0, f"{self.args} ended with {code}: {said}"
+            assert code == (-signal.SIGKILL if self.is_killed else 0), f"{self.args} ended with {code}: {said}"
         else:
             print(f"{self.args} ended with {code}: {said}")
 

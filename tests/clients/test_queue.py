@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 
 import grpc
 import pytest
@@ -46,7 +47,7 @@ class Subscriber:
     """Follows a server in a thread of its own."""
 
     def __init__(self, server, **request):
-        self.events, self.gaps, self.progress = [], [], 0
+        self.events, self.gaps, self.progress, self.token = [], [], 0, ""
         self.channel = grpc.insecure_channel(server.target, options=rpc.CHANNEL)
         stub = rpc.event_service_pb2_grpc.EventServiceStub(self.channel)
         self.stream = stub.SubscribeEvents(pb.SubscribeEventsRequest(**request))
@@ -64,6 +65,7 @@ class Subscriber:
                     self.gaps.append(response.gap)
                 else:
                     self.progress += 1
+                self.token = response.resume_token
         except grpc.RpcError:
             pass
 
@@ -160,7 +162,9 @@ def key(name):
 
 
 def numbers(subscriber):
-    return sorted(int(event.event_id[-12:]) for event in subscriber.events)
+    """The numbers of events that these tests made."""
+    ids = [event.event_id for event in subscriber.events]
+    return sorted(int(id[-12:]) for id in ids if id.startswith("00000000"))
 
 
 def test_what_is_broken_stands_in_nobodys_way(stack, trail):
@@ -188,6 +192,51 @@ def test_what_is_broken_stands_in_nobodys_way(stack, trail):
         origins = {e.event_name: e.origin for e in subscriber.events if e.event_id}
         assert origins["Live"] == rpc.event_pb2.ORIGIN_EVENT_BRIDGE
         assert origins["Made"] == rpc.event_pb2.ORIGIN_LOG_FILE
+
+
+def delivered_now(name, region, *ids):
+    """A log file of data events, as a trail delivers it now, and its key."""
+    now = time.gmtime()
+    records = [
+        {"eventID": f"00000000-0000-4000-8000-{n:012}", "eventName": "GetObject",
+         "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", now), "eventCategory": "Data",
+         "awsRegion": region, "recipientAccountId": ACCOUNT}
+        for n in ids
+    ]
+    day, minute = time.strftime("%Y/%m/%d", now), time.strftime("%Y%m%dT%H%MZ", now)
+    where = f"prefix/AWSLogs/o-example/{ACCOUNT}/CloudTrail/{region}/{day}"
+    key = f"{where}/{ACCOUNT}_CloudTrail_{region}_{minute}_{name:A<16}.json.gz"
+    return key, gzip.compress(json.dumps({"Records": records}).encode())
+
+
+def test_what_a_server_had_and_did_not_tell_is_read_from_the_bucket_after_it_was_killed(stack, trail):
+    place = ("--trail", "s3://s3-sqs/prefix")
+    # one that is served, and one that only the trail has
+    regions = (REGION, "eu-west-1")
+    with server_of(stack, trail.queue, *place) as server:
+        with Subscriber(server) as subscriber:
+            for number, region in enumerate(regions):
+                trail.put("s3-sqs", *delivered_now(f"told{number}", region, number))
+            wait_for("the first events", lambda: numbers(subscriber) == [0, 1])
+            token = subscriber.token
+        # a batch's token stands behind it
+        for number, region in enumerate(regions):
+            ids = range(10 + 20 * number, 25 + 20 * number)
+            trail.put("s3-sqs", *delivered_now(f"missed{number}", region, *ids))
+        with Subscriber(server, resume_token=token) as other:
+            wait_for("the server has them", lambda: len(numbers(other)) == 30)
+        wait_for("all messages are deleted", lambda: trail.left() == 0)
+        server.kill()
+    missed = [*range(10, 25), *range(30, 45)]
+    with server_of(stack, trail.queue, *place) as server:
+        with Subscriber(server, resume_token=token) as subscriber:
+            wait_for("what was missed", lambda: set(missed) <= set(numbers(subscriber)))
+            trail.put("s3-sqs", *delivered_now("live", regions[1], 100))
+            # the emulator may hand it to the one that was killed, for a minute
+            wait_for("what is live", lambda: 100 in numbers(subscriber), 3 * PATIENCE)
+        told = [number for number in numbers(subscriber) if number >= 10]
+        assert told == [*missed, 100]
+        assert not subscriber.gaps
 
 
 def test_calls_of_the_emulators_own_trail_arrive(stack):

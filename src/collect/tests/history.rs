@@ -269,6 +269,7 @@ async fn run(
             false => simulator::Faults::default(),
         },
         seed: conditions.seed,
+        bucket: None,
     };
     let mut world = setup.build();
     let places = REGIONS.map(scope);

@@ -1,15 +1,17 @@
 //! Feed, subscriptions and poller on paused time, in process, against the
 //! simulator.
 
+mod bucket;
 mod history;
 mod polling;
+mod restart;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
-use super::*;
+use super::{source_filter::SourceFilter, *};
 use crate::{
     budget::{Budgets, Caller},
     clock::Clock,
@@ -39,6 +41,8 @@ struct Setup {
     cache: u64,
     regions: Vec<&'static str>,
     options: Options,
+    /// What a trail delivers, and a queue announces.
+    bucket: Option<Arc<bucket::Bucket>>,
     faults: simulator::Faults,
     seed: u64,
 }
@@ -53,6 +57,7 @@ impl Default for Setup {
             cache: 100_000_000,
             regions: vec!["us-east-1"],
             options: Options::default(),
+            bucket: None,
             faults: simulator::Faults::default(),
             seed: 0,
         }
@@ -100,6 +105,8 @@ struct Gateway {
     feed: Arc<Feed>,
     poller: Arc<Poller>,
     scopes: Scopes,
+    sink: Option<sink::FeedSink>,
+    _stop: DropGuard,
 }
 
 impl Setup {
@@ -143,7 +150,22 @@ impl Setup {
             max_bytes: self.log,
             horizon,
         };
-        let feed = Arc::new(Feed::new(clock.clone(), options));
+        let feed = Feed::new(clock.clone(), options);
+        let trails = self
+            .bucket
+            .as_ref()
+            .map(|bucket| bucket.trails(clock, horizon));
+        let feed = match &trails {
+            Some(trails) => feed.with_log_files(Arc::new(trails.clone())),
+            None => feed,
+        };
+        let feed = Arc::new(feed);
+        let stop = CancellationToken::new();
+        let sink = trails.map(|trails| {
+            let catch_up = trails.clone().start(Arc::clone(&feed));
+            tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
+            sink::FeedSink::new(Arc::clone(&feed), SourceFilter::default())
+        });
         let scopes: Vec<_> = self.regions.iter().map(|region| scope(region)).collect();
         let scopes = Scopes::from(scopes);
         let poller = Poller::new(
@@ -157,6 +179,8 @@ impl Setup {
             feed,
             poller,
             scopes,
+            sink,
+            _stop: stop.drop_guard(),
         }
     }
 }
@@ -179,6 +203,7 @@ impl World {
             feed,
             poller,
             scopes,
+            ..
         } = &self.gateway;
         let selection = Selection::new(&[], regions);
         let demand = poller.want(selection.clone());

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Batch, Before, Item, Subscription};
 use crate::{
-    event::{self, Scope, TimeRange},
+    event::{self, Event, Scope, TimeRange},
     feed::{
         By, Gap, GapReason, Position, State, Taken,
         index::Verdict,
@@ -68,9 +68,7 @@ impl Subscription {
                 is_known,
                 ..
             } = arrived;
-            if !self.follows(&state, *scope)
-                || !self.is_due(position, *scope, event.time, *is_known)
-            {
+            if !self.follows(&state, *scope) || !self.is_due(position, *scope, event, *is_known) {
                 continue;
             }
             bytes += (self.settings.size)(event);
@@ -118,12 +116,14 @@ impl Subscription {
     }
 
     /// Whether what stands in the log at `at` is asked for by its time.
-    fn is_due(&self, at: Position, id: ScopeId, time: i64, is_known: bool) -> bool {
+    pub(super) fn is_due(&self, at: Position, id: ScopeId, event: &Event, is_known: bool) -> bool {
+        let time = event.time;
+        let told_up_to = time.saturating_add(self.unproven(event));
         let is_before = |told: &Before| {
             let from = told.seconds.get(&id);
-            (at < told.until || is_known) && from.is_some_and(|from| time < *from)
+            (at < told.until || is_known) && from.is_some_and(|from| told_up_to < *from)
         };
-        let is_left_out = is_known && self.known_since.is_none_or(|since| time < since);
+        let is_left_out = is_known && self.known_since.is_none_or(|since| told_up_to < since);
         self.since.is_none_or(|since| time >= since)
             && !is_left_out
             && !self.told.as_ref().is_some_and(is_before)
@@ -286,7 +286,7 @@ impl Subscription {
                     todo.tells(slot.position)
                         // of several that reuse an id the log had one
                         && (!todo.is_behind || slot.time == event.time)
-                        && self.is_due(slot.position, id, event.time, slot.is_known)
+                        && self.is_due(slot.position, id, &event, slot.is_known)
                 }
                 // the first to see it: the log tells it to all, and here too
                 Verdict::New | Verdict::Corrected if is_collected => {

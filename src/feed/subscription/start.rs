@@ -82,7 +82,11 @@ impl Subscription {
                 }
             }
         }
-        self.miss_unserved(marks.into_values().filter(|mark| mark.way != Way::Live));
+        if let Some(missed) = &token.missed {
+            self.go_on_with_what_was_missed(missed, &token.marks, token.settled);
+        }
+        let unserved = marks.into_values();
+        self.miss_unserved(unserved.filter(|mark| mark.way != Way::Live && !mark.is_missed));
     }
 
     /// What a token says of each scope holds, whatever this process knows of it.
@@ -134,15 +138,24 @@ impl Subscription {
         self.note_told(token);
         let mut marks: HashMap<&Scope, &Mark> =
             token.marks.iter().map(|mark| (&mark.scope, mark)).collect();
-        let mut seconds = HashMap::new();
         let are_named = !token.marks.is_empty();
+        let others_from = match are_named {
+            // they have come since
+            true => token.issued.min(now.as_second()),
+            false => token.settled,
+        };
+        self.read_what_was_missed(&marks, others_from, first);
+        let mut seconds = {
+            let mut state = self.feed.lock();
+            let ids = marks.values();
+            let ids = ids.map(|mark| (state.scopes.id(&mark.scope), mark.settled));
+            ids.collect::<HashMap<_, _>>()
+        };
         for scope in self.served() {
             let mark = marks.remove(&scope);
             let settled = match mark {
                 Some(mark) => mark.settled,
-                // it has come since
-                None if are_named => token.issued.min(now.as_second()),
-                None => token.settled,
+                None => others_from,
             };
             let after = match (&token.reading, mark.map(|mark| mark.way)) {
                 // unless what is in the log was behind that
@@ -158,7 +171,9 @@ impl Subscription {
             until: head,
             seconds,
         });
-        self.miss_unserved(marks.into_values());
+        if self.missed.is_none() {
+            self.miss_unserved(marks.into_values());
+        }
         Ok(())
     }
 
