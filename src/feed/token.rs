@@ -176,6 +176,13 @@ struct WireFile {
 }
 
 impl ResumeToken {
+    /// How far a scope is that it names.
+    #[cfg(test)]
+    pub(crate) fn settled_of(&self, scope: &Scope) -> Option<i64> {
+        let mark = self.marks.iter().find(|mark| mark.scope == *scope);
+        mark.map(|mark| mark.settled)
+    }
+
     /// The token as an opaque string of at most 16 KiB.
     #[must_use]
     pub fn encode(&self) -> String {

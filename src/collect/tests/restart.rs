@@ -215,6 +215,40 @@ async fn what_cannot_be_read_again_is_a_gap_and_holds_nothing_up() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_one_scope_had_told_stays_told_however_often_the_stream_is_resumed() {
+    let mut world = Setup {
+        regions: REGIONS.to_vec(),
+        ..Setup::default()
+    }
+    .build();
+    let all = of_kinds(&[]);
+    // one is settled further than the other, which begins later
+    let mut first = world.subscribe(&all, &[REGIONS[0].to_owned()], Start::Now);
+    world.happens(&scope(REGIONS[0]), 1, 200, 0, "A");
+    assert_eq!(sorted(&read(&mut first, 300).await.0), [1]);
+    let both = world.subscribe(&all, &[], Start::Now);
+    let token = both.subscription.token();
+    let settled = |region: &str| token.settled_of(&scope(region)).unwrap() - world.start;
+    assert!(settled(REGIONS[1]) < 200 && 200 < settled(REGIONS[0]));
+    let mut start = both.token();
+    drop((first, both));
+    world.restart();
+    // by another process, then twice by this one, before it has read anything
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let stream = world.subscribe(&all, &[], start);
+        start = stream.token();
+        streams.push(stream);
+    }
+    let mut stream = world.subscribe(&all, &[], start);
+    world.happens(&scope(REGIONS[1]), 2, world.now(), 0, "A");
+    assert_eq!(sorted(&read(&mut stream, 120).await.0), [2]);
+    for stream in &mut streams {
+        assert_eq!(sorted(&read(stream, 1).await.0), [2]);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     /// So many events, that happened so many seconds ago, in a Region.
