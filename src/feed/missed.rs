@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
     sync::mpsc::{Receiver, error::TryRecvError},
     time::{Instant, sleep_until},
@@ -221,8 +222,13 @@ impl Missed {
     }
 
     /// What comes next, if it is there already; events are in [`Missed::peek`].
-    pub(super) fn try_next(&mut self) -> Option<News> {
-        if !self.page.is_empty() || self.finding.is_some() {
+    pub(super) fn try_next(&mut self, is_wanted: impl Fn(&Scope) -> bool) -> Option<News> {
+        if let Some(finding) = &mut self.finding {
+            let found = finding.as_mut().now_or_never()?;
+            self.finding = None;
+            return Some(self.found(&found, is_wanted));
+        }
+        if !self.page.is_empty() {
             return None;
         }
         self.begin();

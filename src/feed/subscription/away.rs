@@ -127,7 +127,9 @@ impl Subscription {
 
     /// What was read of log files and is not told otherwise.
     pub(super) fn read_missed(&mut self) -> Option<Batch> {
-        if let Some(news) = self.missed.as_mut()?.try_next() {
+        let selection = &self.settings.selection;
+        let missed = self.missed.as_mut()?;
+        if let Some(news) = missed.try_next(|scope| selection.has(scope)) {
             self.hear(news);
         }
         let mut missed = self.missed.take()?;
