@@ -134,6 +134,15 @@ impl Event {
         given.unwrap_or_else(|| Scope::new(self.account_id(), self.region()))
     }
 
+    /// Whether it stands in the history of this scope.
+    #[must_use]
+    pub fn is_of(&self, scope: &Scope) -> bool {
+        match self.odd.as_ref().and_then(|odd| odd.scope.as_ref()) {
+            Some(given) => given == scope,
+            None => *scope.account == *self.account_id() && *scope.region == *self.region(),
+        }
+    }
+
     /// `eventID`; may be reused in the wild, may be empty.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -55,7 +55,8 @@ impl Places {
     /// Reads them from a record; both are `None` if it is not a JSON object.
     #[must_use]
     pub fn of(record: &str) -> Self {
-        let fields = Fields::read(record).unwrap_or_default();
+        let mut fields = Fields::default();
+        fields.read(record);
         Self {
             account_id: fields.account_id().map(Cow::into_owned),
             region: fields.region().map(Cow::into_owned),
@@ -127,9 +128,8 @@ impl Parts {
 
 /// What a record says of itself, and `scope` where it says nothing.
 fn index<'a>(scope: &'a Scope, record: &'a str, origin: Origin, fallback_time: i64) -> Index<'a> {
-    let fields = Fields::read(record);
-    let malformed = fields.is_none();
-    let mut fields = fields.unwrap_or_default();
+    let mut fields = Fields::default();
+    let malformed = !fields.read(record);
     let time = fields.time().as_deref().and_then(parse_time);
     Index {
         record,

@@ -90,12 +90,14 @@ pub(super) fn put_flag(out: &mut Vec<u8>, field: u32, flag: bool) {
 }
 
 /// What stands before bytes: the field, and how many they are.
+#[inline]
 pub(super) fn put_head(out: &mut Vec<u8>, field: u32, len: usize) {
     put_varint(out, u64::from(field) << 3 | LENGTH);
     put_varint(out, u64::try_from(len).unwrap_or(u64::MAX));
 }
 
 /// Bytes, also if there are none.
+#[inline]
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_head(out, field, bytes.len());
     out.extend_from_slice(bytes);
@@ -150,7 +152,19 @@ pub(super) enum Value<'a> {
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
+        // nearly all that is read is small
+        match self.0.split_first() {
+            Some((byte, rest)) if *byte < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.0.split_first()?;
@@ -167,6 +181,7 @@ impl Fields<'_> {
 impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let tag = self.varint()?;
         let field = u32::try_from(tag >> 3).ok()?;

@@ -3,7 +3,10 @@
 //!
 //! Exact, not a Bloom filter: a false positive would be a lost event.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+};
 
 use super::{log::Position, scopes::ScopeId};
 use crate::event::{Event, Identity};
@@ -16,11 +19,40 @@ const GENERATION: usize = 450_000;
 /// all, where more than a hundred events come a second for hours.
 const MAX_GENERATION: usize = 4 * GENERATION;
 
-/// Whose event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
+/// Whose event, and where it is looked for: that is made out once, since an
+/// event that is new is looked for in four tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    hash: u64,
     scope: ScopeId,
     identity: Identity,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Takes the hash that a key has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Made(u64);
+
+impl Hasher for Made {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // no key writes any
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// No event stands there: some were told it of log files, nobody of the log.
@@ -36,7 +68,7 @@ pub(super) struct Slot {
     /// Its second, by which one is told from another that reuses its id.
     pub(super) time: i64,
     /// Of a correction, the start of its record's hash: another one has another.
-    hash: [u8; 8],
+    hash: [u8; 7],
     /// It may have been there before its scope was collected.
     pub(super) is_known: bool,
 }
@@ -54,7 +86,7 @@ pub(super) enum Verdict {
 
 #[derive(Debug, Default)]
 struct Generation {
-    slots: HashMap<Key, Slot>,
+    slots: HashMap<Key, Slot, BuildHasherDefault<Made>>,
     /// The first position that it may have.
     from: Position,
     /// When its last event came, in seconds.
@@ -66,6 +98,8 @@ struct Generation {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Index {
+    /// Of a secret: who writes log files can choose ids, but not where they fall.
+    hasher: RandomState,
     current: Generation,
     previous: Generation,
     /// How long an event is kept at least, in seconds.
@@ -76,6 +110,7 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn new(horizon: i64) -> Self {
         Self {
+            hasher: RandomState::new(),
             current: Generation::default(),
             previous: Generation::default(),
             horizon,
@@ -93,10 +128,14 @@ impl Index {
         self.current.slots.len() + self.previous.slots.len()
     }
 
-    /// What is known of an event.
-    pub(super) fn get(&self, scope: ScopeId, event: &Event) -> Option<&Slot> {
+    /// What an event is looked for by.
+    pub(super) fn key(&self, scope: ScopeId, event: &Event) -> Key {
         let identity = event.identity();
-        self.find(&Key { scope, identity })
+        Key {
+            hash: self.hasher.hash_one((scope, identity)),
+            scope,
+            identity,
+        }
     }
 
     fn find(&self, key: &Key) -> Option<&Slot> {
@@ -106,7 +145,12 @@ impl Index {
 
     /// What an event that arrives is.
     pub(super) fn judge(&self, scope: ScopeId, event: &Event) -> Verdict {
-        let Some(slot) = self.get(scope, event) else {
+        self.judge_by(&self.key(scope, event), event)
+    }
+
+    /// As [`Index::judge`], by the event's key.
+    pub(super) fn judge_by(&self, key: &Key, event: &Event) -> Verdict {
+        let Some(slot) = self.find(key) else {
             return Verdict::New;
         };
         if event.is_addendum() && slot.hash != short(event) {
@@ -119,7 +163,7 @@ impl Index {
     /// by scope, the latest second of what is not known any more.
     pub(super) fn note(
         &mut self,
-        scope: ScopeId,
+        key: Key,
         event: &Event,
         position: Position,
         is_known: bool,
@@ -132,7 +176,7 @@ impl Index {
             hash: short(event),
             is_known,
         };
-        self.keep(scope, event, slot, position, now)
+        self.keep(key, event, slot, position, now)
     }
 
     /// Notes that an event was told to someone outside of the log, whose head is at
@@ -152,24 +196,22 @@ impl Index {
             hash: short(event),
             is_known: true,
         };
-        self.keep(scope, event, slot, position, now)
+        self.keep(self.key(scope, event), event, slot, position, now)
     }
 
     fn keep(
         &mut self,
-        scope: ScopeId,
+        key: Key,
         event: &Event,
         slot: Slot,
         position: Position,
         now: i64,
     ) -> Option<HashMap<ScopeId, i64>> {
-        let identity = event.identity();
-        let key = Key { scope, identity };
         // a correction takes the place of what it corrects
         self.previous.slots.remove(&key);
         self.current.slots.insert(key, slot);
         self.current.last = now;
-        let latest = self.current.latest.entry(scope).or_insert(event.time);
+        let latest = self.current.latest.entry(key.scope).or_insert(event.time);
         *latest = event.time.max(*latest);
         self.turn(position, now)
     }
@@ -191,9 +233,9 @@ impl Index {
     }
 }
 
-fn short(event: &Event) -> [u8; 8] {
+fn short(event: &Event) -> [u8; 7] {
     if !event.is_addendum() {
-        return [0; 8];
+        return [0; 7];
     }
     // a hash has 16 bytes
     event.hash().first_chunk().copied().unwrap_or_default()
@@ -218,12 +260,12 @@ mod tests {
         let (first, other) = (event(1, ""), event(1, ",\"a\":1"));
         let corrected = event(1, ",\"addendum\":{\"reason\":\"UPDATED_DATA\"}");
         assert_eq!(index.judge(0, &first), Verdict::New);
-        index.note(0, &first, 7, false, 0);
+        index.note(index.key(0, &first), &first, 7, false, 0);
         assert!(matches!(index.judge(0, &first), Verdict::Repeated(slot) if slot.position == 7));
         assert!(matches!(index.judge(0, &other), Verdict::Repeated(_)));
         assert_eq!(index.judge(1, &first), Verdict::New, "another scope's");
         assert_eq!(index.judge(0, &corrected), Verdict::Corrected);
-        index.note(0, &corrected, 8, false, 0);
+        index.note(index.key(0, &corrected), &corrected, 8, false, 0);
         for event in [&first, &other, &corrected] {
             assert!(matches!(index.judge(0, event), Verdict::Repeated(slot) if slot.position == 8));
         }
@@ -237,7 +279,8 @@ mod tests {
         // one a minute
         for n in 0..400_u64 {
             let now = i64::try_from(n * 60).unwrap();
-            forgotten.extend(index.note(0, &event(n, ""), n + 1, false, now));
+            let next = event(n, "");
+            forgotten.extend(index.note(index.key(0, &next), &next, n + 1, false, now));
             for young in n.saturating_sub(14)..=n {
                 assert_ne!(
                     index.judge(0, &event(young, "")),

@@ -35,6 +35,24 @@ pub(super) struct Arrived {
     /// It may have been there before its scope was collected: whoever asked for no
     /// history is not told.
     pub(super) is_known: bool,
+    /// `LookupEvents` tells such an event. Found out when it arrives: when it is
+    /// dropped its bytes are far from the processor.
+    is_in_history: bool,
+    /// `LookupEvents` told it.
+    is_told: bool,
+}
+
+impl Arrived {
+    pub(super) fn new(event: Arc<Event>, scope: ScopeId, at: i64, is_known: bool) -> Self {
+        Self {
+            is_in_history: is_in_history(&event),
+            is_told: event.origin() == Origin::LookupEvents,
+            event,
+            scope,
+            at,
+            is_known,
+        }
+    }
 }
 
 impl Entry {
@@ -70,15 +88,13 @@ pub(super) struct Dropped {
 }
 
 impl Dropped {
-    fn of(event: &Event) -> Self {
+    fn of(arrived: &Arrived) -> Self {
+        let time = arrived.event.time;
         Self {
-            range: TimeRange::new(event.time, event.time.saturating_add(1)),
+            range: TimeRange::new(time, time.saturating_add(1)),
             count: 1,
-            beyond_history: u64::from(!is_in_history(event)),
-            untold: match event.origin() {
-                Origin::LookupEvents => i64::MIN,
-                Origin::LogFile | Origin::EventBridge => event.time,
-            },
+            beyond_history: u64::from(!arrived.is_in_history),
+            untold: if arrived.is_told { i64::MIN } else { time },
         }
     }
 
@@ -226,13 +242,10 @@ impl Log {
         };
         segment.to = position + 1;
         if let Entry::Event(arrived) = entry {
-            let Arrived {
-                event, scope, at, ..
-            } = arrived;
-            self.dropped_at = at.max(self.dropped_at);
-            let dropped = Dropped::of(&event);
-            let hour = event.time.div_euclid(HOUR);
-            let found = segment.buckets.entry((scope, hour));
+            self.dropped_at = arrived.at.max(self.dropped_at);
+            let dropped = Dropped::of(&arrived);
+            let hour = arrived.event.time.div_euclid(HOUR);
+            let found = segment.buckets.entry((arrived.scope, hour));
             found.and_modify(|all| all.add(&dropped)).or_insert(dropped);
         }
     }
@@ -247,12 +260,7 @@ mod tests {
         let scope = Scope::new("111122223333", "us-east-1");
         let record = format!("{{\"eventCategory\":\"Data\",\"n\":{time}}}");
         let event = Event::from_record(&scope, record.as_bytes(), Origin::LogFile, time);
-        Entry::Event(Arrived {
-            event: Arc::new(event),
-            scope: 0,
-            at: time,
-            is_known: false,
-        })
+        Entry::Event(Arrived::new(Arc::new(event), 0, time, false))
     }
 
     #[test]

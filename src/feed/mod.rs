@@ -260,11 +260,10 @@ impl Feed {
             let mut some = Taken::default();
             let mut state = self.lock();
             for event in events {
-                let scope = event.scope();
-                let id = state.scopes.id(&scope);
+                let id = state.scopes.id_of(event);
                 if by != By::Reading {
                     let head = state.log.head();
-                    state.scopes.open(&scope, head, floor, None);
+                    state.scopes.open_by_id(id, head, floor, None);
                 }
                 match state.take(id, event, now, by) {
                     true => some.new += 1,
@@ -361,7 +360,8 @@ impl Feed {
 impl State {
     /// Takes an event in; whether it was not there before.
     fn take(&mut self, id: scopes::ScopeId, event: &Arc<Event>, now: i64, by: By) -> bool {
-        if let Verdict::Repeated(_) = self.index.judge(id, event) {
+        let key = self.index.key(id, event);
+        if let Verdict::Repeated(_) = self.index.judge_by(&key, event) {
             return false;
         }
         let is_known = match by {
@@ -369,13 +369,9 @@ impl State {
             By::Queue => false,
             By::Listing => true,
         };
-        let position = self.log.push(Entry::Event(Arrived {
-            event: Arc::clone(event),
-            scope: id,
-            at: now,
-            is_known,
-        }));
-        let forgotten = self.index.note(id, event, position, is_known, now);
+        let arrived = Arrived::new(Arc::clone(event), id, now, is_known);
+        let position = self.log.push(Entry::Event(arrived));
+        let forgotten = self.index.note(key, event, position, is_known, now);
         self.forget(forgotten.as_ref());
         !is_known
     }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::log::Position;
-use crate::event::Scope;
+use crate::event::{Event, Scope};
 
 /// A scope's number in this process.
 pub(super) type ScopeId = u32;
@@ -109,6 +109,15 @@ impl Scopes {
         id
     }
 
+    /// The number of an event's scope; it is given one.
+    pub(super) fn id_of(&mut self, event: &Event) -> ScopeId {
+        // a scope is not made of each event
+        match &self.last {
+            Some((last, id)) if event.is_of(last) => *id,
+            _ => self.id(&event.scope()),
+        }
+    }
+
     /// The number of a scope, if it has one.
     pub(super) fn find(&self, scope: &Scope) -> Option<ScopeId> {
         self.ids.get(scope).copied()
@@ -142,6 +151,17 @@ impl Scopes {
         known_before: Option<i64>,
     ) -> bool {
         let id = self.id(scope);
+        self.open_by_id(id, position, floor, known_before)
+    }
+
+    /// As [`Scopes::open`], by the scope's number.
+    pub(super) fn open_by_id(
+        &mut self,
+        id: ScopeId,
+        position: Position,
+        floor: i64,
+        known_before: Option<i64>,
+    ) -> bool {
         let Some(state) = self.state_mut(id) else {
             return false;
         };

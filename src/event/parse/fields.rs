@@ -58,11 +58,14 @@ fn text(slot: Slot<'_>) -> Text<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads them. `None`: the record is not a JSON object.
-    pub(super) fn read(record: &'a str) -> Option<Self> {
-        let mut fields = Self::default();
-        scan::members(record, &mut |scanner, key| fields.member(scanner, key))?;
-        Some(fields)
+    /// Reads them, into where there are none: they are too many to be moved about
+    /// for each record. False: the record is not a JSON object, and has none.
+    pub(super) fn read(&mut self, record: &'a str) -> bool {
+        let read = scan::members(record, &mut |scanner, key| self.member(scanner, key));
+        if read.is_none() {
+            *self = Self::default();
+        }
+        read.is_some()
     }
 
     #[inline(always)]
