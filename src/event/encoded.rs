@@ -139,7 +139,19 @@ impl Event {
     pub fn is_of(&self, scope: &Scope) -> bool {
         match self.odd.as_ref().and_then(|odd| odd.scope.as_ref()) {
             Some(given) => given == scope,
-            None => *scope.account == *self.account_id() && *scope.region == *self.region(),
+            None => {
+                let (mut account, mut region): (&[u8], &[u8]) = (&[], &[]);
+                for (number, value) in Fields(self.index()) {
+                    match value {
+                        Value::Bytes(bytes) if number == field::ACCOUNT_ID => account = bytes,
+                        Value::Bytes(bytes) if number == field::REGION => region = bytes,
+                        // both stand before it, if they are there
+                        _ if number == field::TIME => break,
+                        _ => {}
+                    }
+                }
+                scope.account.as_bytes() == account && scope.region.as_bytes() == region
+            }
         }
     }
 

@@ -72,6 +72,15 @@ impl Index<'_> {
         }
         wire::put_text(out, field::ACCOUNT_ID, &self.account_id);
         wire::put_text(out, field::REGION, &self.region);
+        // and what the feed asks of each
+        wire::put_time(out, field::TIME, self.time);
+        let origin = match self.origin {
+            Origin::LookupEvents => LOOKUP_EVENTS,
+            Origin::LogFile => LOG_FILE,
+            Origin::EventBridge => EVENT_BRIDGE,
+        };
+        wire::put_number(out, field::ORIGIN, origin);
+        wire::put_given(out, field::CATEGORY, self.category.as_deref());
         wire::put_given(out, field::USERNAME, self.username.as_deref());
         wire::put_given(out, field::ACCESS_KEY_ID, self.access_key_id.as_deref());
         for (kind, name) in &self.resources {
@@ -81,9 +90,7 @@ impl Index<'_> {
             ];
             wire::put_texts(out, field::RESOURCES, &texts);
         }
-        wire::put_time(out, field::TIME, self.time);
         for (number, text) in [
-            (field::CATEGORY, &self.category),
             (field::EVENT_TYPE, &self.event_type),
             (field::ERROR_CODE, &self.error_code),
             (field::SOURCE_IP_ADDRESS, &self.source_ip_address),
@@ -92,12 +99,6 @@ impl Index<'_> {
         ] {
             wire::put_given(out, number, text.as_deref());
         }
-        let origin = match self.origin {
-            Origin::LookupEvents => LOOKUP_EVENTS,
-            Origin::LogFile => LOG_FILE,
-            Origin::EventBridge => EVENT_BRIDGE,
-        };
-        wire::put_number(out, field::ORIGIN, origin);
         wire::put_flag(out, field::MALFORMED, self.malformed);
         wire::put_flag(out, field::LOSSY, self.lossy);
         wire::put_flag(out, field::TIME_INFERRED, self.time_inferred);

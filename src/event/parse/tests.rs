@@ -362,3 +362,28 @@ fn keys_of_an_inner_object_are_strict_and_those_of_the_record_are_not() {
     }
     assert!(json::scalar("\"a\"").is_some());
 }
+
+#[test]
+fn an_event_is_of_the_scope_in_whose_history_it_stands_alone() {
+    let scope = Scope::new("111122223333", "us-east-1");
+    let others = [
+        Scope::new("111122223333", "eu-west-1"),
+        Scope::new("444455556666", "us-east-1"),
+        Scope::new("", ""),
+    ];
+    let record = r#"{"eventID":"x","awsRegion":"eu-west-1","errorCode":"us-east-1"}"#;
+    let api = LookupEvent {
+        record: Some(record.to_owned()),
+        ..LookupEvent::default()
+    };
+    let given = Event::from_lookup(&scope, api, 0);
+    let own = Event::from_record(&scope, record.as_bytes(), Origin::LogFile, 0);
+    let bare = Event::from_record(&scope, b"{}", Origin::LogFile, 0);
+    let empty = Event::from_record(&others[2], b"", Origin::LogFile, 0);
+    for event in [given, own, bare, empty] {
+        let of = event.scope();
+        for scope in others.iter().chain([&scope]) {
+            assert_eq!(event.is_of(scope), *scope == of, "{scope}: {event:?}");
+        }
+    }
+}
