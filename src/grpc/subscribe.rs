@@ -1,8 +1,8 @@
 //! `SubscribeEvents`: the stream.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use futures_util::stream;
@@ -31,7 +31,7 @@ use crate::{
 /// Batches that are kept for others who read the same, in bytes: some hundreds of
 /// the usual size.
 const SHARED_BYTES: usize = 32 * 1024 * 1024;
-/// Larger ones are made by each for himself.
+/// Larger ones are not kept.
 const SHARED_MOST: usize = 1024 * 1024;
 
 /// Who reads the same: what is followed and since when, the view, and the
@@ -44,38 +44,44 @@ pub(super) struct Shared(Mutex<Batches>);
 
 #[derive(Debug, Default)]
 struct Batches {
-    ready: HashMap<Key, Ready>,
-    /// The oldest first.
+    /// One that is not ready is being made, by a subscription under way.
+    ready: HashMap<Key, Arc<OnceLock<Ready>>>,
+    /// Of those that are ready. The oldest first.
     order: VecDeque<Key>,
     bytes: usize,
 }
 
 impl Shared {
-    /// The batch that another one made, or that `make` makes.
+    /// The batch that another one made or is making, or that `make` makes. All
+    /// subscribers wake at once: who comes second waits, rather than do the same.
     fn get(&self, key: Key, make: impl FnOnce() -> Ready) -> Ready {
         // bytes alone: right after a panic elsewhere
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = lock().ready.get(&key) {
+        let place = Arc::clone(lock().ready.entry(key).or_default());
+        let mut is_made = false;
+        let ready = place.get_or_init(|| {
+            is_made = true;
+            make()
+        });
+        if !is_made {
             return ready.clone();
         }
-        let made = make();
-        let len = made.encoded_len();
-        if len > SHARED_MOST {
-            return made;
-        }
+        let len = ready.encoded_len();
         let mut batches = lock();
-        if let Entry::Vacant(place) = batches.ready.entry(key) {
-            place.insert(made.clone());
-            batches.order.push_back(key);
-            batches.bytes += len;
+        if len > SHARED_MOST {
+            batches.ready.remove(&key);
+            return ready.clone();
         }
+        batches.order.push_back(key);
+        batches.bytes += len;
         while batches.bytes > SHARED_BYTES
             && let Some(oldest) = batches.order.pop_front()
         {
             let gone = batches.ready.remove(&oldest);
-            batches.bytes -= gone.map_or(0, |gone| gone.encoded_len());
+            let len = gone.and_then(|gone| Some(gone.get()?.encoded_len()));
+            batches.bytes -= len.unwrap_or_default();
         }
-        made
+        ready.clone()
     }
 }
 
