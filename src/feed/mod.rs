@@ -6,6 +6,7 @@
 //! position. Whoever falls behind what the log holds reads history instead, and
 //! the index says which of it was in the log and where.
 
+mod batches;
 mod gaps;
 mod group;
 mod index;
@@ -30,6 +31,7 @@ use rand::RngExt;
 use tokio::sync::{Semaphore, watch};
 
 use self::{
+    batches::Batches,
     gaps::Gaps,
     group::Groups,
     index::{Index, Verdict},
@@ -136,6 +138,8 @@ pub struct Feed {
     horizon: i64,
     state: Mutex<State>,
     groups: Groups,
+    /// What subscriptions have read that others will.
+    batches: Batches,
     /// What subscriptions of another process read again of log files.
     files: Option<Arc<dyn LogFiles>>,
     /// The head, told to those who wait.
@@ -173,6 +177,7 @@ impl Feed {
                 gaps: Gaps::default(),
             }),
             groups: Groups::default(),
+            batches: Batches::default(),
             files: None,
             head,
             events: AtomicU64::new(0),

@@ -7,7 +7,7 @@ mod start;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -22,7 +22,7 @@ use tokio::{
 
 use self::read::Read;
 use super::{
-    Feed, Gap, GapReason, Position, ResumeToken, Selection,
+    Feed, Gap, GapReason, Position, ResumeToken, Selection, batches,
     group::Group,
     missed::{Away, Missed, News},
     replay::{Asking, Replay},
@@ -34,6 +34,7 @@ use crate::{
     event::{self, Event, Scope, TimeRange},
     filter::Filter,
     lookup::Lookup,
+    proto::Ready,
     upstream::Scopes,
 };
 
@@ -54,6 +55,8 @@ pub struct Settings {
     pub max_bytes: usize,
     /// The bytes that an event takes in a batch.
     pub size: fn(&Event) -> usize,
+    /// Whether events are told with their records.
+    pub with_record: bool,
     /// How long a batch may be held back to fill.
     pub max_wait: Duration,
     /// How often progress is told.
@@ -101,12 +104,12 @@ pub enum Item {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// At least one.
-    pub events: Vec<Arc<Event>>,
+    pub events: Arc<[Arc<Event>]>,
     /// Some of them may have been told by another process.
     pub may_repeat: bool,
-    /// Where in the log they were read: whoever has the same filter and selection
-    /// and reads there is told the same. `None`: they were read from history.
-    pub at: Option<(Position, Position)>,
+    /// The response, once one of those has made it who are told the same; the next
+    /// one's resume token is as good. `None`: nobody else is.
+    pub ready: Option<Arc<OnceLock<Ready>>>,
 }
 
 /// How far a scope is.
@@ -401,16 +404,20 @@ impl Subscription {
         }
     }
 
-    /// What it is told the same by as any other that has it too and stands where it
-    /// stands; `None`: it is told by itself.
-    #[must_use]
-    pub fn alike(&self) -> Option<([u8; 16], Option<i64>)> {
+    /// Whoever has this too is told the same; `None`: it is told by itself.
+    fn alike(&self) -> Option<batches::Key> {
         let is_plain = self.replay.is_over()
             && self.missed.is_none()
             && self.known_since.is_none()
             && self.repeats_to.is_none()
             && self.position >= self.begun;
-        is_plain.then_some((self.settings.digest, self.since))
+        is_plain.then_some(batches::Key {
+            digest: self.settings.digest,
+            since: self.since,
+            with_record: self.settings.with_record,
+            from: self.position,
+            most: (self.settings.max_events, self.settings.max_bytes),
+        })
     }
 
     /// Whether something may come that another process has told.

@@ -23,7 +23,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
 
-use self::{calls::Calls, routes::Routes, slots::Slots, subscribe::Shared};
+use self::{calls::Calls, routes::Routes, slots::Slots};
 
 use crate::{
     collect::Poller,
@@ -66,8 +66,6 @@ pub struct Service {
     feed: Arc<Feed>,
     poller: Arc<Poller>,
     subscriptions: Arc<Slots>,
-    /// What subscriptions are told together.
-    arrivals: Arc<Shared>,
     /// The server shuts down: streams end.
     stopping: CancellationToken,
 }
@@ -87,7 +85,6 @@ impl Service {
             feed,
             poller,
             subscriptions: Arc::new(Slots::new(MAX_SUBSCRIPTIONS)),
-            arrivals: Arc::default(),
             scopes: scopes.into(),
             limits,
             exports: Arc::new(Slots::new(MAX_EXPORTS)),

@@ -1,12 +1,8 @@
 //! `SubscribeEvents`: the stream.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::Arc;
 
 use futures_util::stream;
-use prost::Message;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -21,76 +17,18 @@ use super::{
 };
 use crate::{
     collect::{Demand, Poller},
-    feed::{Batch, Gap, Item, Position, Standing, StartError, Subscription},
+    feed::{Batch, Gap, Item, Standing, StartError, Subscription},
     proto::{
         Ready, server,
         v1::{self, subscribe_events_response::Payload},
     },
 };
 
-/// Batches that are kept for others who read the same, in bytes: some hundreds of
-/// the usual size.
-const SHARED_BYTES: usize = 32 * 1024 * 1024;
-/// Larger ones are not kept.
-const SHARED_MOST: usize = 1024 * 1024;
-
-/// Who reads the same: what is followed and since when, the view, and the
-/// positions.
-type Key = (([u8; 16], Option<i64>), bool, (Position, Position));
-
-/// Batches by who reads them.
-#[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<Batches>);
-
-#[derive(Debug, Default)]
-struct Batches {
-    /// One that is not ready is being made, by a subscription under way.
-    ready: HashMap<Key, Arc<OnceLock<Ready>>>,
-    /// Of those that are ready. The oldest first.
-    order: VecDeque<Key>,
-    bytes: usize,
-}
-
-impl Shared {
-    /// The batch that another one made or is making, or that `make` makes. All
-    /// subscribers wake at once: who comes second waits, rather than do the same.
-    fn get(&self, key: Key, make: impl FnOnce() -> Ready) -> Ready {
-        // bytes alone: right after a panic elsewhere
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = Arc::clone(lock().ready.entry(key).or_default());
-        let mut is_made = false;
-        let ready = place.get_or_init(|| {
-            is_made = true;
-            make()
-        });
-        if !is_made {
-            return ready.clone();
-        }
-        let len = ready.encoded_len();
-        let mut batches = lock();
-        if len > SHARED_MOST {
-            batches.ready.remove(&key);
-            return ready.clone();
-        }
-        batches.order.push_back(key);
-        batches.bytes += len;
-        while batches.bytes > SHARED_BYTES
-            && let Some(oldest) = batches.order.pop_front()
-        {
-            let gone = batches.ready.remove(&oldest);
-            let len = gone.and_then(|gone| Some(gone.get()?.encoded_len()));
-            batches.bytes -= len.unwrap_or_default();
-        }
-        ready.clone()
-    }
-}
-
 /// A subscription under way.
 struct Subscribed {
     subscription: Subscription,
     with_record: bool,
     poller: Arc<Poller>,
-    shared: Arc<Shared>,
     stopping: CancellationToken,
     _demand: Demand,
     _slot: Slot,
@@ -119,7 +57,6 @@ impl Service {
             subscription,
             with_record,
             poller: Arc::clone(&self.poller),
-            shared: Arc::clone(&self.arrivals),
             stopping: self.stopping.clone(),
             _demand: demand,
             _slot: slot,
@@ -164,8 +101,9 @@ impl Subscribed {
             let token = self.subscription.token().encode();
             Ready::batch(&message, &token, batch.may_repeat)
         };
-        match batch.at.zip(self.subscription.alike()) {
-            Some((at, alike)) => self.shared.get((alike, self.with_record, at), make),
+        match &batch.ready {
+            // all wake at once: who comes second waits, rather than do the same
+            Some(ready) => ready.get_or_init(make).clone(),
             None => make(),
         }
     }

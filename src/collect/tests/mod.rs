@@ -9,6 +9,7 @@ mod restart;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
 
 use super::{source_filter::SourceFilter, *};
@@ -187,6 +188,7 @@ impl Setup {
 
 /// A subscription, and what keeps its scopes collected.
 struct Stream {
+    digest: [u8; 16],
     subscription: Subscription,
     _demand: Demand,
 }
@@ -206,15 +208,20 @@ impl World {
             ..
         } = &self.gateway;
         let selection = Selection::new(&[], regions);
+        let hash = Sha256::new()
+            .chain_update(filter.canonical())
+            .chain_update(regions.join("/"));
+        let digest = *hash.finalize().first_chunk().unwrap();
         let demand = poller.want(selection.clone());
         let settings = Settings {
             caller: Caller::named("tester"),
             filter: Arc::clone(filter),
             selection,
-            digest: [0; 16],
+            digest,
             max_events: 7,
             max_bytes: 1 << 20,
             size: Event::weight,
+            with_record: true,
             max_wait: Duration::ZERO,
             progress_interval: Duration::from_secs(20),
         };
@@ -222,6 +229,7 @@ impl World {
         let subscription =
             Subscription::new(feed, lookup, scopes.clone(), settings, start).unwrap();
         Stream {
+            digest,
             subscription,
             _demand: demand,
         }
@@ -294,7 +302,7 @@ impl Stream {
         let mut all = Vec::new();
         while let Ok(item) = tokio::time::timeout_at(until, self.subscription.next()).await {
             if let Item::Batch(batch) = item {
-                all.extend(batch.events);
+                all.extend(batch.events.iter().cloned());
             }
         }
         all
@@ -303,6 +311,6 @@ impl Stream {
     fn token(&self) -> Start {
         // as it travels
         let text = self.subscription.token().encode();
-        Start::Token(Box::new(ResumeToken::decode(&text, &[0; 16]).unwrap()))
+        Start::Token(Box::new(ResumeToken::decode(&text, &self.digest).unwrap()))
     }
 }

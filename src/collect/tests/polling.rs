@@ -81,7 +81,7 @@ async fn an_outage_is_said_by_the_watermark_and_caught_up_with() {
         let until = Instant::now() + Duration::from_secs(3600);
         while let Ok(item) = tokio::time::timeout_at(until, stream.subscription.next()).await {
             match item {
-                Item::Batch(batch) => told.extend(batch.events),
+                Item::Batch(batch) => told.extend(batch.events.iter().cloned()),
                 Item::Gap(gap) => panic!("{gap:?}"),
                 Item::Progress(_) => {}
             }

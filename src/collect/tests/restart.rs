@@ -295,7 +295,7 @@ impl Told {
                 Ok(Item::Progress(_)) => continue,
                 Err(_) => return,
             };
-            for event in &batch.events {
+            for event in &*batch.events {
                 let number = number(event);
                 assert!(self.here.insert(number), "{number} twice in a stream");
                 let before = self.ever.insert(number, process);

@@ -190,9 +190,9 @@ impl Subscription {
             .iter()
             .any(|event| self.repeats_to.is_some_and(|to| event.time <= to));
         (!events.is_empty()).then_some(Batch {
-            events,
+            events: events.into(),
             may_repeat,
-            at: None,
+            ready: None,
         })
     }
 }

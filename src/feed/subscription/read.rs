@@ -14,6 +14,7 @@ use crate::{
     event::{self, Event, Scope, TimeRange},
     feed::{
         By, Gap, GapReason, Position, State, Taken,
+        batches::Kept,
         index::Verdict,
         log::{Arrived, Dropped, Entry},
         replay::{Todo, Told},
@@ -44,6 +45,11 @@ impl Subscription {
         if from < first {
             return self.fall_behind(from);
         }
+        let alike = self.alike();
+        let kept = alike.as_ref().and_then(|key| self.feed.batches.get(key));
+        if let Some(kept) = kept {
+            return self.tell(kept);
+        }
         let passed = self
             .group
             .passed(&self.feed.state, from, self.settings.max_events.max(1));
@@ -71,11 +77,12 @@ impl Subscription {
             if !self.follows(&state, *scope) || !self.is_due(position, *scope, event, *is_known) {
                 continue;
             }
-            bytes += (self.settings.size)(event);
-            if bytes > self.settings.max_bytes && !events.is_empty() {
+            let size = (self.settings.size)(event);
+            if bytes + size > self.settings.max_bytes && !events.is_empty() {
                 to = position;
                 break;
             }
+            bytes += size;
             may_repeat |= self.repeats_to.is_some_and(|to| event.time <= to)
                 // older than what the index has
                 || !state.scopes.is_collected(*scope, event.time);
@@ -106,13 +113,28 @@ impl Subscription {
         if !is_full && now < batch_at {
             return Read::Nothing;
         }
+        let kept = Kept {
+            batch: Batch {
+                events: events.into(),
+                may_repeat,
+                ready: alike.map(|_| Arc::default()),
+            },
+            to,
+            bytes,
+        };
+        let kept = match alike {
+            Some(key) => self.feed.batches.keep(key, kept),
+            None => kept,
+        };
+        self.tell(kept)
+    }
+
+    /// Tells a batch, and reads on behind it.
+    fn tell(&mut self, kept: Kept) -> Read {
         self.batch_at = None;
-        self.position = to;
-        Read::Item(Item::Batch(Batch {
-            events,
-            may_repeat,
-            at: Some((from, to)),
-        }))
+        self.gaps_to = self.gaps_to.max(kept.to);
+        self.position = kept.to;
+        Read::Item(Item::Batch(kept.batch))
     }
 
     /// Whether what stands in the log at `at` is asked for by its time.
@@ -306,9 +328,9 @@ impl Subscription {
             .iter()
             .any(|event| repeats_to.is_some_and(|to| event.time <= to));
         (!events.is_empty()).then_some(Batch {
-            events,
+            events: events.into(),
             may_repeat,
-            at: None,
+            ready: None,
         })
     }
 }

@@ -105,6 +105,7 @@ impl Context<'_> {
                 digest,
                 max_events,
                 max_bytes: PAGE_BYTES,
+                with_record,
                 size: match with_record {
                     true => proto::full_size,
                     false => proto::basic_size,
