@@ -5,6 +5,7 @@ mod connect;
 mod estimate;
 mod get;
 mod histogram;
+mod ingest;
 mod json;
 mod lookup;
 mod output;
@@ -70,6 +71,8 @@ enum Command {
     Lookup(Box<lookup::Lookup>),
     /// Follow events as they arrive
     Tail(Box<tail::Tail>),
+    /// Bring events out of log files to those who follow
+    Ingest(Box<ingest::Ingest>),
     /// One event by its id
     Get(Box<get::Get>),
     /// How each account and Region stands: quota, coverage, errors
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Lookup(lookup) => lookup.run(),
         Command::Tail(tail) => tail.run(),
+        Command::Ingest(ingest) => ingest.run(),
         Command::Get(get) => get.run(),
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),

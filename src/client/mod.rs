@@ -11,8 +11,9 @@ mod subscribe;
 
 use std::time::Duration;
 
+use futures_util::Stream;
 use tonic::{
-    Code, Request, Status,
+    Code, Request, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
@@ -25,10 +26,10 @@ pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
 pub use subscribe::{Arrival, SubscribeError, Subscriber};
 
 use crate::proto::v1::{
-    ExportEventsRequest, GetEventRequest, GetEventResponse, ListScopesRequest, ListScopesResponse,
-    LookupEventsRequest, LookupEventsResponse, SubscribeEventsRequest, SummarizeEventsRequest,
-    SummarizeEventsResponse, event_service_client::EventServiceClient,
-    scope_service_client::ScopeServiceClient,
+    ExportEventsRequest, GetEventRequest, GetEventResponse, IngestEventsRequest,
+    IngestEventsResponse, ListScopesRequest, ListScopesResponse, LookupEventsRequest,
+    LookupEventsResponse, SubscribeEventsRequest, SummarizeEventsRequest, SummarizeEventsResponse,
+    event_service_client::EventServiceClient, scope_service_client::ScopeServiceClient,
 };
 
 /// How long a connection may take to come up: an address that answers does so
@@ -128,6 +129,23 @@ impl Client {
     #[must_use]
     pub fn subscribe(&self, request: SubscribeEventsRequest) -> Subscriber {
         Subscriber::new(self.clone(), request)
+    }
+
+    /// Sends log files, step by step, and is told what came of each; see
+    /// `IngestEvents` of the contract. It has no deadline: the gateway takes what
+    /// its subscribers can read. Responses must be read while requests are sent.
+    /// What broke off may be sent again: known events are told apart.
+    ///
+    /// # Errors
+    ///
+    /// The server's status; the stream's are the same.
+    pub async fn ingest(
+        &self,
+        requests: impl Stream<Item = IngestEventsRequest> + Send + 'static,
+    ) -> Result<Streaming<IngestEventsResponse>, Status> {
+        let mut events = self.events.clone();
+        let answer = events.ingest_events(requests).await?;
+        Ok(answer.into_inner())
     }
 
     /// One page of a lookup, asked for once; `timeout` is the deadline that

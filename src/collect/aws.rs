@@ -16,7 +16,7 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::{
     ClientOptions, CredentialProvider, Error as StoreError, ObjectStore, ObjectStoreExt,
     RetryConfig,
@@ -231,7 +231,7 @@ fn refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> MessagesError 
 
 /// Buckets.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub struct Buckets {
     endpoint_url: Option<String>,
     region: String,
     credentials: Arc<Chain>,
@@ -306,6 +306,54 @@ impl Buckets {
                 }
             }
         }
+    }
+
+    /// Buckets as the environment, the profile and `options` say; makes no request.
+    /// `None`: no Region is known.
+    pub async fn open(options: &Options) -> Option<Self> {
+        Self::new(&config(options, "").await, options)
+    }
+
+    /// The keys that begin with `prefix`, in their order, with their sizes in bytes;
+    /// of them those behind `start_after`. They are asked for as they are read.
+    ///
+    /// # Errors
+    /// If a bucket does not answer: the stream has no more then.
+    pub fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        start_after: Option<&str>,
+    ) -> Pin<Box<dyn Stream<Item = Result<(String, u64), ObjectsError>> + Send>> {
+        // object_store lists what is below a path: what begins with the rest is
+        // among that
+        let below = prefix.rsplit_once('/').map(|(below, _)| below);
+        let path = |text: &str| {
+            Path::parse(text).map_err(|_| {
+                ObjectsError::Failed(
+                    "the prefix has empty parts, or signs that are not read".into(),
+                )
+            })
+        };
+        let opened = || {
+            let below = below.map(path).transpose()?;
+            let after = start_after.map(path).transpose()?;
+            let store = self.store(bucket, None).map_err(|error| refused(&error))?;
+            Ok(match after {
+                Some(after) => store.list_with_offset(below.as_ref(), &after),
+                None => store.list(below.as_ref()),
+            })
+        };
+        let listed = match opened() {
+            Ok(listed) => listed,
+            Err(error) => return Box::pin(futures_util::stream::iter([Err(error)])),
+        };
+        let prefix = prefix.to_owned();
+        let found = listed.map_err(|error| refused(&error));
+        let found = found.map_ok(|found| (String::from(found.location), found.size));
+        Box::pin(
+            found.try_filter(move |(key, _)| std::future::ready(key.starts_with(prefix.as_str()))),
+        )
     }
 
     /// The client of a bucket.
@@ -389,19 +437,10 @@ impl Listing for Buckets {
     }
 
     fn keys(&self, bucket: &str, prefix: &str, after: &str) -> Keys {
-        let opened = self.store(bucket, None).map_err(|error| refused(&error));
-        let opened = opened.and_then(|store| {
-            let (prefix, after) = (path(prefix)?, path(after)?);
-            Ok(store.list_with_offset(Some(&prefix), &after))
-        });
-        match opened {
-            Ok(listed) => Box::pin(
-                listed
-                    .map_ok(|object| object.location.to_string())
-                    .map_err(|error| refused(&error)),
-            ),
-            Err(error) => Box::pin(stream::once(async { Err(error) })),
-        }
+        Box::pin(
+            self.list(bucket, prefix, Some(after))
+                .map_ok(|(key, _)| key),
+        )
     }
 }
 

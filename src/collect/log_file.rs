@@ -244,7 +244,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-fn count(bytes: usize) -> u64 {
+pub(super) fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 

@@ -5,6 +5,7 @@
 mod aws;
 pub mod digest;
 pub mod envelope;
+pub mod ingest;
 pub mod log_file;
 pub mod object_key;
 mod poll;
@@ -27,6 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::poll::{Poll, Status};
 pub use self::{
+    aws::Buckets,
     poll::{Health, Options, Polling},
     queues::{AwsOptions, NoRegion, QueueState, Queues, trails as trails_at_aws},
     readers::Files,

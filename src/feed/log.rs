@@ -132,6 +132,11 @@ pub(super) struct Log {
     entries: VecDeque<Entry>,
     bytes: u64,
     max_bytes: u64,
+    /// What comes from this position on has half of the bytes at most, unless it is
+    /// the newest alone.
+    half: Position,
+    /// Bytes from there on.
+    half_bytes: u64,
     /// As long as the index knows their events, so no more than it has entries.
     dropped: VecDeque<Segment>,
     /// The second in which the latest of them arrived.
@@ -145,6 +150,8 @@ impl Log {
             entries: VecDeque::new(),
             bytes: 0,
             max_bytes,
+            half: 1,
+            half_bytes: 0,
             dropped: VecDeque::new(),
             dropped_at: i64::MIN,
         }
@@ -172,11 +179,22 @@ impl Log {
         self.bytes
     }
 
+    /// Who stands before it has more than half of what the log may hold to read.
+    pub(super) fn half(&self) -> Position {
+        self.half
+    }
+
     /// Adds an entry; where it stands.
     pub(super) fn push(&mut self, entry: Entry) -> Position {
         let position = self.head();
         self.bytes += entry.weight();
+        self.half_bytes += entry.weight();
         self.entries.push_back(entry);
+        // before the oldest are dropped, which are never among those behind it
+        while self.half_bytes > self.max_bytes / 2 && self.half < position {
+            self.half_bytes -= self.get(self.half).map_or(0, Entry::weight);
+            self.half += 1;
+        }
         // the newest stays, however heavy
         while self.bytes > self.max_bytes && self.entries.len() > 1 {
             self.drop_first();
@@ -285,6 +303,28 @@ mod tests {
         assert!(part.range.contains(1499) && part.count <= SEGMENT);
         log.forget(1500);
         assert!(log.dropped(1, 1000).is_empty() && !log.dropped(1, 1500).is_empty());
+    }
+
+    #[test]
+    fn half_of_it_is_known_by_position() {
+        let one = event(0).weight();
+        let mut log = Log::new(10 * one);
+        for time in 0..5 {
+            log.push(event(time));
+        }
+        assert_eq!(log.half(), log.first());
+        for time in 5..3000 {
+            log.push(event(time));
+            let bytes: u64 = log.from(log.half()).map(|(_, entry)| entry.weight()).sum();
+            assert_eq!(bytes, log.half_bytes);
+            assert!(bytes <= 5 * one && bytes > 3 * one, "{bytes}");
+            assert!(log.half() >= log.first());
+        }
+        let mut log = Log::new(1);
+        for time in 0..3 {
+            log.push(event(time));
+            assert_eq!((log.half(), log.first()), (log.head() - 1, log.head() - 1));
+        }
     }
 
     #[test]

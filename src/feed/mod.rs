@@ -12,6 +12,7 @@ mod group;
 mod index;
 mod log;
 mod missed;
+mod pace;
 mod replay;
 mod scopes;
 mod selection;
@@ -36,6 +37,7 @@ use self::{
     group::Groups,
     index::{Index, Verdict},
     log::{Arrived, Entry, Log},
+    pace::Readers,
     scopes::Scopes,
 };
 pub use self::{
@@ -112,6 +114,9 @@ enum By {
     Queue,
     /// Files were listed that were there before this process was.
     Listing,
+    /// Somebody brings log files: they arrive now, and nobody collects their scopes
+    /// for that.
+    Ingest,
 }
 
 /// Events that are taken in before someone else has a turn.
@@ -148,6 +153,8 @@ pub struct Feed {
     repeated: AtomicU64,
     subscriptions: Arc<AtomicU64>,
     replays: Arc<AtomicU64>,
+    /// Where each subscription stands.
+    readers: Readers,
     /// Pages of history that are being read at once.
     pages: Arc<Semaphore>,
 }
@@ -184,6 +191,7 @@ impl Feed {
             repeated: AtomicU64::new(0),
             subscriptions: Arc::default(),
             replays: Arc::default(),
+            readers: Readers::default(),
             pages: Arc::new(Semaphore::new(MAX_PAGES)),
         }
     }
@@ -256,6 +264,13 @@ impl Feed {
         self.take_by(By::Listing, events)
     }
 
+    /// Takes events in that somebody brings out of log files: they are told as those
+    /// of a queue are, but their scopes are collected no more than they were. Bring
+    /// a few at a time, and wait for [`Feed::room`] before.
+    pub fn ingest(&self, events: &[Arc<Event>]) -> Taken {
+        self.take_by(By::Ingest, events)
+    }
+
     fn take_by(&self, by: By, events: &[Arc<Event>]) -> Taken {
         let now = self.clock.now_secs();
         let floor = self.floor(now);
@@ -266,7 +281,7 @@ impl Feed {
             let mut state = self.lock();
             for event in events {
                 let id = state.scopes.id_of(event);
-                if by != By::Reading {
+                if matches!(by, By::Queue | By::Listing) {
                     let head = state.log.head();
                     state.scopes.open_by_id(id, head, floor, None);
                 }
@@ -371,7 +386,7 @@ impl State {
         }
         let is_known = match by {
             By::Reading => self.scopes.is_known(id, event.time),
-            By::Queue => false,
+            By::Queue | By::Ingest => false,
             By::Listing => true,
         };
         let arrived = Arrived::new(Arc::clone(event), id, now, is_known);

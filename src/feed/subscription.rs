@@ -25,6 +25,7 @@ use super::{
     Feed, Gap, GapReason, Position, ResumeToken, Selection, batches,
     group::Group,
     missed::{Away, Missed, News},
+    pace::Reader,
     replay::{Asking, Replay},
     scopes::ScopeId,
     token::{self, Mark, Reading, Way},
@@ -143,6 +144,8 @@ pub struct Subscription {
     /// Which scopes are followed, as far as that was looked up.
     wanted: Vec<Option<bool>>,
     position: Position,
+    /// Where those see it who bring much.
+    reader: Reader,
     begun: Position,
     /// When it began, in seconds.
     created: i64,
@@ -225,6 +228,7 @@ impl Subscription {
             group: feed.groups.join(&settings.filter),
             wanted: Vec::new(),
             position: head,
+            reader: feed.readers.join(head),
             begun: head,
             created: now,
             floor: feed.floor(now),
@@ -264,6 +268,8 @@ impl Subscription {
     /// What comes next. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Item {
         loop {
+            // what was told before was taken
+            self.reader.stands(self.position);
             if let Some(gap) = self.gaps.pop_front() {
                 self.before_gaps.take_if(|_| self.gaps.is_empty());
                 return Item::Gap(gap);
@@ -295,6 +301,7 @@ impl Subscription {
             if !self.gaps.is_empty() {
                 continue;
             }
+            self.reader.stands(self.position);
             let batch_at: OptionFuture<_> =
                 self.batch_at.filter(|_| is_live).map(sleep_until).into();
             let again_at: OptionFuture<_> = self.replay.again_at().map(sleep_until).into();

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use prost_types::Timestamp;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     Service,
@@ -126,6 +126,16 @@ impl EventService for Service {
         let request = request.into_inner();
         let asked = self.context(caller).subscription(request, &self.feed)?;
         Ok(Response::new(self.subscribe(asked)?))
+    }
+
+    type IngestEventsStream = Streamed<v1::IngestEventsResponse>;
+
+    async fn ingest_events(
+        &self,
+        request: Request<Streaming<v1::IngestEventsRequest>>,
+    ) -> Result<Response<Self::IngestEventsStream>, Status> {
+        let caller = caller(&request);
+        Ok(Response::new(self.ingest(&caller, request.into_inner())?))
     }
 }
 

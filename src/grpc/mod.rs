@@ -4,6 +4,7 @@
 mod calls;
 mod events;
 mod export;
+mod ingest;
 mod listen;
 mod request;
 mod routes;
@@ -51,6 +52,10 @@ const MAX_EXPORTS: usize = 16;
 /// that the cache may have dropped. Others wait for their turn.
 const MAX_SUMMARIES: usize = 8;
 
+/// Ingests at once. Each holds a record of up to 4 MiB and two messages: together
+/// some 50 MB. More would not be faster, since unpacking keeps a core busy.
+const MAX_INGESTS: usize = 8;
+
 /// Subscriptions at once. One that nobody reads holds a batch on the way out, some
 /// 100 KB usually, and a position.
 const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -63,6 +68,7 @@ pub struct Service {
     limits: Limits,
     exports: Arc<Slots>,
     summaries: Arc<Slots>,
+    ingests: Arc<Slots>,
     feed: Arc<Feed>,
     poller: Arc<Poller>,
     subscriptions: Arc<Slots>,
@@ -89,6 +95,7 @@ impl Service {
             limits,
             exports: Arc::new(Slots::new(MAX_EXPORTS)),
             summaries: Arc::new(Slots::new(MAX_SUMMARIES)),
+            ingests: Arc::new(Slots::new(MAX_INGESTS)),
             stopping: CancellationToken::new(),
         }
     }

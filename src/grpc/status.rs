@@ -168,6 +168,21 @@ pub(super) fn too_many(reason: &str, message: &str) -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
+/// A message does not follow what came before it, or cannot be used: it is of this
+/// field.
+pub(super) fn misused(reason: &'static str, field: &str, message: &str) -> Status {
+    Invalid::new(reason, field, message).into()
+}
+
+/// Nothing came of an ingest for so long.
+pub(super) fn idle(time: Duration) -> Status {
+    let message = format!(
+        "nothing was sent for {} minutes, and the ingest was ended to make room; begin another one",
+        time.as_secs() / 60
+    );
+    Status::with_error_details(Code::DeadlineExceeded, message, info("INGEST_IDLE"))
+}
+
 /// A request is larger than may be.
 pub(super) fn too_large() -> Status {
     let message = format!(

@@ -1,0 +1,162 @@
+//! `IngestEvents`: the stream.
+
+use std::time::Duration;
+
+use futures_util::stream;
+use tokio::{select, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, Streaming};
+
+use super::{
+    MAX_INGESTS, Service,
+    events::{Streamed, count},
+    slots::Slot,
+    status::{idle, misused, shutting_down, too_many},
+};
+use crate::{
+    budget::Caller,
+    collect::{
+        ingest::{Counts, Ingest, Ingested, MAX_PIECE, Misuse},
+        log_file::Limits,
+    },
+    proto::v1::{self, ingest_events_request::Step, ingest_events_response::Payload},
+};
+
+/// How long nothing may come: a client that reads from a slow bucket is faster, and
+/// one that is gone without a word must not keep its place.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// An ingest under way.
+struct Ingesting {
+    ingest: Ingest,
+    requests: Streaming<v1::IngestEventsRequest>,
+    stopping: CancellationToken,
+    _slot: Slot,
+}
+
+impl Service {
+    /// Begins an ingest.
+    pub(super) fn ingest(
+        &self,
+        caller: &Caller,
+        requests: Streaming<v1::IngestEventsRequest>,
+    ) -> Result<Streamed<v1::IngestEventsResponse>, Status> {
+        let slot = self.ingests.take(caller).ok_or_else(|| {
+            let each = self.ingests.each();
+            let message = format!(
+                "{MAX_INGESTS} ingests are under way, or {each} of this caller's; try again later"
+            );
+            too_many("TOO_MANY_INGESTS", &message)
+        })?;
+        let ingesting = Ingesting {
+            ingest: Ingest::new(self.feed.clone(), Limits::default()),
+            requests,
+            stopping: self.stopping.clone(),
+            _slot: slot,
+        };
+        Ok(Box::pin(stream::unfold(Some(ingesting), next)))
+    }
+}
+
+/// The next response; none follows one that is an error.
+async fn next(
+    ingesting: Option<Ingesting>,
+) -> Option<(Result<v1::IngestEventsResponse, Status>, Option<Ingesting>)> {
+    let mut ingesting = ingesting?;
+    let stopping = ingesting.stopping.clone();
+    let payload = select! {
+        biased;
+        () = stopping.cancelled() => Err(shutting_down("file without an answer")),
+        payload = ingesting.respond() => payload,
+    };
+    match payload {
+        Ok(Some(payload)) => {
+            let payload = Some(payload);
+            let response = v1::IngestEventsResponse { payload };
+            Some((Ok(response), Some(ingesting)))
+        }
+        Ok(None) => {
+            let ended = ingesting.ingest.finish().await;
+            ended.err().map(|misuse| (Err(misuse.into()), None))
+        }
+        Err(status) => Some((Err(status), None)),
+    }
+}
+
+impl Ingesting {
+    /// What is to be told next; `None`: nothing more comes.
+    async fn respond(&mut self) -> Result<Option<Payload>, Status> {
+        loop {
+            let request = timeout(IDLE, self.requests.message());
+            let request = request.await.map_err(|_late| idle(IDLE))?;
+            let Some(request) = request.map_err(sent)? else {
+                return Ok(None);
+            };
+            match request.step {
+                Some(Step::Start(start)) => self.ingest.start(start.name)?,
+                Some(Step::Data(bytes)) => {
+                    if let Some(progress) = self.ingest.data(&bytes).await? {
+                        return Ok(Some(Payload::Progress(v1::IngestProgress {
+                            counts: Some(counts(&progress.counts)),
+                            bytes: count(progress.bytes),
+                        })));
+                    }
+                }
+                Some(Step::End(end)) => {
+                    let file = self.ingest.end(end.broken_off).await?;
+                    return Ok(Some(Payload::File(ingested(file))));
+                }
+                None => {
+                    let message = "a message without a step; say start, data or end";
+                    return Err(misused("INGEST_OUT_OF_ORDER", "step", message));
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong with a message that did not come whole.
+fn sent(status: Status) -> Status {
+    match status.code() {
+        // larger than any request may be
+        Code::OutOfRange => {
+            let message = format!("a message is larger than {MAX_PIECE} bytes of data; send less");
+            misused("CHUNK_TOO_LARGE", "data", &message)
+        }
+        _ => status,
+    }
+}
+
+impl From<Misuse> for Status {
+    fn from(misuse: Misuse) -> Self {
+        let (reason, field) = match misuse {
+            Misuse::Within(..) => ("INGEST_OUT_OF_ORDER", "start"),
+            Misuse::NoFile(_) => ("INGEST_OUT_OF_ORDER", "step"),
+            Misuse::Name(_) => ("NAME_TOO_LONG", "start.name"),
+            Misuse::Piece(_) => ("CHUNK_TOO_LARGE", "data"),
+            Misuse::NotEnded(_) => ("FILE_NOT_ENDED", "end"),
+        };
+        misused(reason, field, &misuse.to_string())
+    }
+}
+
+fn ingested(file: Ingested) -> v1::IngestedFile {
+    let fault = file.fault.as_ref();
+    v1::IngestedFile {
+        counts: Some(counts(&file.counts)),
+        bytes: count(file.bytes),
+        fault: fault.map_or("", |fault| fault.as_str()).to_owned(),
+        message: fault.map(ToString::to_string).unwrap_or_default(),
+        name: file.name,
+    }
+}
+
+fn counts(counts: &Counts) -> v1::IngestCounts {
+    v1::IngestCounts {
+        records: count(counts.records),
+        new_events: count(counts.new),
+        known_events: count(counts.known),
+        malformed: count(counts.malformed),
+        unplaced: count(counts.unplaced),
+    }
+}
