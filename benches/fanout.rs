@@ -415,6 +415,14 @@ type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl EventService for Bare {
     type ExportEventsStream = Streamed<server::ExportEventsResponse>;
     type SubscribeEventsStream = Streamed<Ready>;
+    type IngestEventsStream = Streamed<v1::IngestEventsResponse>;
+
+    async fn ingest_events(
+        &self,
+        _: Request<tonic::Streaming<v1::IngestEventsRequest>>,
+    ) -> Result<Response<Self::IngestEventsStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
 
     async fn subscribe_events(
         &self,

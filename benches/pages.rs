@@ -485,4 +485,13 @@ impl EventService for Bare {
     ) -> Result<Response<Self::SubscribeEventsStream>, Status> {
         Err(Status::unimplemented(""))
     }
+
+    type IngestEventsStream = NoStream<v1::IngestEventsResponse>;
+
+    async fn ingest_events(
+        &self,
+        _: Request<tonic::Streaming<v1::IngestEventsRequest>>,
+    ) -> Result<Response<Self::IngestEventsStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }

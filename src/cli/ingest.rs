@@ -28,7 +28,7 @@ use super::{
 use crate::{
     client::Client,
     collect::{AwsOptions, Buckets},
-    proto::v1::{IngestEventsRequest, ingest_events_response::Payload},
+    proto::v1::{IngestEventsRequest, IngestProgress, ingest_events_response::Payload},
 };
 
 const EXAMPLES: &str = "\
@@ -129,6 +129,7 @@ impl Ingest {
         let sending = send(self.sources.clone(), buckets, Arc::clone(&sent), to);
         let mut progress = Progress::start();
         let mut tally = Tally::default();
+        progress.say(tally.so_far(&IngestProgress::default()));
         let code = tokio::select! {
             code = self.follow(&client, signals, from, &mut tally, &mut progress) => code,
             never = sending => match never {},
@@ -136,7 +137,11 @@ impl Ingest {
         progress.end();
         let sent = lock(&sent);
         tally.end(&sent);
-        let written = report::written(tally.write(self.output == Format::Json));
+        // of a call that came to nothing there is no result
+        let written = match code == EXIT_FAILED && tally.is_empty() {
+            true => code,
+            false => report::written(tally.write(self.output == Format::Json)),
+        };
         match code {
             0 if sent.is_broken => EXIT_FAILED,
             0 if tally.failed() > 0 => EXIT_INCOMPLETE,
@@ -185,7 +190,7 @@ impl Ingest {
                             if let Some(fault) = tally.add(file) {
                                 progress.note(fault);
                             }
-                            progress.say(tally.so_far(&Default::default()));
+                            progress.say(tally.so_far(&IngestProgress::default()));
                         }
                         None => {}
                     },

@@ -10,6 +10,8 @@ mod counts;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod ingest;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod scopes;

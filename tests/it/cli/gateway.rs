@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::Server};
 use trailgate::proto::v1::{
     Event, ExportEventsRequest, ExportEventsResponse, GetEventRequest, GetEventResponse,
-    ListScopesRequest, ListScopesResponse, LookupEventsRequest, LookupEventsResponse, Scope,
-    ScopeStatus, SearchState, Stats, SubscribeEventsRequest, SubscribeEventsResponse,
-    SummarizeEventsRequest, SummarizeEventsResponse,
+    IngestEventsRequest, IngestEventsResponse, ListScopesRequest, ListScopesResponse,
+    LookupEventsRequest, LookupEventsResponse, Scope, ScopeStatus, SearchState, Stats,
+    SubscribeEventsRequest, SubscribeEventsResponse, SummarizeEventsRequest,
+    SummarizeEventsResponse,
     event_service_server::{EventService, EventServiceServer},
     scope_service_server::{ScopeService, ScopeServiceServer},
 };
@@ -193,6 +194,15 @@ impl EventService for Gateway {
         &self,
         _: Request<SubscribeEventsRequest>,
     ) -> Result<Response<Self::SubscribeEventsStream>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    type IngestEventsStream = Pending<Result<IngestEventsResponse, Status>>;
+
+    async fn ingest_events(
+        &self,
+        _: Request<tonic::Streaming<IngestEventsRequest>>,
+    ) -> Result<Response<Self::IngestEventsStream>, Status> {
         Err(Status::unimplemented("not in this test"))
     }
 }
