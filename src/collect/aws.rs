@@ -16,7 +16,7 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
     ClientOptions, CredentialProvider, Error as StoreError, ObjectStore, ObjectStoreExt,
     RetryConfig,
@@ -324,7 +324,7 @@ impl Buckets {
         bucket: &str,
         prefix: &str,
         start_after: Option<&str>,
-    ) -> Pin<Box<dyn Stream<Item = Result<(String, u64), ObjectsError>> + Send>> {
+    ) -> BoxStream<'static, Result<(String, u64), ObjectsError>> {
         // object_store lists what is below a path: what begins with the rest is
         // among that
         let below = prefix.rsplit_once('/').map(|(below, _)| below);
