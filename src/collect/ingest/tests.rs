@@ -42,6 +42,7 @@ fn subscribe(feed: &Arc<Feed>) -> Subscription {
         max_events: 20,
         max_bytes: 1 << 20,
         size: Event::weight,
+        with_record: true,
         max_wait: Duration::ZERO,
         progress_interval: Duration::from_secs(3600),
     };
@@ -96,7 +97,7 @@ async fn told(subscription: &mut Subscription) -> Vec<Arc<Event>> {
     let mut all = Vec::new();
     while let Ok(item) = timeout(Duration::from_secs(1), subscription.next()).await {
         match item {
-            Item::Batch(batch) => all.extend(batch.events),
+            Item::Batch(batch) => all.extend(batch.events.iter().cloned()),
             Item::Progress(_) => {}
             Item::Gap(gap) => panic!("{gap:?}"),
         }
@@ -266,7 +267,7 @@ async fn it_waits_for_a_subscriber_that_reads_slowly_and_loses_it_nothing() {
             match subscription.next().await {
                 Item::Batch(batch) => {
                     sleep(Duration::from_millis(500)).await;
-                    for event in batch.events {
+                    for event in &*batch.events {
                         assert!(ids.insert(event.id().to_owned()), "{}", event.id());
                     }
                 }

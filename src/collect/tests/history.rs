@@ -161,7 +161,7 @@ impl Lineage {
             }
             Item::Batch(batch) => {
                 for event in &*batch.events {
-                    let told = (number(&event), event.is_addendum());
+                    let told = (number(event), event.is_addendum());
                     let is_repeat = self.told.contains(&told);
                     prop_assert!(
                         !is_repeat || batch.may_repeat,
