@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{Batch, Position};
@@ -25,6 +26,8 @@ pub(super) struct Key {
     pub(super) from: Position,
     /// The most events and bytes of a batch.
     pub(super) most: (usize, usize),
+    /// How long it may be held back to fill.
+    pub(super) max_wait: Duration,
 }
 
 /// What was read.
@@ -93,6 +96,7 @@ mod tests {
             with_record: true,
             from,
             most: (64, 1 << 20),
+            max_wait: Duration::ZERO,
         };
         let kept = |to| Kept {
             batch: Batch {

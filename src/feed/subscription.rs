@@ -424,6 +424,7 @@ impl Subscription {
             with_record: self.settings.with_record,
             from: self.position,
             most: (self.settings.max_events, self.settings.max_bytes),
+            max_wait: self.settings.max_wait,
         })
     }
 
