@@ -37,7 +37,7 @@ Examples:
   trailgate ingest 123456789012_CloudTrail_eu-west-1_20260102T0305Z_AbCdEfGhIjKlMnOp.json.gz
   trailgate ingest s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-west-1/2026/01/
   trailgate ingest -o json AWSLogs | jq .faults
-  zcat *.json.gz | jq -c . | trailgate ingest -
+  aws s3 cp s3://my-trail/KEY - | trailgate ingest -
 
 Log files are those of CloudTrail, gzip or plain JSON with a list \"Records\". Directories
 are walked for *.json.gz and *.json; digest files are passed over. Whoever follows the
@@ -63,7 +63,8 @@ pub(super) struct Ingest {
     /// Where the events go
     #[arg(long, value_enum, default_value = "feed", help_heading = "How")]
     into: Target,
-    /// The Region of the buckets [default: that of the environment or profile]
+    /// The Region of the buckets [default: the one each is in, where S3 says it, or
+    /// that of the environment or profile]
     #[arg(long, value_name = "REGION", help_heading = "S3")]
     region: Option<String>,
     /// Replaces S3's endpoint, for stores that are compatible with it
@@ -118,6 +119,11 @@ impl Ingest {
                 report::note("no Region is known for the bucket; name one with --region");
                 return EXIT_USAGE;
             };
+            if self.region.is_none() {
+                opened
+                    .find_regions(self.sources.iter().filter_map(Source::bucket))
+                    .await;
+            }
             buckets = Some(opened);
         }
         let Ok(signals) = Signals::new() else {

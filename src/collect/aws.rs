@@ -289,10 +289,11 @@ impl Buckets {
 
     /// Finds out in which Regions buckets are of which nothing tells it; those that
     /// do not say are taken to be in the Region of the settings.
-    pub(super) async fn find_regions(&self, buckets: BTreeSet<&str>) {
+    pub async fn find_regions<'a>(&self, buckets: impl IntoIterator<Item = &'a str>) {
         if self.endpoint_url.is_some() {
             return;
         }
+        let buckets: BTreeSet<&str> = buckets.into_iter().collect();
         for bucket in buckets {
             let asked = resolve_bucket_region(bucket, &client()).await;
             match asked {

@@ -55,8 +55,7 @@ pub async fn trails(
     };
     let config = aws::config(options, "").await;
     let buckets = Buckets::new(&config, options).ok_or_else(|| NoRegion::of(first))?;
-    let names = trails.iter().map(Trail::bucket);
-    buckets.find_regions(names.collect()).await;
+    buckets.find_regions(trails.iter().map(Trail::bucket)).await;
     let buckets = Arc::new(buckets);
     let ports = trails::Ports {
         objects: Arc::clone(&buckets) as _,

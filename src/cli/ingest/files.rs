@@ -49,6 +49,13 @@ impl Source {
     pub(super) const fn is_in_s3(&self) -> bool {
         matches!(self, Self::S3 { .. })
     }
+
+    pub(super) fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::S3 { bucket, .. } => Some(bucket),
+            _ => None,
+        }
+    }
 }
 
 /// Reads an argument.
