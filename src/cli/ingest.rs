@@ -41,8 +41,8 @@ Examples:
 
 Log files are those of CloudTrail, gzip or plain JSON with a list \"Records\". Directories
 are walked for *.json.gz and *.json; digest files are passed over. Whoever follows the
-gateway (trailgate tail) is told each event that is new; run again, all is known. Files
-in S3 are read with this machine's own credentials.
+gateway (trailgate tail) is told each event that is new; run again, all is known. Nothing
+is kept: lookup, get and summary do not see them. Files in S3 are read with this machine's own credentials.
 
 A record's account and Region are what it says, or else what its file's name says; one
 that belongs to none is counted and not told.

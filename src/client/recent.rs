@@ -89,6 +89,10 @@ impl Recent {
 
     /// Whether an event was told before, and is no correction of what was.
     pub(super) fn has(&self, seen: &Seen, event: &Event) -> bool {
+        if event.record.is_empty() && !is_uuid(&event.event_id) {
+            // nothing tells it from others that have its id: better twice than not
+            return false;
+        }
         let before = self.seen.get(&seen.identity);
         before.is_some_and(|before| {
             before.record == seen.record || !event.record.contains("\"addendum\"")

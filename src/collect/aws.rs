@@ -24,6 +24,7 @@ use object_store::{
     path::Path,
 };
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::{
     envelope::ObjectRef,
@@ -295,7 +296,12 @@ impl Buckets {
         }
         let buckets: BTreeSet<&str> = buckets.into_iter().collect();
         for bucket in buckets {
-            let asked = resolve_bucket_region(bucket, &client()).await;
+            let client = client();
+            let asked = timeout(ANSWER, resolve_bucket_region(bucket, &client)).await;
+            let asked = match asked {
+                Ok(asked) => asked.map_err(|error| error.to_string()),
+                Err(_late) => Err(format!("no answer within {ANSWER:?}")),
+            };
             match asked {
                 Ok(region) => {
                     let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -465,6 +471,11 @@ fn refused(error: &StoreError) -> ObjectsError {
         _ if has("PermanentRedirect") || has("AuthorizationHeaderMalformed") => {
             ObjectsError::Failed("the bucket is in another Region".to_owned())
         }
+        _ if has("no credentials") || has("CredentialsNotLoaded") => {
+            let none = "no AWS credentials were found in the environment, profile or role";
+            ObjectsError::Failed(none.to_owned())
+        }
+        _ if has("Connect") => ObjectsError::Failed("its endpoint could not be reached".to_owned()),
         _ => {
             tracing::debug!(%error, "a bucket did not answer");
             ObjectsError::Failed("NoAnswer".to_owned())

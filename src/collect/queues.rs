@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
 use super::{
     aws::{self, Buckets, Sqs},
@@ -113,7 +114,9 @@ impl Queues {
             );
             tracing::info!(url, "collecting from a queue");
             let (running, stopped) = (queue.clone(), stop.clone());
-            tokio::spawn(async move { running.run(stopped, GRACE).await });
+            let span = tracing::info_span!("queue", url);
+            let run = async move { running.run(stopped, GRACE).await };
+            tokio::spawn(run.instrument(span));
             let follow = follow_up(queue.clone(), sink);
             tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
             all.push((url.to_owned(), queue));

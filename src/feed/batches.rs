@@ -9,9 +9,11 @@ use std::{
 
 use super::{Batch, Position};
 
-/// Bytes of events that are kept: some hundreds of the usual batches. Their encoded
-/// form takes as much again, the events themselves the log has.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that are kept: some hundreds of the usual batches, with their events, which
+/// the log may have dropped, and what is told of them.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// What a batch may take beside its events: a resume token.
+const TOKEN: usize = 16 * 1024;
 
 /// Who reads the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +39,15 @@ pub(super) struct Kept {
     /// From where it is read on.
     pub(super) to: Position,
     /// Bytes of its events as they are told.
-    pub(super) bytes: usize,
+    pub(super) told: usize,
+}
+
+impl Kept {
+    fn weight(&self) -> usize {
+        let events = self.batch.events.iter();
+        let held: usize = events.map(|event| event.weight()).sum();
+        held + self.told + TOKEN
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,14 +73,14 @@ impl Batches {
         if let Some(there) = state.kept.get(&key) {
             return there.clone();
         }
-        state.bytes += kept.bytes;
+        state.bytes += kept.weight();
         state.order.push_back(key);
         state.kept.insert(key, kept.clone());
         while state.bytes > MOST_BYTES
             && let Some(oldest) = state.order.pop_front()
         {
             let gone = state.kept.remove(&oldest);
-            state.bytes -= gone.map_or(0, |gone| gone.bytes);
+            state.bytes -= gone.map_or(0, |gone| gone.weight());
         }
         kept
     }
@@ -105,7 +115,7 @@ mod tests {
                 ready: Some(Arc::default()),
             },
             to,
-            bytes: MOST_BYTES / 4,
+            told: MOST_BYTES / 4 - TOKEN,
         };
         assert_eq!(batches.keep(key(1), kept(2)).to, 2);
         assert_eq!(batches.keep(key(1), kept(3)).to, 2, "the first one's");

@@ -32,9 +32,10 @@ pub enum GapReason {
     /// They were dropped from the log, and `LookupEvents` never tells them: data
     /// events and the like.
     NotInHistory,
-    /// They were dropped from the log, and history cannot be asked for the scope.
+    /// They were dropped from the log, or it is gone with its process, and neither
+    /// history can be asked for the scope nor its files be listed.
     NotServed,
-    /// A log file was announced, and is not there or cannot be read.
+    /// A log file was announced or listed, and is not there or cannot be read.
     Unreadable,
 }
 
@@ -65,10 +66,10 @@ impl GapReason {
                  activity events"
             }
             Self::NotServed => {
-                "the stream fell behind the log, and the server cannot ask for the history of this \
-                 scope"
+                "the stream fell behind the log, or the log's process ended, and the server can \
+                 neither ask for the history of this scope nor list its files (--trail)"
             }
-            Self::Unreadable => "a log file that was announced could not be read",
+            Self::Unreadable => "a log file that was announced or listed could not be read",
         }
     }
 }

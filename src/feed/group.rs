@@ -82,6 +82,8 @@ impl Group {
                 }
             }
         }
+        // for one who begins ahead of all others, what came before was looked at too
+        let known = verdicts.passed.partition_point(|at| *at < from);
         let positions: Vec<_> = verdicts.passed.range(known..).copied().take(most).collect();
         let to = match positions.last() {
             Some(last) if positions.len() == most => last + 1,

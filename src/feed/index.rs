@@ -63,7 +63,7 @@ pub(super) const OUTSIDE: Position = 0;
 pub(super) struct Slot {
     /// Where it stands in the log, or stood; [`OUTSIDE`]: it never did.
     pub(super) position: Position,
-    /// Who was told an event outside of the log last.
+    /// Who was told it outside of the log last; 0: nobody.
     pub(super) told_to: u32,
     /// Its second, by which one is told from another that reuses its id.
     pub(super) time: i64,

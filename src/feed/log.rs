@@ -93,7 +93,8 @@ impl Dropped {
         Self {
             range: TimeRange::new(time, time.saturating_add(1)),
             count: 1,
-            beyond_history: u64::from(!arrived.is_in_history),
+            // who asked for what was known reads it of files
+            beyond_history: u64::from(!arrived.is_in_history && !arrived.is_known),
             untold: if arrived.is_told { i64::MIN } else { time },
         }
     }

@@ -3,7 +3,7 @@
 //! files, one scope after the other, beside what is live.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fmt::Debug,
     future::Future,
     pin::Pin,
@@ -18,13 +18,17 @@ use tokio::{
 };
 
 use super::Position;
-use crate::event::{Event, Scope, TimeRange};
+use crate::event::{Event, Identity, Scope, TimeRange};
 
 /// The wait before a scope that failed is tried again; it doubles up to
 /// [`MAX_WAIT`].
 const WAIT: Duration = Duration::from_secs(1);
 /// See [`WAIT`]: by then a bucket that was away is back within a minute.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Identities of one scope that are remembered, to tell once what two trails have:
+/// 2 MB. The same event is in files of about the same time.
+const MAX_TOLD: usize = 1 << 16;
 
 /// A place among the log files of a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +44,15 @@ pub struct FilePlace {
 /// What is read of log files.
 #[derive(Clone, Debug)]
 pub enum FilePage {
-    /// Events, at most some hundred kilobytes of them, and the place behind them.
-    Events(Vec<Arc<Event>>, FilePlace),
+    /// Events, at most some hundred kilobytes of them.
+    Events {
+        /// In the order of their records.
+        events: Vec<Arc<Event>>,
+        /// The place behind them.
+        place: FilePlace,
+        /// Their file was delivered before this process was.
+        is_old: bool,
+    },
     /// A file cannot be read: the seconds its events may be in.
     Unreadable(TimeRange),
     /// It cannot go on now.
@@ -103,6 +114,8 @@ struct Todo {
 pub(super) enum News {
     /// These scopes have no files. They are named in [`Away::from`].
     NoFiles(Vec<(Scope, i64)>),
+    /// A scope's files were read, from this second on.
+    Over(Scope, i64),
     /// A file of a scope cannot be read.
     Unreadable(Scope, TimeRange),
     /// Something else has changed.
@@ -121,6 +134,10 @@ pub(super) struct Missed {
     todo: BTreeMap<Scope, Todo>,
     reading: Option<(Scope, Receiver<FilePage>)>,
     page: VecDeque<Arc<Event>>,
+    /// The page's file was delivered before this process was.
+    is_old: bool,
+    /// What was told of the scope that is being read: two trails may have it.
+    told: HashSet<Identity>,
 }
 
 impl Debug for Missed {
@@ -156,16 +173,18 @@ impl Missed {
             todo,
             reading: None,
             page: VecDeque::new(),
+            is_old: false,
+            told: HashSet::new(),
         }
     }
 
     /// What is left, for who goes on later.
     pub(super) fn left(&self) -> Away {
         let from = self.todo.iter();
-        let first = self.reading.as_ref().and_then(|(scope, _)| {
-            let place = self.todo.get(scope)?.after.clone()?;
-            Some((scope.clone(), place))
-        });
+        let mut begun = self.begun();
+        let first = begun
+            .next()
+            .map(|(scope, place)| (scope.clone(), place.clone()));
         Away {
             from: from
                 .map(|(scope, todo)| (scope.clone(), todo.from))
@@ -179,6 +198,18 @@ impl Missed {
         }
     }
 
+    /// Scopes that were begun, and where they stand: of one that failed, and of the
+    /// one that is being read.
+    fn begun(&self) -> impl Iterator<Item = (&Scope, &FilePlace)> {
+        let todo = self.todo.iter();
+        todo.filter_map(|(scope, todo)| Some((scope, todo.after.as_ref()?)))
+    }
+
+    /// Whether more was begun than [`Missed::left`] can say.
+    pub(super) fn is_tangled(&self) -> bool {
+        self.begun().nth(1).is_some()
+    }
+
     /// What stands in the log before this position is told from files.
     pub(super) fn before(&self) -> Position {
         self.before
@@ -187,6 +218,24 @@ impl Missed {
     /// Tells who is told from who else is.
     pub(super) fn told_to(&self) -> u32 {
         self.told_to
+    }
+
+    /// Whether the file of the next event was delivered before this process was.
+    pub(super) fn is_old(&self) -> bool {
+        self.is_old
+    }
+
+    /// Whether an event of this identity was told already.
+    pub(super) fn has_told(&self, identity: &Identity) -> bool {
+        self.told.contains(identity)
+    }
+
+    /// Notes that one is told.
+    pub(super) fn tells(&mut self, identity: Identity) {
+        if self.told.len() >= MAX_TOLD {
+            self.told.clear();
+        }
+        self.told.insert(identity);
     }
 
     /// Whether there is nothing left to read.
@@ -310,12 +359,17 @@ impl Missed {
             return News::Other;
         };
         match page {
-            FilePage::Events(events, mut place) => {
+            FilePage::Events {
+                events,
+                mut place,
+                is_old,
+            } => {
                 let read = u64::try_from(events.len()).unwrap_or(u64::MAX);
                 place.records = place.records.saturating_sub(read);
                 todo.after = Some(place);
                 todo.failed = None;
                 self.page = events.into();
+                self.is_old = is_old;
                 News::Other
             }
             FilePage::Unreadable(range) => News::Unreadable(scope.clone(), range),
@@ -327,10 +381,11 @@ impl Missed {
                 News::Other
             }
             FilePage::End => {
-                let scope = scope.clone();
+                let (scope, from) = (scope.clone(), todo.from);
                 self.todo.remove(&scope);
                 self.reading = None;
-                News::Other
+                self.told.clear();
+                News::Over(scope, from)
             }
         }
     }

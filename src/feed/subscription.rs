@@ -124,6 +124,15 @@ pub struct Standing {
     pub is_replayed: bool,
 }
 
+/// Scopes whose files were read: some of what is in them the log tells.
+#[derive(Debug)]
+struct Held {
+    /// Once all before this position is read,
+    to: Position,
+    /// these scopes are further than these seconds.
+    from: BTreeMap<Scope, i64>,
+}
+
 /// What was in the log before a subscription came, and is told already.
 #[derive(Debug)]
 struct Before {
@@ -162,6 +171,9 @@ pub struct Subscription {
     replay: Replay,
     /// What was missed while it was away, read of log files.
     missed: Option<Missed>,
+    /// It is the log's turn, after events of files.
+    is_logs_turn: bool,
+    held: Option<Held>,
     gaps: VecDeque<Gap>,
     /// Where it stood before it had gaps to tell that are not all told.
     before_gaps: Option<ResumeToken>,
@@ -239,6 +251,8 @@ impl Subscription {
             told_before: HashMap::new(),
             replay: Replay::default(),
             missed: None,
+            is_logs_turn: false,
+            held: None,
             gaps: VecDeque::new(),
             before_gaps: None,
             gaps_to: head,
@@ -285,8 +299,16 @@ impl Subscription {
             self.news.borrow_and_update();
             let is_live = !self.replay.comes_first();
             self.count_replay();
-            if let Some(batch) = self.read_missed() {
+            self.held.take_if(|held| self.position >= held.to);
+            if !self.is_logs_turn
+                && let Some(batch) = self.read_missed()
+            {
+                self.is_logs_turn = true;
                 return Item::Batch(batch);
+            }
+            self.is_logs_turn = false;
+            if !self.gaps.is_empty() {
+                continue;
             }
             if is_live {
                 match self.read() {
@@ -357,7 +379,8 @@ impl Subscription {
                 after: after.clone(),
             }
         });
-        let mut is_exact = !self.replay.is_tangled();
+        let mut is_exact =
+            !self.replay.is_tangled() && !self.missed.as_ref().is_some_and(Missed::is_tangled);
         let away = self.missed.as_ref().map(Missed::left);
         let is_missed = |scope: &Scope| {
             away.as_ref()
@@ -408,6 +431,7 @@ impl Subscription {
                 told_to: away.told_to,
                 first: away.first,
             }),
+            held_to: self.held.as_ref().map(|held| held.to),
         }
     }
 
@@ -415,6 +439,7 @@ impl Subscription {
     fn alike(&self) -> Option<batches::Key> {
         let is_plain = self.replay.is_over()
             && self.missed.is_none()
+            && self.held.is_none()
             && self.known_since.is_none()
             && self.repeats_to.is_none()
             && self.position >= self.begun;
@@ -480,6 +505,12 @@ impl Subscription {
         if let Some(from) = self.missed.as_ref().and_then(Missed::others_from) {
             for (settled, _) in standing.values_mut() {
                 *settled = from.min(*settled);
+            }
+        }
+        // what files left to the log was not told yet
+        for (scope, from) in self.held.iter().flat_map(|held| &held.from) {
+            if let Some((settled, _)) = standing.get_mut(scope) {
+                *settled = (*from).min(*settled);
             }
         }
         for (scope, from) in self.missed.iter().flat_map(Missed::todo) {

@@ -118,6 +118,9 @@ pub struct ResumeToken {
     pub(super) settled: i64,
     pub(super) reading: Option<Reading>,
     pub(super) missed: Option<Missed>,
+    /// Before this position the log has what is told of files that were read: no
+    /// scope is further than its mark says until that is.
+    pub(super) held_to: Option<log::Position>,
 }
 
 /// A scope's Region by its place, doubled, and one more if its log files are to be
@@ -138,6 +141,7 @@ struct Wire {
     settled: i64,
     reading: Option<WireReading>,
     missed: Option<WireMissed>,
+    held_to: Option<u64>,
     /// The watermark that is furthest; others are so many units behind.
     newest: i64,
     unit: u32,
@@ -259,6 +263,7 @@ impl ResumeToken {
             settled: self.settled,
             reading: self.reading.as_ref().map(wire_reading),
             missed: self.missed.as_ref().map(wire_missed),
+            held_to: self.held_to,
             newest,
             unit,
             regions,
@@ -312,6 +317,7 @@ impl ResumeToken {
             settled: wire.settled,
             reading: wire.reading.map(reading),
             missed: wire.missed.map(missed),
+            held_to: wire.held_to,
         })
     }
 }
@@ -415,6 +421,7 @@ mod tests {
                     ..Position::start_of(1_767_320_000)
                 },
             }),
+            held_to: Some(31),
             missed: Some(Missed {
                 others_from: Some(1_767_300_000),
                 until: 1_767_323_000,

@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::{sync::mpsc::Sender, time::sleep};
+use tokio::{
+    sync::mpsc::Sender,
+    time::{sleep, timeout},
+};
 
 use crate::{
     cli::report::note,
@@ -33,6 +36,8 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Files that could not be opened which are kept by name; further ones are counted.
 const MAX_UNREAD: usize = 1000;
+/// How long an object may send nothing.
+const STALL: Duration = Duration::from_secs(60);
 
 /// Where log files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,7 +272,11 @@ async fn from_s3(
         };
         to.send(start(&object.key)).await?;
         let broken_off = loop {
-            match body.next().await {
+            let Ok(next) = timeout(STALL, body.next()).await else {
+                note(format_args!("{object}: nothing came for {STALL:?}"));
+                break true;
+            };
+            match next {
                 None => break false,
                 Some(Ok(bytes)) => {
                     for chunk in bytes.chunks(CHUNK) {

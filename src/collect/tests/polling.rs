@@ -1,6 +1,7 @@
 //! How scopes are polled.
 
 use super::*;
+use crate::event::TimeRange;
 
 #[tokio::test(start_paused = true)]
 async fn an_event_comes_within_an_interval_of_its_being_told() {
@@ -231,4 +232,53 @@ async fn a_scope_that_fails_holds_up_no_other() {
     pass(200).await;
     told.extend(stream.within(300).await);
     assert_eq!(numbers(&told), Vec::from_iter(0..500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_ahead_of_all_who_share_its_filter_is_told_nothing_before() {
+    let world = Setup::default().build();
+    let all = of_kinds(&[]);
+    let mut first = world.subscribe(&all, &[], Start::Now);
+    assert!(first.within(1).await.is_empty());
+    world.happens(&scope("us-east-1"), 1, 10, 0, "A");
+    // it arrives, and nobody has looked at it yet
+    pass(60).await;
+    let mut second = world.subscribe(&all, &[], Start::Now);
+    assert!(second.within(1).await.is_empty());
+    assert_eq!(numbers(&first.within(1).await), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_to_all_who_read_alike() {
+    let world = Setup::default().build();
+    let scope = scope("us-east-1");
+    let all = of_kinds(&[]);
+    let mut streams: Vec<_> = (0..3)
+        .map(|_| world.subscribe(&all, &[], Start::Now))
+        .collect();
+    for stream in &mut streams {
+        assert!(stream.within(1).await.is_empty());
+    }
+    world.happens(&scope, 1, 10, 0, "A");
+    pass(30).await;
+    let gap = feed::Gap {
+        scope: scope.clone(),
+        range: TimeRange::new(world.start, world.start + 5),
+        count: None,
+        reason: feed::GapReason::Unreadable,
+    };
+    world.gateway.feed.miss(gap.clone());
+    world.happens(&scope, 2, 40, 0, "A");
+    pass(30).await;
+    for stream in &mut streams {
+        let mut told = (Vec::new(), Vec::new());
+        while let Ok(item) = timeout(Duration::from_secs(1), stream.subscription.next()).await {
+            match item {
+                Item::Batch(batch) => told.0.extend(batch.events.iter().cloned()),
+                Item::Gap(gap) => told.1.push(gap),
+                Item::Progress(_) => {}
+            }
+        }
+        assert_eq!((numbers(&told.0), told.1), (vec![1, 2], vec![gap.clone()]));
+    }
 }

@@ -166,6 +166,69 @@ async fn what_was_delivered_and_not_read_comes_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_finds_before_its_message_came_is_told_to_all() {
+    let mut world = setup().build();
+    let mut queue = Queue::of(&world.setup);
+    let all = of_kinds(&[]);
+    let mut stream = world.subscribe(&all, &[], Start::Now);
+    queue.deliver(&world, REGIONS[1], 1, 0);
+    queue.announce(&world).await;
+    assert_eq!(read(&mut stream, 1).await.0.len(), 1);
+    let token = stream.token();
+    drop(stream);
+    world.restart();
+    pass(1200).await;
+    let mut live = world.subscribe(&all, &[], Start::Now);
+    assert_eq!(read(&mut live, 1).await.0, []);
+    // its message is on its way as another comes back who lists the bucket
+    let now = queue.deliver(&world, REGIONS[1], 3, 5);
+    let mut back = world.subscribe(&all, &[], token);
+    let (events, _) = read(&mut back, 30).await;
+    assert!(now.iter().all(|number| sorted(&events).contains(number)));
+    queue.announce(&world).await;
+    assert_eq!(sorted(&read(&mut live, 30).await.0), now);
+    assert_eq!(read(&mut back, 30).await.0, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_files_leave_to_the_log_is_not_settled_before_it_is_told() {
+    let mut world = setup().build();
+    let mut queue = Queue::of(&world.setup);
+    let all = of_kinds(&[]);
+    let mut stream = world.subscribe(&all, &[], Start::Now);
+    assert_eq!(read(&mut stream, 400).await.0, []);
+    let Start::Token(token) = stream.token() else {
+        panic!("no token");
+    };
+    drop(stream);
+    let before = token.settled_of(&scope(REGIONS[0])).unwrap();
+    // it is away for hours, and so is the server; the queue keeps all
+    for _ in 0..100 {
+        queue.deliver(&world, REGIONS[0], 20, 5);
+        pass(120).await;
+    }
+    world.restart();
+    pass(60).await;
+    queue.announce(&world).await;
+    let mut stream = world.subscribe(&all, &[], Start::Token(token));
+    let mut told = 0;
+    while told < queue.count {
+        match stream.subscription.next().await {
+            Item::Batch(batch) => told += batch.events.len(),
+            Item::Gap(gap) => panic!("{gap:?}"),
+            Item::Progress(_) => {}
+        }
+        let now = stream.subscription.token();
+        let settled = now.settled_of(&scope(REGIONS[0])).unwrap();
+        assert!(
+            told == queue.count || settled == before,
+            "{settled} at {told}"
+        );
+    }
+    assert_eq!(told, queue.count);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_again_is_a_gap_and_holds_nothing_up() {
     let mut world = setup().build();
     let mut queue = Queue::of(&world.setup);

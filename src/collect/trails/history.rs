@@ -80,6 +80,10 @@ impl From<ObjectsError> for Broken {
     fn from(error: ObjectsError) -> Self {
         match error {
             ObjectsError::NotFound => Self::Unusable(Why::Gone),
+            error @ ObjectsError::Denied(_) => {
+                tracing::warn!(%error, "a trail's file cannot be read, trying again");
+                Self::Stop
+            }
             error => {
                 tracing::debug!(%error, "a trail's file cannot be read now");
                 Self::Stop
@@ -215,6 +219,7 @@ impl Reading<'_> {
             place: place.clone(),
             events: Vec::new(),
             bytes: 0,
+            is_old: of_key.time < inner.began,
         };
         let (mut found, mut too_large) = (0, None);
         while let Some(bytes) = next(&mut body).await? {
@@ -257,9 +262,11 @@ impl Reading<'_> {
         let events = std::mem::take(&mut page.events);
         let read = u64::try_from(events.len()).unwrap_or(u64::MAX);
         page.place.records = given.saturating_add(read);
-        let sent = self
-            .pages
-            .send(FilePage::Events(events, page.place.clone()));
+        let sent = self.pages.send(FilePage::Events {
+            events,
+            place: page.place.clone(),
+            is_old: page.is_old,
+        });
         match timeout(PATIENCE, sent).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_gone)) => Err(Broken::Stop),
@@ -273,6 +280,7 @@ struct Page {
     place: FilePlace,
     events: Vec<Arc<Event>>,
     bytes: usize,
+    is_old: bool,
 }
 
 impl Page {

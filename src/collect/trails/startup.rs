@@ -19,6 +19,8 @@ use crate::{
 
 /// Scopes that are listed at once.
 const AT_ONCE: usize = 16;
+/// Events that are taken in together, between which those who keep up read.
+const AT_A_TIME: usize = 256;
 
 impl Trails {
     /// Finds out which scopes have files, and reads what was delivered in the last
@@ -116,13 +118,19 @@ struct Known {
 
 impl Sink for Known {
     fn take(&self, batch: Batch) -> Answer<'_, Taken, Refused> {
-        match self.trails.are_known(&batch) {
-            true => self.feed.take_from_listing(&batch.events),
-            // in the minute of the start: a message may bring it just as well
-            false => self.feed.take_from_queue(&batch.events),
-        };
-        let taken: Taken = Box::pin(std::future::ready(Ok(())));
-        Box::pin(std::future::ready(Ok(taken)))
+        let is_known = self.trails.are_known(&batch);
+        Box::pin(async move {
+            for events in batch.events.chunks(AT_A_TIME) {
+                self.feed.room().await;
+                match is_known {
+                    true => self.feed.take_from_listing(events),
+                    // in the minute of the start: a message may bring it just as well
+                    false => self.feed.take_from_queue(events),
+                };
+            }
+            let taken: Taken = Box::pin(std::future::ready(Ok(())));
+            Ok(taken)
+        })
     }
 
     fn ingested(&self, _: &ObjectRef, _: &ObjectKey) {}

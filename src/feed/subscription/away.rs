@@ -1,10 +1,13 @@
 //! What a subscription missed while it was away, read of log files.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rand::RngExt;
 
-use super::{Away, Batch, Gap, GapReason, Missed, News, Subscription, TimeRange, token};
+use super::{Away, Batch, Gap, GapReason, Held, Missed, News, Subscription, TimeRange, token};
 use crate::{
     event::{Event, Scope},
     feed::{
@@ -102,6 +105,15 @@ impl Subscription {
     pub(super) fn hear(&mut self, news: News) {
         match news {
             News::Other => {}
+            News::Over(scope, from) => {
+                let to = self.feed.lock().log.head();
+                let held = self.held.get_or_insert_with(|| Held {
+                    to,
+                    from: BTreeMap::new(),
+                });
+                held.to = to;
+                held.from.insert(scope, from);
+            }
             News::Unreadable(scope, range) => self.gaps.push_back(Gap {
                 scope,
                 range,
@@ -143,8 +155,8 @@ impl Subscription {
         let now = self.feed.clock.now_secs();
         let served = self.scopes.now();
         let mut events: Vec<Arc<Event>> = Vec::new();
+        let mut fresh: Vec<Arc<Event>> = Vec::new();
         let mut bytes = 0;
-        let mut state = self.feed.lock();
         while let Some(event) = missed.peek() {
             let scope = event.scope();
             // what it tells, it tells
@@ -156,36 +168,44 @@ impl Subscription {
                 missed.pass();
                 continue;
             }
+            let identity = event.identity();
+            let mut state = self.feed.lock();
             let id = state.scopes.id(&scope);
             let verdict = state.index.judge(id, event);
             let is_in_log = matches!(verdict, Verdict::Repeated(slot) if slot.position != OUTSIDE);
             let is_told = match verdict {
-                Verdict::Repeated(slot) if slot.position == OUTSIDE => {
-                    slot.told_to != missed.told_to() && self.is_due(OUTSIDE, id, event, true)
-                }
                 // the rest the log tells
-                Verdict::Repeated(slot) => {
+                Verdict::Repeated(slot) if is_in_log => {
                     slot.position < missed.before()
                         && self.is_due(slot.position, id, event, slot.is_known)
                 }
-                Verdict::New | Verdict::Corrected => self.is_due(OUTSIDE, id, event, true),
+                // its message is under way still: it arrives now, for all
+                Verdict::New | Verdict::Corrected if !missed.is_old() => {
+                    fresh.push(Arc::clone(event));
+                    false
+                }
+                Verdict::Repeated(slot) if slot.told_to == missed.told_to() => false,
+                _ => self.is_due(OUTSIDE, id, event, true),
             };
-            if is_told {
-                bytes += (self.settings.size)(event);
+            if is_told && (event.is_addendum() || !missed.has_told(&identity)) {
+                let size = (self.settings.size)(event);
                 let is_full = events.len() >= self.settings.max_events.max(1)
-                    || bytes > self.settings.max_bytes;
+                    || bytes + size > self.settings.max_bytes;
                 if is_full && !events.is_empty() {
                     break;
                 }
+                bytes += size;
                 events.push(Arc::clone(event));
                 if !is_in_log {
                     // who announces it later brings nothing new
                     state.note_outside(id, event, missed.told_to(), now);
                 }
+                drop(state);
+                missed.tells(identity);
             }
             missed.pass();
         }
-        drop(state);
+        self.feed.take_from_queue(&fresh);
         let may_repeat = events
             .iter()
             .any(|event| self.repeats_to.is_some_and(|to| event.time <= to));

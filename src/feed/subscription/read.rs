@@ -16,7 +16,7 @@ use crate::{
         By, Gap, GapReason, Position, State, Taken,
         batches::Kept,
         index::Verdict,
-        log::{Arrived, Dropped, Entry},
+        log::{Arrived, Dropped, Entry, is_in_history},
         replay::{Todo, Told},
         scopes::ScopeId,
     },
@@ -48,7 +48,7 @@ impl Subscription {
         let alike = self.alike();
         let kept = alike.as_ref().and_then(|key| self.feed.batches.get(key));
         if let Some(kept) = kept {
-            return self.tell(kept);
+            return self.tell(from, kept);
         }
         let passed = self
             .group
@@ -88,15 +88,10 @@ impl Subscription {
                 || !state.scopes.is_collected(*scope, event.time);
             events.push(Arc::clone(event));
         }
-        let gaps = state.gaps.within(from.max(self.gaps_to), to);
-        let gaps = gaps.filter(|gap| self.settings.selection.has(&gap.scope));
-        let gaps: Vec<Gap> = gaps.cloned().collect();
         let head = state.log.head();
+        let half = state.log.half();
         drop(state);
-        self.gaps_to = self.gaps_to.max(to);
-        if !gaps.is_empty() {
-            // before what came after them: a token that was made meanwhile has them again
-            self.gaps.extend(gaps);
+        if self.hear_gaps(from, to) {
             return Read::Nothing;
         }
         if events.is_empty() {
@@ -107,7 +102,8 @@ impl Subscription {
                 false => Read::Nothing,
             };
         }
-        let is_full = events.len() >= self.settings.max_events || to < head;
+        // nor is what others wait for held back
+        let is_full = events.len() >= self.settings.max_events || to < head || from < half;
         let now = Instant::now();
         let batch_at = *self.batch_at.get_or_insert(now + self.settings.max_wait);
         if !is_full && now < batch_at {
@@ -120,19 +116,37 @@ impl Subscription {
                 ready: alike.map(|_| Arc::default()),
             },
             to,
-            bytes,
+            told: bytes,
         };
         let kept = match alike {
             Some(key) => self.feed.batches.keep(key, kept),
             None => kept,
         };
-        self.tell(kept)
+        self.tell(from, kept)
+    }
+
+    /// Takes on the gaps between two positions that were not told yet; whether there
+    /// are any. A token that was made meanwhile has them again.
+    fn hear_gaps(&mut self, from: Position, to: Position) -> bool {
+        let feed = Arc::clone(&self.feed);
+        let state = feed.lock();
+        let gaps = state.gaps.within(from.max(self.gaps_to), to);
+        let before = self.gaps.len();
+        self.gaps.extend(
+            gaps.filter(|gap| self.settings.selection.has(&gap.scope))
+                .cloned(),
+        );
+        self.gaps_to = self.gaps_to.max(to);
+        self.gaps.len() > before
     }
 
     /// Tells a batch, and reads on behind it.
-    fn tell(&mut self, kept: Kept) -> Read {
+    fn tell(&mut self, from: Position, kept: Kept) -> Read {
+        // before what came after them, as who read it first was told them
+        if self.hear_gaps(from, kept.to) {
+            return Read::Nothing;
+        }
         self.batch_at = None;
-        self.gaps_to = self.gaps_to.max(kept.to);
         self.position = kept.to;
         Read::Item(Item::Batch(kept.batch))
     }
@@ -143,7 +157,10 @@ impl Subscription {
         let told_up_to = time.saturating_add(self.unproven(event));
         let is_before = |told: &Before| {
             let from = told.seconds.get(&id);
-            (at < told.until || is_known) && from.is_some_and(|from| told_up_to < *from)
+            // what a message brought may be new, if no settle walk tells it
+            let is_unproven = !is_known && !is_in_history(event);
+            (is_known || at < told.until && !is_unproven)
+                && from.is_some_and(|from| told_up_to < *from)
         };
         let is_left_out = is_known && self.known_since.is_none_or(|since| told_up_to < since);
         self.since.is_none_or(|since| time >= since)
@@ -269,10 +286,18 @@ impl Subscription {
         let count = |of: fn(&Dropped) -> u64| dropped.iter().map(of).sum::<u64>();
         let (reason, count) = match is_served {
             false => (GapReason::NotServed, count(|dropped| dropped.count)),
-            true => (
-                GapReason::NotInHistory,
-                count(|dropped| dropped.beyond_history),
-            ),
+            true => {
+                // what AWS has forgotten, it does not tell either
+                let now = self.feed.clock.now();
+                let oldest = self.asking.lookup.history_start(now);
+                let beyond = dropped
+                    .iter()
+                    .map(|dropped| match dropped.range.to <= oldest {
+                        true => dropped.count,
+                        false => dropped.beyond_history,
+                    });
+                (GapReason::NotInHistory, beyond.sum())
+            }
         };
         let from = dropped.iter().map(|dropped| dropped.range.from).min();
         let to = dropped.iter().map(|dropped| dropped.range.to).max();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Before, StartError, Subscription, read::stretches};
+use super::{Before, Held, StartError, Subscription, read::stretches};
 use crate::{
     event::{self, Scope, TimeRange},
     feed::{
@@ -82,11 +82,44 @@ impl Subscription {
                 }
             }
         }
-        if let Some(missed) = &token.missed {
+        self.held = token.held_to.map(|to| Held {
+            to,
+            from: self.told_before.clone().into_iter().collect(),
+        });
+        if !is_known {
+            // nor is what only files tell
+            self.forget_what_was_told(token);
+        } else if let Some(missed) = &token.missed {
             self.go_on_with_what_was_missed(missed, &token.marks, token.settled);
         }
-        let unserved = marks.into_values();
-        self.miss_unserved(unserved.filter(|mark| mark.way != Way::Live && !mark.is_missed));
+        let has_files = self.missed.is_some();
+        let unserved = marks.into_values().filter(|mark| match is_known {
+            true => mark.way != Way::Live && !mark.is_missed,
+            false => !has_files,
+        });
+        self.miss_unserved(unserved);
+    }
+
+    /// What a stream of this process was told is known by time alone, as that of
+    /// another is.
+    fn forget_what_was_told(&mut self, token: &ResumeToken) {
+        let seconds = {
+            let mut state = self.feed.lock();
+            let told = self.told_before.iter();
+            let seconds = told.map(|(scope, second)| (state.scopes.id(scope), *second));
+            seconds.collect()
+        };
+        let since = self.known_since.unwrap_or(token.settled);
+        self.known_since = Some(since.min(token.settled));
+        // what is in the log still comes after what was told
+        self.told.get_or_insert(Before { until: 0, seconds });
+        let marks: HashMap<&Scope, &Mark> =
+            token.marks.iter().map(|mark| (&mark.scope, mark)).collect();
+        let others_from = match marks.is_empty() {
+            true => token.settled,
+            false => token.issued,
+        };
+        self.read_what_was_missed(&marks, others_from, self.position);
     }
 
     /// What a token says of each scope holds, whatever this process knows of it.
@@ -141,7 +174,11 @@ impl Subscription {
         let are_named = !token.marks.is_empty();
         let others_from = match are_named {
             // they have come since
-            true => token.issued.min(now.as_second()),
+            true => {
+                let issued = token.issued.min(now.as_second());
+                let before = token.missed.as_ref().and_then(|missed| missed.others_from);
+                before.map_or(issued, |before| before.min(issued))
+            }
             false => token.settled,
         };
         self.read_what_was_missed(&marks, others_from, first);
