@@ -141,7 +141,7 @@ impl Lineage {
         place.iter().map(|&&region| region.to_owned()).collect()
     }
 
-    /// Reads one item; whether one came in time, and whether it has events.
+    /// Reads one item; whether one came in time, and whether more is to be expected.
     async fn read(&mut self, seconds: u64) -> Result<Option<bool>, TestCaseError> {
         let Some(stream) = &mut self.stream else {
             return Ok(None);
@@ -150,7 +150,11 @@ impl Lineage {
         let Ok(item) = item else {
             return Ok(None);
         };
-        let is_batch = matches!(item, Item::Batch(_));
+        // history that is being read may wait for long between two batches
+        let is_busy = match &item {
+            Item::Progress(standing) => standing.iter().any(|standing| standing.is_replayed),
+            Item::Batch(_) | Item::Gap(_) => true,
+        };
         match item {
             Item::Gap(gap) => prop_assert!(false, "{gap:?}"),
             Item::Progress(standing) => {
@@ -183,7 +187,7 @@ impl Lineage {
         let token = stream.token();
         self.tokens
             .push((token, self.told.len(), self.settled.clone()));
-        Ok(Some(is_batch))
+        Ok(Some(is_busy))
     }
 
     fn resume(&mut self, world: &World, back: usize) {
