@@ -166,6 +166,10 @@ mod tests {
         let odd = event("1111", "{\"a\":1}", 100);
         recent.add(Seen::of(&odd));
         assert!(has(&recent, &odd) && !has(&recent, &event("1111", "{\"a\":2}", 100)));
+        // without its record nothing tells one of them from another
+        let bare = event("1111", "", 100);
+        recent.add(Seen::of(&bare));
+        assert!(!has(&recent, &bare));
         let mark = |seconds| ScopeWatermark {
             account_id: "111122223333".to_owned(),
             watermark: Some(Timestamp { seconds, nanos: 0 }),
@@ -175,5 +179,15 @@ mod tests {
         assert!(has(&recent, &told));
         recent.settle(&[mark(101)]);
         assert!(!has(&recent, &told) && recent.all().next().is_none());
+        // a settle walk proves nothing of what history does not tell
+        let data = Event {
+            event_category: "Data".to_owned(),
+            ..told
+        };
+        recent.add(Seen::of(&data));
+        recent.settle(&[mark(100 + UNPROVEN)]);
+        assert!(has(&recent, &data));
+        recent.settle(&[mark(101 + UNPROVEN)]);
+        assert!(!has(&recent, &data));
     }
 }

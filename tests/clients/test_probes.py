@@ -69,7 +69,8 @@ def test_reflection_tells_the_contract(big_server):
             add(name)
         service = pool.FindServiceByName("trailgate.v1.EventService")
         assert {m.name for m in service.methods} == {
-            "LookupEvents", "ExportEvents", "GetEvent", "SummarizeEvents", "SubscribeEvents"
+            "LookupEvents", "ExportEvents", "GetEvent", "SummarizeEvents", "SubscribeEvents",
+                "IngestEvents",
         }
 
 
