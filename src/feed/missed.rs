@@ -8,7 +8,6 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -17,14 +16,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::Position;
+use super::{Position, replay::again};
 use crate::event::{Event, Identity, Scope, TimeRange};
-
-/// The wait before a scope that failed is tried again; it doubles up to
-/// [`MAX_WAIT`].
-const WAIT: Duration = Duration::from_secs(1);
-/// See [`WAIT`]: by then a bucket that was away is back within a minute.
-const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Identities of one scope that are remembered, to tell once what two trails have:
 /// 2 MB. The same event is in files of about the same time.
@@ -374,9 +367,7 @@ impl Missed {
             }
             FilePage::Unreadable(range) => News::Unreadable(scope.clone(), range),
             FilePage::Failed => {
-                let failures = todo.failed.map_or(0, |(_, failures)| failures);
-                let wait = WAIT.saturating_mul(1 << failures.min(6)).min(MAX_WAIT);
-                todo.failed = Some((Instant::now() + wait, failures + 1));
+                todo.failed = Some(again(todo.failed));
                 self.reading = None;
                 News::Other
             }

@@ -144,10 +144,15 @@ impl Todo {
     }
 
     fn fail(&mut self) {
-        let failures = self.failed.map_or(0, |(_, failures)| failures);
-        let wait = WAIT.saturating_mul(1 << failures.min(6)).min(MAX_WAIT);
-        self.failed = Some((Instant::now() + wait, failures + 1));
+        self.failed = Some(again(self.failed));
     }
+}
+
+/// When what failed is tried again, and after how many failures; so it was before.
+pub(super) fn again(failed: Option<(Instant, u32)>) -> (Instant, u32) {
+    let failures = failed.map_or(0, |(_, failures)| failures);
+    let wait = WAIT.saturating_mul(1 << failures.min(6)).min(MAX_WAIT);
+    (Instant::now() + wait, failures + 1)
 }
 
 /// What history is asked by.

@@ -37,11 +37,7 @@ struct Subscribed {
 impl Service {
     /// Begins a subscription.
     pub(super) fn subscribe(&self, asked: Subscribing) -> Result<Streamed<Ready>, Status> {
-        let Subscribing {
-            settings,
-            start,
-            with_record,
-        } = asked;
+        let Subscribing { settings, start } = asked;
         let slot = self.subscriptions.take(&settings.caller).ok_or_else(|| {
             let each = self.subscriptions.each();
             let message = format!(
@@ -50,6 +46,7 @@ impl Service {
             );
             too_many("TOO_MANY_SUBSCRIPTIONS", &message)
         })?;
+        let with_record = settings.with_record;
         let demand = self.poller.want(settings.selection.clone());
         let (feed, lookup) = (Arc::clone(&self.feed), Arc::clone(&self.lookup));
         let subscription = Subscription::new(feed, lookup, self.scopes.clone(), settings, start)?;

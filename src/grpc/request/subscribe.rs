@@ -36,7 +36,6 @@ const PROGRESS: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 pub(in super::super) struct Subscribing {
     pub(in super::super) settings: Settings,
     pub(in super::super) start: Start,
-    pub(in super::super) with_record: bool,
 }
 
 /// Whoever had a field accepted before need not have it seen in a record once
@@ -114,7 +113,6 @@ impl Context<'_> {
                 progress_interval,
             },
             start,
-            with_record,
         })
     }
 
