@@ -386,12 +386,21 @@ impl Subscription {
             away.as_ref()
                 .is_some_and(|away| away.from.contains_key(scope))
         };
+        let in_log = exact.map(|_| self.settled_in_log()).unwrap_or_default();
+        // what history leaves to the log is told by this process alone
+        let is_owed = |scope: &Scope, after: &event::Position| {
+            let settled = in_log.get(scope);
+            settled.is_some_and(|settled| *settled <= after.time)
+        };
         let marks: Vec<Mark> = standing
             .iter()
             .map(|standing| Mark {
                 way: match self.replay.after(&standing.scope) {
                     None => Way::Live,
-                    Some(after) if Some(after) == exact => Way::Exact,
+                    Some(after) if Some(after) == exact => match is_owed(&standing.scope, after) {
+                        true => Way::ExactHere,
+                        false => Way::Exact,
+                    },
                     Some(after) => {
                         is_exact &= *after == event::Position::start_of(after.time);
                         Way::History(after.time)
@@ -473,23 +482,29 @@ impl Subscription {
         }
     }
 
+    /// Of each scope that is collected, what the log has to tell happened from this
+    /// second on.
+    fn settled_in_log(&self) -> BTreeMap<Scope, i64> {
+        let selection = &self.settings.selection;
+        let state = self.feed.lock();
+        let live = state.scopes.live();
+        live.filter(|(_, scope)| selection.has(scope))
+            .map(|(id, scope)| {
+                // one that began anew says nothing of what is to be read of it still
+                let at = self.position.max(self.begun);
+                let settled = state.scopes.settled(id, self.position);
+                let settled = settled.filter(|_| state.scopes.is_unbroken(id, at));
+                (scope.clone(), settled.unwrap_or(self.floor))
+            })
+            .collect()
+    }
+
     /// How far each scope is.
     fn standing(&self) -> Vec<Standing> {
-        let selection = &self.settings.selection;
-        let mut standing = BTreeMap::new();
-        {
-            let state = self.feed.lock();
-            for (id, scope) in state.scopes.live() {
-                if selection.has(scope) {
-                    // one that began anew says nothing of what is to be read of it still
-                    let at = self.position.max(self.begun);
-                    let settled = state.scopes.settled(id, self.position);
-                    let settled = settled.filter(|_| state.scopes.is_unbroken(id, at));
-                    let settled = settled.unwrap_or(self.floor);
-                    standing.insert(scope.clone(), (settled, false));
-                }
-            }
-        }
+        let in_log = self.settled_in_log().into_iter();
+        let mut standing: BTreeMap<_, _> = in_log
+            .map(|(scope, settled)| (scope, (settled, false)))
+            .collect();
         for (scope, todo) in self.replay.all() {
             let mut after = todo.after.time;
             if todo.is_behind {

@@ -42,8 +42,11 @@ pub(super) enum Way {
     Live,
     /// History is read from this second on.
     History(i64),
-    /// History is read behind the token's exact place.
+    /// History is read behind the token's exact place, and all before it was told.
     Exact,
+    /// History is read behind the token's exact place in this process. Some of what
+    /// is before it the log is to tell: any other goes on from the watermark.
+    ExactHere,
 }
 
 /// How far one scope is.

@@ -49,6 +49,9 @@ enum Action {
     Drop(usize),
     Wait(u64),
     Restart,
+    /// Dies, and again once some have come back and each has read so many items; the
+    /// second since which its events are known is one in which much happened.
+    Flap(i64, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +95,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => who().prop_map(Action::Drop),
         3 => (0_u64..90).prop_map(Action::Wait),
         1 => Just(Action::Restart),
+        1 => (98_i64..103, 1_usize..8).prop_map(|(second, items)| Action::Flap(second, items)),
     ];
     prop::collection::vec(action, 1..25)
 }
@@ -252,6 +256,11 @@ impl Lineage {
     }
 }
 
+fn restart(world: &mut World, all: &mut [Lineage]) {
+    all.iter_mut().for_each(|lineage| lineage.stream = None);
+    world.restart();
+}
+
 async fn run(
     happenings: Vec<Happening>,
     actions: Vec<Action>,
@@ -339,9 +348,19 @@ async fn run(
                 }
             }
             Action::Wait(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-            Action::Restart => {
-                all.iter_mut().for_each(|lineage| lineage.stream = None);
-                world.restart();
+            Action::Restart => restart(&mut world, &mut all),
+            Action::Flap(second, items) => {
+                // a horizon, and a minute for what others have read
+                let wait = second + HORIZON + 60 - world.now();
+                pass(wait.max(0).unsigned_abs()).await;
+                restart(&mut world, &mut all);
+                for lineage in &mut all {
+                    lineage.resume(&world, 0);
+                    for _ in 0..items {
+                        lineage.read(1).await?;
+                    }
+                }
+                restart(&mut world, &mut all);
             }
         }
     }

@@ -312,6 +312,38 @@ async fn what_one_scope_had_told_stays_told_however_often_the_stream_is_resumed(
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_history_left_to_the_log_is_read_again_by_another_process() {
+    let mut setup = Setup::default();
+    // who reads history sees it first
+    setup.options.polling = Polling::Off;
+    let mut world = setup.build();
+    let here = scope(REGIONS[0]);
+    // in the last second that is not collected, and in the first that is
+    for number in 0..12 {
+        world.happens(&here, number, 99 + i64::from(number > 4), 0, "A");
+    }
+    pass(100 + 60 + 60).await;
+    world.restart();
+    let all = of_kinds(&[]);
+    let mut stream = world.subscribe(&all, &[], Start::Time(world.start));
+    let batch = loop {
+        if let Item::Batch(batch) = stream.subscription.next().await {
+            break batch;
+        }
+    };
+    // of its page of seven, the log is to tell two
+    assert_eq!(batch.events.len(), 5);
+    let token = stream.token();
+    let mut here = world.subscribe(&all, &[], token.clone());
+    assert_eq!(sorted(&read(&mut here, 60).await.0), Vec::from_iter(5..12));
+    drop((stream, here));
+    world.restart();
+    let mut elsewhere = world.subscribe(&all, &[], token);
+    let told = sorted(&read(&mut elsewhere, 60).await.0);
+    assert_eq!(told, Vec::from_iter(5..12));
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     /// So many events, that happened so many seconds ago, in a Region.

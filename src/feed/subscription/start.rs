@@ -66,7 +66,7 @@ impl Subscription {
             match reading {
                 Some(reading) => {
                     let after = match mark.map(|mark| mark.way) {
-                        Some(Way::Exact) => reading.after.clone(),
+                        Some(Way::Exact | Way::ExactHere) => reading.after.clone(),
                         Some(Way::History(after)) => event::Position::start_of(after),
                         _ => event::Position::start_of(settled),
                     };
@@ -195,7 +195,7 @@ impl Subscription {
                 None => others_from,
             };
             let after = match (&token.reading, mark.map(|mark| mark.way)) {
-                // unless what is in the log was behind that
+                // unless another scope was behind that
                 (Some(reading), Some(Way::Exact)) if settled == reading.after.time => {
                     reading.after.clone()
                 }
