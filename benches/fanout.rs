@@ -383,7 +383,7 @@ fn start_trailgate(listener: TcpListener) -> Arc<Feed> {
     };
     let service = grpc::Service::new(lookup, Arc::clone(&feed), poller, scopes, limits);
     tokio::spawn(async move {
-        let served = grpc::serve(service, listener, &Unobserved, std::future::pending());
+        let served = grpc::serve(service, listener, None, &Unobserved, std::future::pending());
         served.await.expect("serves");
     });
     feed

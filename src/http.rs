@@ -1,15 +1,20 @@
 //! The HTTP port: is it alive, is it ready, what does it do.
 
+mod accept;
+
 use std::{future::Future, io, sync::Arc};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use tokio::{net::TcpListener, sync::watch};
+
+use self::accept::{Accepting, Visitor};
+use crate::tls::Tls;
 
 /// OpenMetrics text, as Prometheus asks for it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,9 +26,12 @@ pub type MetricsText = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 struct Port {
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
+    /// Who is not known is shown the probes alone.
+    asks_who: bool,
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves.
+/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. With TLS
+/// that asks who calls, metrics are shown to those alone who show a certificate.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
@@ -32,6 +40,7 @@ struct Port {
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -40,8 +49,13 @@ pub async fn serve(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(text))
-        .with_state(Port { metrics, ready });
-    axum::serve(listener, app)
+        .with_state(Port {
+            metrics,
+            ready,
+            asks_who: tls.as_ref().is_some_and(|tls| tls.asks_who()),
+        });
+    let app = app.into_make_service_with_connect_info::<Visitor>();
+    axum::serve(Accepting::start(listener, tls)?, app)
         .with_graceful_shutdown(shutdown)
         .await
 }
@@ -54,7 +68,12 @@ async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn text(State(port): State<Port>) -> Response {
+async fn text(State(port): State<Port>, ConnectInfo(visitor): ConnectInfo<Visitor>) -> Response {
+    if port.asks_who && !visitor.is_known {
+        let why = "who asks is not known; show a client certificate of an authority that this \
+                   server trusts\n";
+        return (StatusCode::UNAUTHORIZED, why).into_response();
+    }
     match (port.metrics)() {
         Some(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

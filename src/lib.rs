@@ -22,4 +22,5 @@ pub mod proto;
 pub mod sealed;
 pub mod simulator;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;

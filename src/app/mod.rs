@@ -20,6 +20,7 @@ use crate::{
     lookup::Lookup,
     simulator::{self, Simulator},
     telemetry::Metrics,
+    tls::{self, Tls},
     upstream::{Aws, AwsOptions, CloudTrail, Retry, Scopes, Signing, Upstream},
 };
 
@@ -84,6 +85,9 @@ pub enum Error {
     /// A queue cannot be asked.
     #[error(transparent)]
     Queue(#[from] collect::NoRegion),
+    /// TLS cannot be served with its files.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// A listener failed while serving.
     #[error("cannot go on serving: {0}")]
     Serve(Box<dyn std::error::Error + Send + Sync>),
@@ -97,6 +101,7 @@ pub struct Server {
     pub http: SocketAddr,
     grpc_listener: TcpListener,
     http_listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     service: grpc::Service,
     metrics: Metrics,
     config: Config,
@@ -136,6 +141,7 @@ impl Server {
     /// If a setting is missing, AWS does not tell the account, or a port
     /// cannot be had.
     pub async fn start(mut config: Config) -> Result<Self, Error> {
+        let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
         let clock = Clock::system();
         let demo = if config.demo {
             Some(start_demo(&mut config, clock.clone()).await?)
@@ -216,6 +222,10 @@ impl Server {
             queues,
         );
         let stop = CancellationToken::new();
+        if let Some(tls) = tls.clone() {
+            let keep = async move { tls.keep().await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
         if let Some(trails) = trails {
             let catch_up = trails.start(Arc::clone(&feed));
             tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
@@ -242,6 +252,7 @@ impl Server {
             http,
             grpc_listener,
             http_listener,
+            tls,
             service,
             metrics,
             config,
@@ -263,6 +274,7 @@ impl Server {
         // probes and metrics answer for as long as calls are under way
         let http = tokio::spawn(http::serve(
             self.http_listener,
+            self.tls.clone(),
             text,
             is_ready,
             stop_http.clone().cancelled_owned(),
@@ -271,6 +283,7 @@ impl Server {
         let grpc = grpc::serve(
             self.service,
             self.grpc_listener,
+            self.tls,
             &self.metrics,
             stopping.clone().cancelled_owned(),
         );

@@ -1,6 +1,11 @@
 //! Options that all commands share which talk to a gateway.
 
-use std::{future::Future, time::Duration};
+use std::{
+    fs,
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 
@@ -13,7 +18,7 @@ use crate::{
 /// Which gateway, and how long it may take.
 #[derive(Debug, Args)]
 pub(super) struct Connect {
-    /// The gateway: grpc://HOST:PORT, http://HOST:PORT or HOST:PORT
+    /// The gateway: http://HOST:PORT or HOST:PORT; https://HOST:PORT for TLS
     #[arg(
         long,
         env = "TRAILGATE_ENDPOINT",
@@ -24,6 +29,33 @@ pub(super) struct Connect {
         help_heading = "Gateway"
     )]
     pub(super) endpoint: String,
+    /// The authorities of the gateway's certificate, in PEM [default: those that
+    /// this machine trusts]
+    #[arg(
+        long,
+        env = "TRAILGATE_CA_CERT",
+        value_name = "FILE",
+        help_heading = "Gateway"
+    )]
+    ca_cert: Option<PathBuf>,
+    /// The certificate to show, in PEM
+    #[arg(
+        long,
+        env = "TRAILGATE_CLIENT_CERT",
+        value_name = "FILE",
+        requires = "client_key",
+        help_heading = "Gateway"
+    )]
+    client_cert: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(
+        long,
+        env = "TRAILGATE_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_cert",
+        help_heading = "Gateway"
+    )]
+    client_key: Option<PathBuf>,
     /// How long one answer may take; a search goes on from page to page
     #[arg(
         long,
@@ -38,10 +70,31 @@ pub(super) struct Connect {
 impl Connect {
     /// A client of the gateway; `None` after saying why there is none.
     pub(super) fn client(&self) -> Option<Client> {
-        Client::new(&self.endpoint)
+        let tls = self.tls()?;
+        Client::with_tls(&self.endpoint, &tls)
             .map_err(|error| report::note(format_args!("--endpoint: {error}")))
             .ok()
     }
+
+    fn tls(&self) -> Option<client::Tls> {
+        let identity = match (&self.client_cert, &self.client_key) {
+            (Some(cert), Some(key)) => {
+                Some((read("--client-cert", cert)?, read("--client-key", key)?))
+            }
+            _ => None,
+        };
+        let ca = match &self.ca_cert {
+            Some(path) => Some(read("--ca-cert", path)?),
+            None => None,
+        };
+        Some(client::Tls { ca, identity })
+    }
+}
+
+fn read(flag: &str, path: &Path) -> Option<Vec<u8>> {
+    fs::read(path)
+        .map_err(|error| report::note(format_args!("{flag} {}: {error}", path.display())))
+        .ok()
 }
 
 fn endpoint(text: &str) -> Result<String, EndpointError> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tonic::{
     Code, Request, Status, Streaming,
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointStore, StoreFuture};
@@ -50,10 +50,34 @@ const USER_AGENT: &str = concat!("trailgate/", env!("CARGO_PKG_VERSION"));
 
 /// An endpoint that cannot be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{endpoint:?} is no endpoint: {reason}; write it like http://127.0.0.1:50051")]
+#[error(
+    "{endpoint:?} is no endpoint: {reason}; write it like http://127.0.0.1:50051, or \
+     https://gateway:50051 for TLS"
+)]
 pub struct EndpointError {
     endpoint: String,
     reason: String,
+}
+
+/// How a gateway is known by TLS, and how it knows its caller.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// The authorities of the gateway's certificate, in PEM. `None`: those that
+    /// this machine trusts.
+    pub ca: Option<Vec<u8>>,
+    /// The caller's certificate, with those between it and its authority, and its
+    /// private key, in PEM.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // a key is nobody's to read
+        f.debug_struct("Tls")
+            .field("has_ca", &self.ca.is_some())
+            .field("has_identity", &self.identity.is_some())
+            .finish()
+    }
 }
 
 /// A connection to a gateway. Cheap to clone; clones share the connection.
@@ -65,18 +89,47 @@ pub struct Client {
 
 impl Client {
     /// A client of the gateway at `endpoint`: `http://127.0.0.1:50051`, the
-    /// same with `grpc://`, or `127.0.0.1:50051`. It connects when it is first
-    /// used, and again when the connection broke.
+    /// same with `grpc://`, or `127.0.0.1:50051`; with `https://` or `grpcs://` by
+    /// TLS, with a certificate of an authority that this machine trusts. It
+    /// connects when it is first used, and again when the connection broke.
     ///
     /// # Errors
     ///
-    /// `endpoint` is none of these, or asks for TLS.
+    /// `endpoint` is none of these.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime, which the connection lives on.
     pub fn new(endpoint: &str) -> Result<Self, EndpointError> {
-        let channel = address(endpoint)?
+        Self::with_tls(endpoint, &Tls::default())
+    }
+
+    /// As [`Client::new`], with what TLS is to know: it is for `https://` and
+    /// `grpcs://`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::new`]; `tls` has what is no certificate or no key.
+    ///
+    /// # Panics
+    ///
+    /// As [`Client::new`].
+    pub fn with_tls(endpoint: &str, tls: &Tls) -> Result<Self, EndpointError> {
+        let mut to = address(endpoint)?;
+        if to.uri().scheme_str() == Some("https") {
+            let mut config = match &tls.ca {
+                Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+                None => ClientTlsConfig::new().with_native_roots(),
+            };
+            if let Some((cert, key)) = &tls.identity {
+                config = config.identity(Identity::from_pem(cert, key));
+            }
+            to = to.tls_config(config).map_err(|error| EndpointError {
+                endpoint: endpoint.to_owned(),
+                reason: format!("TLS cannot be had: {}", causes(&error)),
+            })?;
+        }
+        let channel = to
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
@@ -245,8 +298,8 @@ pub(crate) fn address(endpoint: &str) -> Result<Endpoint, EndpointError> {
     };
     let url = match endpoint.split_once("://") {
         Some(("http" | "grpc", rest)) => format!("http://{rest}"),
-        Some(("https" | "grpcs", _)) => return Err(error("TLS is not supported")),
-        Some(_) => return Err(error("only http and grpc are supported")),
+        Some(("https" | "grpcs", rest)) => format!("https://{rest}"),
+        Some(_) => return Err(error("only http, https, grpc and grpcs are supported")),
         None => format!("http://{endpoint}"),
     };
     let to = Endpoint::from_shared(url)
@@ -256,10 +309,21 @@ pub(crate) fn address(endpoint: &str) -> Result<Endpoint, EndpointError> {
         return Err(error("a host is missing"));
     }
     // port 80 is HTTP's habit, and no gateway's
-    if to.uri().port().is_none() && !endpoint.starts_with("http://") {
+    if to.uri().port().is_none() && !endpoint.starts_with("http") {
         return Err(error("a port is missing"));
     }
     Ok(to)
+}
+
+/// An error with what it comes from.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 fn within<T>(timeout: Duration, message: T) -> Request<T> {
@@ -289,13 +353,15 @@ mod tests {
             ("localhost:50051", "http://localhost:50051/"),
             ("[::1]:50051", "http://[::1]:50051/"),
             ("http://gateway", "http://gateway/"),
+            ("https://gateway", "https://gateway/"),
+            ("grpcs://gateway:1", "https://gateway:1/"),
         ] {
             assert_eq!(address(endpoint).unwrap().uri(), url);
         }
         for (endpoint, word) in [
             ("localhost", "port is missing"),
             ("grpc://localhost", "port is missing"),
-            ("https://a:1", "TLS"),
+            ("grpcs://a", "port is missing"),
             ("ftp://a:1", "only http"),
             ("a b:1", "not a URL"),
             ("", ""),

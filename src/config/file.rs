@@ -103,6 +103,9 @@ impl Settings {
             shutdown_grace: self.shutdown_grace.or(file.shutdown_grace),
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            tls_client_ca: self.tls_client_ca.or(file.tls_client_ca),
         }
     }
 }
@@ -228,6 +231,9 @@ mod tests {
             shutdown_grace: "3s".parse().ok(),
             log_format: Some(LogFormat::Json),
             log_level: Some("warn".into()),
+            tls_cert: Some("9".into()),
+            tls_key: Some("10".into()),
+            tls_client_ca: Some("11".into()),
         };
         assert_eq!(Settings::default().or(file.clone()), file);
     }

@@ -19,6 +19,7 @@ use crate::{
     event::Scope,
     feed,
     grpc::Limits,
+    tls,
     upstream::Signing,
 };
 
@@ -76,6 +77,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written, as `tracing` directives.
     pub log_level: String,
+    /// What TLS is served with; `None`: plain text.
+    pub tls: Option<tls::Files>,
 }
 
 impl Config {
@@ -100,11 +103,14 @@ impl TryFrom<Settings> for Config {
         let http_listen = settings
             .http_listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let tls = tls(&settings)?;
+        let asks_who = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         for (name, address) in [("listen", listen), ("http-listen", http_listen)] {
-            if !address.ip().is_loopback() && !settings.insecure.unwrap_or_default() {
+            if !address.ip().is_loopback() && !asks_who && !settings.insecure.unwrap_or_default() {
                 return Err(Error::new(format!(
                     "--{name} {address} is reachable from elsewhere, and whoever gets there may \
-                     read every event: listen on 127.0.0.1, or say --insecure if that is meant"
+                     read every event: listen on 127.0.0.1, ask for certificates with --tls-cert, \
+                     --tls-key and --tls-client-ca, or say --insecure if that is meant"
                 )));
             }
         }
@@ -203,7 +209,29 @@ impl TryFrom<Settings> for Config {
                 .map_or(Duration::from_secs(30), Span::get),
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+            tls,
         })
+    }
+}
+
+fn tls(settings: &Settings) -> Result<Option<tls::Files>, Error> {
+    match (&settings.tls_cert, &settings.tls_key) {
+        (Some(cert), Some(key)) => Ok(Some(tls::Files {
+            cert: cert.clone(),
+            key: key.clone(),
+            client_ca: settings.tls_client_ca.clone(),
+        })),
+        (Some(_), None) => Err(Error::new(
+            "--tls-cert goes with its private key; name that with --tls-key",
+        )),
+        (None, Some(_)) => Err(Error::new(
+            "--tls-key goes with its certificate; name that with --tls-cert",
+        )),
+        (None, None) if settings.tls_client_ca.is_some() => Err(Error::new(
+            "--tls-client-ca goes with TLS; name the server's certificate and key with --tls-cert \
+             and --tls-key",
+        )),
+        (None, None) => Ok(None),
     }
 }
 

@@ -67,7 +67,8 @@ pub struct Settings {
     #[arg(long, value_name = "ADDRESS", env = "TRAILGATE_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
 
-    /// Listen beyond loopback, though everyone who gets there may read every event
+    /// Listen beyond loopback without --tls-client-ca, though everyone who gets
+    /// there may read every event
     #[arg(long, env = "TRAILGATE_INSECURE", value_name = "BOOL", num_args = 0..=1,
           require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
@@ -308,6 +309,20 @@ pub struct Settings {
     /// tracing directives such as info,trailgate=debug [default: info]
     #[arg(long, value_name = "LEVEL", env = "TRAILGATE_LOG_LEVEL")]
     pub log_level: Option<String>,
+
+    /// Serve both ports by TLS: the certificate, and those between it and its
+    /// authority, in PEM. Read again when it changes
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Answer those alone who show a certificate of these authorities, in PEM;
+    /// its URI, else its DNS name, is the caller
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 /// A list, or its only element.

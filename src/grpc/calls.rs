@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,10 +18,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
 use super::{
+    peer::Peer,
     routes::{Request, Responding, Response, Routes},
-    status::{overdue, with_reason},
+    status::{overdue, unauthenticated, with_reason},
 };
 use crate::proto::{DESCRIPTORS, code_name};
+
+/// What anyone may ask: whether the server is healthy.
+const HEALTH: &str = "grpc.health.v1.Health/";
 
 /// Told of every call.
 pub trait CallObserver {
@@ -47,6 +50,8 @@ pub(super) struct Calls<M> {
     methods: Arc<Methods<M>>,
     /// The longest that an answer may be waited for: of a stream, its head.
     limit: Duration,
+    /// Who is not known is told whether the server is healthy, and nothing else.
+    asks_who: bool,
 }
 
 /// Methods by `package.Service/Method`, so that a call makes no name of its
@@ -70,6 +75,7 @@ impl<M: MethodObserver> Calls<M> {
         routes: Routes,
         observer: &impl CallObserver<Method = M>,
         limit: Duration,
+        asks_who: bool,
     ) -> Self {
         let method = |name: String, is_stream| {
             let observer = observer.method(&name);
@@ -89,15 +95,21 @@ impl<M: MethodObserver> Calls<M> {
             routes: Arc::new(routes),
             methods: Arc::new(methods),
             limit,
+            asks_who,
         }
     }
 
     /// A call from `peer`.
-    pub(super) fn call(&self, peer: SocketAddr, request: Request) -> Call<M> {
+    pub(super) fn call(&self, peer: &Peer, request: Request) -> Call<M> {
         // callers choose paths: only those of the contract are names
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
+        let is_let_in = !self.asks_who || peer.is_known || path.starts_with(HEALTH);
+        let inner: Responding = match is_let_in {
+            true => self.routes.call(peer, request),
+            false => Box::pin(std::future::ready(Ok(unauthenticated().into_http()))),
+        };
         Call {
             ending: Some(Ending {
                 method: Arc::clone(method.unwrap_or(&self.methods.other)),
@@ -106,7 +118,7 @@ impl<M: MethodObserver> Calls<M> {
             }),
             end: start + self.limit,
             guard: None,
-            inner: self.routes.call(peer, request),
+            inner,
         }
     }
 }
@@ -117,6 +129,7 @@ impl<M> Clone for Calls<M> {
             routes: Arc::clone(&self.routes),
             methods: Arc::clone(&self.methods),
             limit: self.limit,
+            asks_who: self.asks_who,
         }
     }
 }

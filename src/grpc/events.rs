@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     Service,
+    peer::caller,
     request::{Context, Page},
     status::{not_found, not_found_in, unfinished},
     summary::response,
@@ -174,15 +175,6 @@ impl Service {
             scopes_before: self.scopes.before(),
             limits: &self.limits,
         }
-    }
-}
-
-/// Who asks: the peer's address, until callers have an identity.
-pub(super) fn caller<T>(request: &Request<T>) -> Caller {
-    match request.remote_addr() {
-        Some(address) => Caller::peer(address.ip()),
-        // a transport without addresses, in the same process
-        None => Caller::named("local"),
     }
 }
 

@@ -17,14 +17,18 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    io::{AsyncReadExt, join},
-    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
+    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::calls::{Calls, MethodObserver};
+use super::{
+    calls::{Calls, MethodObserver},
+    peer::Peer,
+};
+use crate::tls::{Port, Tls};
 
 /// The most connections at once; further ones wait to be accepted. Each takes
 /// some 30 KB while it idles, and a service has a handful.
@@ -57,6 +61,7 @@ const NO_ACCEPT: Duration = Duration::from_secs(1);
 /// lets the calls that are under way finish.
 pub(super) async fn serve<M: MethodObserver>(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     calls: Calls<M>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -68,7 +73,9 @@ pub(super) async fn serve<M: MethodObserver>(
             match accept(&listener, &room).await {
                 Ok((stream, peer, place)) => {
                     let (calls, watcher) = (calls.clone(), connections.watcher());
-                    let connection = connection(stream, peer, calls, watcher, stopping.clone());
+                    let tls = tls.clone();
+                    let connection =
+                        connection(stream, peer, tls, calls, watcher, stopping.clone());
                     tokio::spawn(async move {
                         connection.await;
                         drop(place);
@@ -104,7 +111,7 @@ async fn accept(
 }
 
 /// Reads a client's first words, which no time limit of HTTP/2's waits for.
-async fn preface(from: &mut OwnedReadHalf) -> io::Result<[u8; PREFACE.len()]> {
+async fn preface(from: &mut (impl AsyncRead + Unpin)) -> io::Result<[u8; PREFACE.len()]> {
     let mut read = [0; PREFACE.len()];
     let mut at = 0;
     while at < read.len() {
@@ -119,15 +126,49 @@ async fn preface(from: &mut OwnedReadHalf) -> io::Result<[u8; PREFACE.len()]> {
 
 async fn connection<M: MethodObserver>(
     stream: TcpStream,
-    peer: SocketAddr,
+    address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     calls: Calls<M>,
     watcher: Watcher,
     stopping: CancellationToken,
 ) {
-    let (mut read, write) = stream.into_split();
+    let Some(tls) = tls else {
+        let (read, write) = stream.into_split();
+        return speak(
+            read,
+            write,
+            Peer::new(address, None),
+            calls,
+            watcher,
+            stopping,
+        )
+        .await;
+    };
+    let accepted = tls.accept(Port::Grpc, stream);
+    match stopping.run_until_cancelled(accepted).await {
+        Some(Ok((stream, identity))) => {
+            let (read, write) = split(stream);
+            let peer = Peer::new(address, identity.as_ref());
+            speak(read, write, peer, calls, watcher, stopping).await;
+        }
+        Some(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS handshake"),
+        None => {}
+    }
+}
+
+/// Speaks HTTP/2 with whoever is at the other end.
+async fn speak<M: MethodObserver>(
+    mut read: impl AsyncRead + Send + Unpin + 'static,
+    write: impl AsyncWrite + Send + Unpin + 'static,
+    peer: Peer,
+    calls: Calls<M>,
+    watcher: Watcher,
+    stopping: CancellationToken,
+) {
+    let address = peer.address;
     let opened = timeout(SILENCE, preface(&mut read));
     let Some(Ok(Ok(preface))) = stopping.run_until_cancelled(opened).await else {
-        tracing::debug!(%peer, "a connection did not begin HTTP/2");
+        tracing::debug!(peer = %address, "a connection did not begin HTTP/2");
         return;
     };
     let stream = join(Cursor::new(preface).chain(read), write);
@@ -145,7 +186,7 @@ async fn connection<M: MethodObserver>(
                 let has_called = Arc::clone(&has_called);
                 move |request| {
                     has_called.store(true, Relaxed);
-                    calls.call(peer, request)
+                    calls.call(&peer, request)
                 }
             }),
         );
@@ -162,6 +203,6 @@ async fn connection<M: MethodObserver>(
         () = unused => Ok(()),
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended badly");
+        tracing::debug!(peer = %address, %error, "a connection ended badly");
     }
 }

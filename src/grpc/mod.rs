@@ -6,6 +6,7 @@ mod events;
 mod export;
 mod ingest;
 mod listen;
+mod peer;
 mod request;
 mod routes;
 mod scopes;
@@ -37,6 +38,7 @@ use crate::{
             scope_service_server::SERVICE_NAME as SCOPE_SERVICE,
         },
     },
+    tls::Tls,
     upstream::Scopes,
 };
 
@@ -102,13 +104,15 @@ impl Service {
 }
 
 /// Serves until `shutdown` resolves; then takes no more calls, and lets those
-/// under way finish.
+/// under way finish. With TLS that asks who calls, those alone are answered who
+/// show a certificate; health answers anyone.
 ///
 /// # Errors
 /// If the reflection descriptors are broken.
 pub async fn serve(
     service: Service,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     observer: &impl CallObserver,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -138,7 +142,9 @@ pub async fn serve(
         .with(health_service)
         .with(reflection_v1)
         .with(reflection_v1alpha);
-    listen::serve(listener, Calls::new(routes, observer, limit), drain).await;
+    let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
+    let calls = Calls::new(routes, observer, limit, asks_who);
+    listen::serve(listener, tls, calls, drain).await;
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! Which service a call is for.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use hyper::body::Incoming;
-use tonic::{body::Body, server::NamedService, transport::server::TcpConnectInfo};
+use tonic::{body::Body, server::NamedService};
 
-use super::{MAX_REQUEST, Service, status::unknown_method, unary};
+use super::{MAX_REQUEST, Service, peer::Peer, status::unknown_method, unary};
 use crate::{
     budget::Caller,
     proto::server::{
@@ -70,21 +70,18 @@ impl Routes {
     }
 
     /// The answer to a call from `peer`.
-    pub(super) fn call(&self, peer: SocketAddr, mut request: Request) -> Responding {
+    pub(super) fn call(&self, peer: &Peer, mut request: Request) -> Responding {
         let path = request.uri().path();
         if path == LOOKUP_EVENTS && unary::is_plain(&request) {
-            return Box::pin(lookup_events(Arc::clone(&self.service), peer, request));
+            let (service, caller) = (Arc::clone(&self.service), peer.caller.clone());
+            return Box::pin(lookup_events(service, caller, request));
         }
         let name = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         let name = name.map_or("", |(name, _)| name);
         let others = self.others.iter().find(|(other, _)| *other == name);
         let is_events = name == EventServiceServer::<Service>::NAME;
         let is_scopes = name == ScopeServiceServer::<Service>::NAME;
-        // as tonic's own listener does
-        request.extensions_mut().insert(TcpConnectInfo {
-            local_addr: None,
-            remote_addr: Some(peer),
-        });
+        peer.introduce(request.extensions_mut());
         match others {
             _ if is_events => self.events.clone().call(request),
             _ if is_scopes => self.scopes.clone().call(request),
@@ -96,14 +93,11 @@ impl Routes {
 
 async fn lookup_events(
     service: Arc<Service>,
-    peer: SocketAddr,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Infallible> {
     let answer = match unary::receive(request).await {
-        Ok((metadata, request)) => {
-            let caller = Caller::peer(peer.ip());
-            service.lookup(caller, &metadata, request).await
-        }
+        Ok((metadata, request)) => service.lookup(caller, &metadata, request).await,
         Err(status) => Err(status),
     };
     Ok(unary::respond(answer))

@@ -7,7 +7,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Service,
-    events::{caller, count, second, time},
+    events::{count, second, time},
+    peer::caller,
     request::select,
 };
 use crate::{

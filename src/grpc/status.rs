@@ -103,6 +103,15 @@ impl From<lookup::Error> for Status {
     }
 }
 
+/// Who calls is not known.
+pub(super) fn unauthenticated() -> Status {
+    Status::with_error_details(
+        Code::Unauthenticated,
+        "who calls is not known; show a client certificate of an authority that this server trusts",
+        info("UNAUTHENTICATED"),
+    )
+}
+
 /// No event has this id.
 pub(super) fn not_found(id: &str) -> Status {
     let mut details = info("EVENT_NOT_FOUND");

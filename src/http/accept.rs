@@ -1,0 +1,125 @@
+//! Connections to the HTTP port, in plain text or TLS.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+    time::sleep,
+};
+use tokio_rustls::server::TlsStream;
+use tokio_util::{
+    either::Either,
+    sync::{CancellationToken, DropGuard},
+};
+
+use crate::tls::{self, Tls};
+
+/// Handshakes at once, and connections that wait to be served: probes and a few
+/// that scrape. Others wait to be accepted.
+const MAX_HANDSHAKES: usize = 64;
+/// The pause after a connection could not be accepted: files have run out, and
+/// come back as connections end.
+const NO_ACCEPT: Duration = Duration::from_secs(1);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visitor {
+    address: SocketAddr,
+    /// It showed a certificate.
+    pub(super) is_known: bool,
+}
+
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// Accepts connections; slow handshakes hold nobody up.
+pub(super) struct Accepting {
+    local: SocketAddr,
+    ready: mpsc::Receiver<(Stream, Visitor)>,
+    _stop: DropGuard,
+}
+
+impl Accepting {
+    pub(super) fn start(listener: TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+        let local = listener.local_addr()?;
+        let (accepted, ready) = mpsc::channel(MAX_HANDSHAKES);
+        let stop = CancellationToken::new();
+        let accept = accept(listener, tls, accepted);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
+        Ok(Self {
+            local,
+            ready,
+            _stop: stop.drop_guard(),
+        })
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    accepted: mpsc::Sender<(Stream, Visitor)>,
+) {
+    let room = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    loop {
+        // never closed
+        let place = Arc::clone(&room).acquire_owned().await;
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(NO_ACCEPT).await;
+                continue;
+            }
+        };
+        let (tls, accepted) = (tls.clone(), accepted.clone());
+        tokio::spawn(async move {
+            let opened = match tls {
+                None => Ok((Either::Left(stream), false)),
+                Some(tls) => tls
+                    .accept(tls::Port::Http, stream)
+                    .await
+                    .map(|(stream, who)| (Either::Right(stream), who.is_some())),
+            };
+            match opened {
+                Ok((stream, is_known)) => {
+                    let visitor = Visitor { address, is_known };
+                    // nobody serves any more: it is closed
+                    let _ = accepted.send((stream, visitor)).await;
+                }
+                Err(error) => tracing::debug!(peer = %address, %error, "no TLS handshake"),
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Listener for Accepting {
+    type Io = Stream;
+    type Addr = Visitor;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(accepted) => accepted,
+            // whoever accepts ends with this
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(Visitor {
+            address: self.local,
+            is_known: false,
+        })
+    }
+}
+
+impl Connected<IncomingStream<'_, Accepting>> for Visitor {
+    fn connect_info(stream: IncomingStream<'_, Accepting>) -> Self {
+        let Self { address, is_known } = *stream.remote_addr();
+        Self { address, is_known }
+    }
+}

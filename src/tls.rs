@@ -1,0 +1,155 @@
+//! TLS of both ports: certificates that are read again when their files change,
+//! and who it is that shows one.
+
+mod files;
+mod peer;
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+
+pub use files::{Error, Files};
+pub use peer::Identity;
+
+use self::files::Contents;
+
+/// How often the files are looked at. Kubernetes takes a minute or so to change a
+/// mounted secret.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long a client may take to shake hands: two round trips, and some signing.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Which port is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// HTTP/2 alone.
+    Grpc,
+    /// HTTP/1.1.
+    Http,
+}
+
+/// What is in force.
+#[derive(Debug)]
+struct Current {
+    contents: Contents,
+    /// What was refused last, so that it is said once.
+    refused: Option<Contents>,
+    grpc: Arc<ServerConfig>,
+    http: Arc<ServerConfig>,
+}
+
+/// The server's side of TLS. See the module.
+#[derive(Debug)]
+pub struct Tls {
+    files: Files,
+    current: Mutex<Current>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If one cannot be read, or is not what it should be.
+    pub fn load(files: Files) -> Result<Self, Error> {
+        let contents = files.read()?;
+        let (grpc, http) = files.configs(&contents)?;
+        Ok(Self {
+            files,
+            current: Mutex::new(Current {
+                contents,
+                refused: None,
+                grpc,
+                http,
+            }),
+        })
+    }
+
+    /// Whether who calls has to show a certificate, but for probes.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        self.files.client_ca.is_some()
+    }
+
+    /// Reads the files again; whether new ones are in force. Connections that are
+    /// there keep what they began with.
+    ///
+    /// # Errors
+    /// As of [`Tls::load`], once for the same contents: what was in force stays so.
+    pub fn reload(&self) -> Result<bool, Error> {
+        // a file that is being replaced may be away for a moment
+        let contents = self.files.read()?;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.contents == contents || current.refused.as_ref() == Some(&contents) {
+            return Ok(false);
+        }
+        match self.files.configs(&contents) {
+            Ok((grpc, http)) => {
+                *current = Current {
+                    contents,
+                    refused: None,
+                    grpc,
+                    http,
+                };
+                Ok(true)
+            }
+            Err(error) => {
+                current.refused = Some(contents);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps up with the files, for ever.
+    pub async fn keep(&self) {
+        let mut last = None;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let said = match self.reload() {
+                Ok(true) => {
+                    tracing::info!("new certificates are in force");
+                    None
+                }
+                Ok(false) => None,
+                Err(error) => {
+                    let error = error.to_string();
+                    if last.as_ref() != Some(&error) {
+                        tracing::error!(%error, "the certificates stay as they were");
+                    }
+                    Some(error)
+                }
+            };
+            last = said.or(last);
+        }
+    }
+
+    /// Shakes hands; who it is, if a certificate was shown.
+    ///
+    /// # Errors
+    /// If that fails, or takes longer than ten seconds.
+    pub async fn accept(
+        &self,
+        port: Port,
+        stream: TcpStream,
+    ) -> io::Result<(TlsStream<TcpStream>, Option<Identity>)> {
+        let config = {
+            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(match port {
+                Port::Grpc => &current.grpc,
+                Port::Http => &current.http,
+            })
+        };
+        let stream = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await??;
+        let (_, connection) = stream.get_ref();
+        let shown = connection.peer_certificates().and_then(<[_]>::first);
+        let identity = shown.map(Identity::of).transpose()?;
+        Ok((stream, identity))
+    }
+}
+
+#[cfg(test)]
+mod tests;

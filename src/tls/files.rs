@@ -1,0 +1,179 @@
+//! The files that TLS is made of.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_rustls::rustls::{
+    self, RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{VerifierBuilderError, WebPkiClientVerifier},
+};
+
+use super::Port;
+
+/// The largest file: a bundle of all public certificate authorities takes 250 KB.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Where certificates are, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The server's certificate, and those between it and its authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities of callers' certificates. `None`: none is asked for.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why TLS cannot be served with these files.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("{setting} {}: {error}", path.display())]
+    Read {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{setting} {}: {what}", path.display())]
+    Content {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would do.
+        what: String,
+    },
+}
+
+const CERT: &str = "--tls-cert";
+const KEY: &str = "--tls-key";
+const CLIENT_CA: &str = "--tls-client-ca";
+
+/// What the files have.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Contents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // a key is nobody's to read
+        f.debug_struct("Contents").finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    pub(super) fn read(&self) -> Result<Contents, Error> {
+        Ok(Contents {
+            cert: read(CERT, &self.cert)?,
+            key: read(KEY, &self.key)?,
+            client_ca: match &self.client_ca {
+                Some(path) => Some(read(CLIENT_CA, path)?),
+                None => None,
+            },
+        })
+    }
+
+    /// What to serve gRPC and HTTP with.
+    pub(super) fn configs(
+        &self,
+        contents: &Contents,
+    ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), Error> {
+        let chain = certificates(CERT, &self.cert, &contents.cert)?;
+        let wrong_key = |what: &str| Error::Content {
+            setting: KEY,
+            path: self.key.clone(),
+            what: what.to_owned(),
+        };
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|_| wrong_key("it has no private key in PEM (BEGIN PRIVATE KEY)"))?;
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong_key(&error.to_string()))?;
+        let builder = match (&self.client_ca, &contents.client_ca) {
+            (Some(path), Some(pem)) => {
+                let wrong_ca = |what: String| Error::Content {
+                    setting: CLIENT_CA,
+                    path: path.clone(),
+                    what,
+                };
+                let mut roots = RootCertStore::empty();
+                for authority in certificates(CLIENT_CA, path, pem)? {
+                    roots
+                        .add(authority)
+                        .map_err(|error| wrong_ca(format!("{error}; give authorities")))?;
+                }
+                // probes show none: who calls otherwise is asked when it calls
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(|error: VerifierBuilderError| wrong_ca(error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        let config = builder.with_single_cert(chain, key).map_err(|error| {
+            let what = match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    "it is not the key of the certificate; give both of one pair".to_owned()
+                }
+                error => format!("{error}; give an RSA, ECDSA or Ed25519 key with its certificate"),
+            };
+            wrong_key(&what)
+        })?;
+        let with = |port| {
+            let mut config = config.clone();
+            config.alpn_protocols = match port {
+                Port::Grpc => vec![b"h2".to_vec()],
+                Port::Http => vec![b"http/1.1".to_vec()],
+            };
+            Arc::new(config)
+        };
+        Ok((with(Port::Grpc), with(Port::Http)))
+    }
+}
+
+fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+    let error = |error| Error::Read {
+        setting,
+        path: path.to_owned(),
+        error,
+    };
+    let size = fs::metadata(path).map_err(error)?.len();
+    if size > MAX_FILE {
+        return Err(Error::Content {
+            setting,
+            path: path.to_owned(),
+            what: format!("{size} bytes; at most {MAX_FILE} are read"),
+        });
+    }
+    fs::read(path).map_err(error)
+}
+
+fn certificates(
+    setting: &'static str,
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        _ => Err(Error::Content {
+            setting,
+            path: path.to_owned(),
+            what: "it has no certificate in PEM (BEGIN CERTIFICATE)".to_owned(),
+        }),
+    }
+}
