@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How long a client may take to shake hands: two round trips, and some signing.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// A connection by TLS.
+pub type Stream = TlsStream<TcpStream>;
+
 /// Which port is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
@@ -135,7 +138,7 @@ impl Tls {
         &self,
         port: Port,
         stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, Option<Identity>)> {
+    ) -> io::Result<(Stream, Option<Identity>)> {
         let config = {
             let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(match port {

@@ -261,6 +261,12 @@ impl Server {
         })
     }
 
+    /// Whether both ports speak TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Serves until `shutdown` resolves; then takes no more calls, and lets
     /// those under way finish for as long as the settings say.
     ///

@@ -97,8 +97,10 @@ async fn serve(config: Config) -> ExitCode {
     // a closed stdout is no reason to stop
     let _ = writeln!(
         out,
-        "listening on grpc://{} and http://{}",
-        server.grpc, server.http
+        "listening on grpc{s}://{} and http{s}://{}",
+        server.grpc,
+        server.http,
+        s = if server.is_secure() { "s" } else { "" }
     );
     let _ = out.flush();
     drop(out);

@@ -11,7 +11,6 @@ use tokio::{
     sync::{Semaphore, mpsc},
     time::sleep,
 };
-use tokio_rustls::server::TlsStream;
 use tokio_util::{
     either::Either,
     sync::{CancellationToken, DropGuard},
@@ -34,7 +33,7 @@ pub(super) struct Visitor {
     pub(super) is_known: bool,
 }
 
-type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+type Stream = Either<TcpStream, tls::Stream>;
 
 /// Accepts connections; slow handshakes hold nobody up.
 pub(super) struct Accepting {

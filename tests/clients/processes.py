@@ -164,7 +164,7 @@ class Server(Trailgate):
             *scopes, *args, env=env,
         )
         said = re.fullmatch(
-            r"listening on grpc://(127\.0\.0\.1:\d+) and (http://127\.0\.0\.1:\d+)", self.line
+            r"listening on grpcs?://(127\.0\.0\.1:\d+) and (https?://127\.0\.0\.1:\d+)", self.line
         )
         self.target, self.http = said.groups()
         self.endpoint = f"http://{self.target}"

@@ -67,10 +67,15 @@ def filters_of(filters):
 
 
 class Client:
-    """A client of one server."""
+    """A client of one server, by TLS if it is given credentials."""
 
-    def __init__(self, server):
-        self.channel = grpc.insecure_channel(getattr(server, "target", server), CHANNEL)
+    def __init__(self, server, credentials=None):
+        target = getattr(server, "target", server)
+        self.channel = (
+            grpc.secure_channel(target, credentials, CHANNEL)
+            if credentials
+            else grpc.insecure_channel(target, CHANNEL)
+        )
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
         self.scopes = scope_service_pb2_grpc.ScopeServiceStub(self.channel)
 

@@ -15,12 +15,14 @@ use std::{
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 11] = [
+const LIBRARIES: [(&str, &[&str]); 13] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     ("tonic_types", &["grpc", "client", "cli"]),
     ("hyper", &["grpc"]),
     ("hyper_util", &["grpc"]),
     ("moka", &["coverage"]),
+    ("tokio_rustls", &["tls"]),
+    ("webpki", &["tls"]),
     ("axum", &["http", "simulator"]),
     ("clap", &["cli", "config"]),
     ("aws_config", &["upstream", "collect", "app"]),
