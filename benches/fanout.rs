@@ -47,6 +47,7 @@ use trailgate::{
     feed::{self, Feed},
     grpc::{self, CallObserver, Limits, MethodObserver},
     lookup::Lookup,
+    policy::Access,
     proto::{
         Encoded, Ready,
         server::{
@@ -383,7 +384,15 @@ fn start_trailgate(listener: TcpListener) -> Arc<Feed> {
     };
     let service = grpc::Service::new(lookup, Arc::clone(&feed), poller, scopes, limits);
     tokio::spawn(async move {
-        let served = grpc::serve(service, listener, None, &Unobserved, std::future::pending());
+        let access = Arc::new(Access::new(false, None));
+        let served = grpc::serve(
+            service,
+            listener,
+            None,
+            access,
+            &Unobserved,
+            std::future::pending(),
+        );
         served.await.expect("serves");
     });
     feed

@@ -14,7 +14,10 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch};
 
 use self::accept::{Accepting, Visitor};
-use crate::tls::Tls;
+use crate::{
+    policy::{Access, Denied, Method},
+    tls::Tls,
+};
 
 /// OpenMetrics text, as Prometheus asks for it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,12 +29,11 @@ pub type MetricsText = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 struct Port {
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
-    /// Who is not known is shown the probes alone.
-    asks_who: bool,
+    access: Arc<Access>,
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. With TLS
-/// that asks who calls, metrics are shown to those alone who show a certificate.
+/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. Probes
+/// answer anyone.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
@@ -41,6 +43,7 @@ struct Port {
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    access: Arc<Access>,
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -52,10 +55,10 @@ pub async fn serve(
         .with_state(Port {
             metrics,
             ready,
-            asks_who: tls.as_ref().is_some_and(|tls| tls.asks_who()),
+            access,
         });
     let app = app.into_make_service_with_connect_info::<Visitor>();
-    axum::serve(Accepting::start(listener, tls)?, app)
+    axum::serve(Accepting::start(listener, tls), app)
         .with_graceful_shutdown(shutdown)
         .await
 }
@@ -69,10 +72,18 @@ async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {
 }
 
 async fn text(State(port): State<Port>, ConnectInfo(visitor): ConnectInfo<Visitor>) -> Response {
-    if port.asks_who && !visitor.is_known {
-        let why = "who asks is not known; show a client certificate of an authority that this \
-                   server trusts\n";
-        return (StatusCode::UNAUTHORIZED, why).into_response();
+    match port.access.rights(visitor.name(), Some(Method::Metrics)) {
+        Ok(_) => {}
+        Err(Denied::Unknown) => {
+            let why = "who asks is not known; show a client certificate of an authority that this \
+                       server trusts\n";
+            return (StatusCode::UNAUTHORIZED, why).into_response();
+        }
+        Err(Denied::NotAllowed) => {
+            let why = "this caller has no right to metrics; ask whoever keeps the policy of this \
+                       server\n";
+            return (StatusCode::FORBIDDEN, why).into_response();
+        }
     }
     match (port.metrics)() {
         Some(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

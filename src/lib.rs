@@ -18,6 +18,7 @@ pub mod filter;
 pub mod grpc;
 pub mod http;
 pub mod lookup;
+pub mod policy;
 pub mod proto;
 pub mod sealed;
 pub mod simulator;

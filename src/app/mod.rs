@@ -1,5 +1,6 @@
 //! Composition: from settings to a running server, and back down.
 
+mod policy;
 mod scopes;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use crate::{
     feed::{self, Feed},
     grpc, http,
     lookup::Lookup,
+    policy::Access,
     simulator::{self, Simulator},
     telemetry::Metrics,
     tls::{self, Tls},
@@ -102,6 +104,7 @@ pub struct Server {
     grpc_listener: TcpListener,
     http_listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    access: Arc<Access>,
     service: grpc::Service,
     metrics: Metrics,
     config: Config,
@@ -142,6 +145,10 @@ impl Server {
     /// cannot be had.
     pub async fn start(mut config: Config) -> Result<Self, Error> {
         let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
+        let policy = config.policy.take().map(policy::File::open).transpose()?;
+        let (policy_file, policy) = policy.unzip();
+        let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
+        let access = Arc::new(Access::new(asks_who, policy));
         let clock = Clock::system();
         let demo = if config.demo {
             Some(start_demo(&mut config, clock.clone()).await?)
@@ -226,6 +233,10 @@ impl Server {
             let keep = async move { tls.keep().await };
             tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
         }
+        if let Some(file) = policy_file {
+            let keep = file.keep(Arc::clone(&access));
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
         if let Some(trails) = trails {
             let catch_up = trails.start(Arc::clone(&feed));
             tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
@@ -253,6 +264,7 @@ impl Server {
             grpc_listener,
             http_listener,
             tls,
+            access,
             service,
             metrics,
             config,
@@ -281,6 +293,7 @@ impl Server {
         let http = tokio::spawn(http::serve(
             self.http_listener,
             self.tls.clone(),
+            Arc::clone(&self.access),
             text,
             is_ready,
             stop_http.clone().cancelled_owned(),
@@ -290,6 +303,7 @@ impl Server {
             self.service,
             self.grpc_listener,
             self.tls,
+            self.access,
             &self.metrics,
             stopping.clone().cancelled_owned(),
         );

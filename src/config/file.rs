@@ -106,6 +106,7 @@ impl Settings {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             tls_client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            policy: self.policy.or(file.policy),
         }
     }
 }
@@ -234,6 +235,7 @@ mod tests {
             tls_cert: Some("9".into()),
             tls_key: Some("10".into()),
             tls_client_ca: Some("11".into()),
+            policy: Some("12".into()),
         };
         assert_eq!(Settings::default().or(file.clone()), file);
     }

@@ -6,7 +6,7 @@ mod settings;
 mod sources;
 mod value;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use settings::{Credentials, LogFormat, Poll, Settings};
 pub use sources::{MAX_SCOPES, Profile, Sources};
@@ -79,6 +79,8 @@ pub struct Config {
     pub log_level: String,
     /// What TLS is served with; `None`: plain text.
     pub tls: Option<tls::Files>,
+    /// The file that says who may ask what.
+    pub policy: Option<PathBuf>,
 }
 
 impl Config {
@@ -210,6 +212,7 @@ impl TryFrom<Settings> for Config {
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             tls,
+            policy: settings.policy,
         })
     }
 }

@@ -323,6 +323,11 @@ pub struct Settings {
     /// its URI, else its DNS name, is the caller
     #[arg(long, value_name = "FILE", env = "TRAILGATE_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+
+    /// Who may ask what, in YAML. Read again when it changes [default: everything,
+    /// to whoever is answered]
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_POLICY")]
+    pub policy: Option<PathBuf>,
 }
 
 /// A list, or its only element.

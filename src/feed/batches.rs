@@ -18,7 +18,7 @@ const TOKEN: usize = 16 * 1024;
 /// Who reads the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    /// What was asked.
+    /// What was asked, and what of it is told.
     pub(super) digest: [u8; 16],
     /// Since when.
     pub(super) since: Option<i64>,

@@ -10,7 +10,11 @@ use crate::event::Scope;
 pub struct Selection {
     accounts: BTreeSet<Arc<str>>,
     regions: BTreeSet<Arc<str>>,
+    /// Of these, none but those of such accounts and Regions.
+    within: (Option<Names>, Option<Names>),
 }
+
+type Names = BTreeSet<Arc<str>>;
 
 impl Selection {
     /// The scopes of these accounts and Regions.
@@ -20,7 +24,15 @@ impl Selection {
         Self {
             accounts: set(accounts),
             regions: set(regions),
+            within: (None, None),
         }
+    }
+
+    /// Of these, none but those of such accounts and Regions; `None`: of all.
+    #[must_use]
+    pub fn within(mut self, accounts: Option<&Names>, regions: Option<&Names>) -> Self {
+        self.within = (accounts.cloned(), regions.cloned());
+        self
     }
 
     /// Whether a scope is one of them.
@@ -28,16 +40,24 @@ impl Selection {
     pub fn has(&self, scope: &Scope) -> bool {
         let is_in =
             |names: &BTreeSet<Arc<str>>, name: &Arc<str>| names.is_empty() || names.contains(name);
-        is_in(&self.accounts, &scope.account) && is_in(&self.regions, &scope.region)
+        let is_within = |names: &Option<Names>, name: &Arc<str>| {
+            names.as_ref().is_none_or(|names| names.contains(name))
+        };
+        let (accounts, regions) = &self.within;
+        is_in(&self.accounts, &scope.account)
+            && is_in(&self.regions, &scope.region)
+            && is_within(accounts, &scope.account)
+            && is_within(regions, &scope.region)
     }
 
     /// Whether it is all of them.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.accounts.is_empty() && self.regions.is_empty()
+        let is_whole = self.within.0.is_none() && self.within.1.is_none();
+        self.accounts.is_empty() && self.regions.is_empty() && is_whole
     }
 
-    /// What tells one selection from another.
+    /// What tells one selection from another that is within the same.
     pub fn canonical(&self) -> impl Iterator<Item = &str> {
         let accounts = self.accounts.iter().map(|name| &**name);
         // no account has an empty name
@@ -45,4 +65,17 @@ impl Selection {
             .chain([""])
             .chain(self.regions.iter().map(|name| &**name))
     }
+
+    /// What tells one from another by what they are within.
+    pub fn bounds(&self) -> impl Iterator<Item = &str> {
+        let (accounts, regions) = &self.within;
+        bound(accounts).chain(bound(regions))
+    }
+}
+
+fn bound(names: &Option<Names>) -> impl Iterator<Item = &str> {
+    // no name is empty or a star
+    let kind = names.as_ref().map_or("*", |_| "");
+    let names = names.iter().flatten().map(|name| &**name);
+    std::iter::once(kind).chain(names)
 }

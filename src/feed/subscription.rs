@@ -50,6 +50,8 @@ pub struct Settings {
     pub selection: Selection,
     /// What the request was, for resume tokens.
     pub digest: [u8; 16],
+    /// What it was and what of it is told, for whoever is told the same.
+    pub told_digest: [u8; 16],
     /// The most events in a batch; at least 1.
     pub max_events: usize,
     /// The most bytes in a batch, unless a single event has more.
@@ -453,7 +455,7 @@ impl Subscription {
             && self.repeats_to.is_none()
             && self.position >= self.begun;
         is_plain.then_some(batches::Key {
-            digest: self.settings.digest,
+            digest: self.settings.told_digest,
             since: self.since,
             with_record: self.settings.with_record,
             from: self.position,

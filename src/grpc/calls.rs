@@ -20,9 +20,12 @@ use tonic::{Code, Status, body::Body};
 use super::{
     peer::Peer,
     routes::{Request, Responding, Response, Routes},
-    status::{overdue, unauthenticated, with_reason},
+    status::{overdue, with_reason},
 };
-use crate::proto::{DESCRIPTORS, code_name};
+use crate::{
+    policy::{Access, Method as Right, Rights},
+    proto::{DESCRIPTORS, code_name},
+};
 
 /// What anyone may ask: whether the server is healthy.
 const HEALTH: &str = "grpc.health.v1.Health/";
@@ -50,8 +53,7 @@ pub(super) struct Calls<M> {
     methods: Arc<Methods<M>>,
     /// The longest that an answer may be waited for: of a stream, its head.
     limit: Duration,
-    /// Who is not known is told whether the server is healthy, and nothing else.
-    asks_who: bool,
+    access: Arc<Access>,
 }
 
 /// Methods by `package.Service/Method`, so that a call makes no name of its
@@ -75,7 +77,7 @@ impl<M: MethodObserver> Calls<M> {
         routes: Routes,
         observer: &impl CallObserver<Method = M>,
         limit: Duration,
-        asks_who: bool,
+        access: Arc<Access>,
     ) -> Self {
         let method = |name: String, is_stream| {
             let observer = observer.method(&name);
@@ -95,7 +97,7 @@ impl<M: MethodObserver> Calls<M> {
             routes: Arc::new(routes),
             methods: Arc::new(methods),
             limit,
-            asks_who,
+            access,
         }
     }
 
@@ -105,10 +107,9 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
-        let is_let_in = !self.asks_who || peer.is_known || path.starts_with(HEALTH);
-        let inner: Responding = match is_let_in {
-            true => self.routes.call(peer, request),
-            false => Box::pin(std::future::ready(Ok(unauthenticated().into_http()))),
+        let inner: Responding = match self.rights(peer, path) {
+            Ok(rights) => self.routes.call(peer, rights, request),
+            Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         };
         Call {
             ending: Some(Ending {
@@ -123,13 +124,23 @@ impl<M: MethodObserver> Calls<M> {
     }
 }
 
+impl<M> Calls<M> {
+    fn rights(&self, peer: &Peer, path: &str) -> Result<Arc<Rights>, Status> {
+        if path.starts_with(HEALTH) {
+            // it has nothing to see
+            return Ok(Arc::new(Rights::all()));
+        }
+        Ok(self.access.rights(peer.name(), Right::of(path))?)
+    }
+}
+
 impl<M> Clone for Calls<M> {
     fn clone(&self) -> Self {
         Self {
             routes: Arc::clone(&self.routes),
             methods: Arc::clone(&self.methods),
             limit: self.limit,
-            asks_who: self.asks_who,
+            access: Arc::clone(&self.access),
         }
     }
 }
@@ -281,6 +292,7 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     use super::*;
+    use crate::policy::{Denied, Policy};
 
     #[test]
     fn methods_are_those_of_the_contract() {
@@ -296,6 +308,40 @@ mod tests {
             ),
         ] {
             assert_eq!(methods.get(name), Some(&is_stream), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_method_but_health_needs_a_right_of_its_own() {
+        let mut rights = Vec::new();
+        for (name, _) in methods() {
+            let right = Right::of(&name);
+            assert_eq!(right.is_none(), name.starts_with(HEALTH), "{name}");
+            rights.extend(right.filter(|right| *right != Right::Reflection));
+        }
+        let count = rights.len();
+        rights.sort();
+        rights.dedup();
+        assert_eq!(rights.len(), count, "two methods have one right");
+    }
+
+    #[test]
+    fn who_has_one_right_may_call_that_method_alone() {
+        for right in Right::ALL {
+            let rule = format!("{{callers: [one], methods: [{}]}}", right.name());
+            let policy = Policy::parse(&format!("rules: [{rule}]")).unwrap();
+            let access = Access::new(true, Some(policy));
+            for (name, _) in methods() {
+                let of = Right::of(&name);
+                let may = |caller| access.rights(caller, of).map(|_| ());
+                let expected = match of == Some(right) {
+                    true => Ok(()),
+                    false => Err(Denied::NotAllowed),
+                };
+                assert_eq!(may(Some("one")), expected, "{name} by {right:?}");
+                assert_eq!(may(Some("other")), Err(Denied::NotAllowed), "{name}");
+                assert_eq!(may(None), Err(Denied::Unknown), "{name}");
+            }
         }
     }
 

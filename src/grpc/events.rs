@@ -8,13 +8,12 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     Service,
-    peer::caller,
+    peer::Asker,
     request::{Context, Page},
     status::{not_found, not_found_in, unfinished},
     summary::response,
 };
 use crate::{
-    budget::Caller,
     event::{Event, Scope, is_uuid},
     lookup::{Answer, Estimate, ScopeAnswer, ScopeState, Stats},
     proto::{
@@ -32,9 +31,9 @@ impl EventService for Service {
         &self,
         request: Request<v1::LookupEventsRequest>,
     ) -> Result<Response<server::LookupEventsResponse>, Status> {
-        let caller = caller(&request);
+        let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
-        let answer = self.lookup(caller, &metadata, request).await?;
+        let answer = self.lookup(asker, &metadata, request).await?;
         Ok(Response::new(answer))
     }
 
@@ -42,13 +41,14 @@ impl EventService for Service {
         &self,
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<server::GetEventResponse>, Status> {
-        let caller = caller(&request);
+        let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
+        let rights = Arc::clone(&asker.rights);
         let Page {
             question,
             with_record,
             ..
-        } = self.context(caller).event(&request, &metadata)?;
+        } = self.context(asker).event(&request, &metadata)?;
         let id = &request.event_id;
         let respond = |event: &Arc<Event>, scopes, total| {
             Ok(Response::new(server::GetEventResponse {
@@ -57,7 +57,11 @@ impl EventService for Service {
                 stats: Some(stats(total)),
             }))
         };
-        if let Some(event) = self.lookup.held(&question.scopes, question.category, id) {
+        let held = self
+            .lookup
+            .held(&question.scopes, question.category, id)
+            .filter(|event| rights.sees_event(event));
+        if let Some(event) = held {
             let total = Stats {
                 events_scanned: 1,
                 events_matched: 1,
@@ -96,9 +100,9 @@ impl EventService for Service {
         &self,
         request: Request<v1::ExportEventsRequest>,
     ) -> Result<Response<Self::ExportEventsStream>, Status> {
-        let caller = caller(&request);
+        let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
-        let page = self.context(caller).export(request, &metadata)?;
+        let page = self.context(asker).export(request, &metadata)?;
         Ok(Response::new(self.export(page)?))
     }
 
@@ -106,10 +110,10 @@ impl EventService for Service {
         &self,
         request: Request<v1::SummarizeEventsRequest>,
     ) -> Result<Response<v1::SummarizeEventsResponse>, Status> {
-        let caller = caller(&request);
+        let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
         let names = request.top_fields.clone();
-        let (question, of) = self.context(caller).summary(request, &metadata)?;
+        let (question, of) = self.context(asker).summary(request, &metadata)?;
         let _turn = self
             .turn_to_summarize(&question.caller, question.deadline)
             .await?;
@@ -123,9 +127,9 @@ impl EventService for Service {
         &self,
         request: Request<v1::SubscribeEventsRequest>,
     ) -> Result<Response<Self::SubscribeEventsStream>, Status> {
-        let caller = caller(&request);
+        let asker = Asker::of(&request);
         let request = request.into_inner();
-        let asked = self.context(caller).subscription(request, &self.feed)?;
+        let asked = self.context(asker).subscription(request, &self.feed)?;
         Ok(Response::new(self.subscribe(asked)?))
     }
 
@@ -135,8 +139,10 @@ impl EventService for Service {
         &self,
         request: Request<Streaming<v1::IngestEventsRequest>>,
     ) -> Result<Response<Self::IngestEventsStream>, Status> {
-        let caller = caller(&request);
-        Ok(Response::new(self.ingest(&caller, request.into_inner())?))
+        let asker = Asker::of(&request);
+        Ok(Response::new(
+            self.ingest(&asker.caller, request.into_inner())?,
+        ))
     }
 }
 
@@ -144,12 +150,12 @@ impl Service {
     /// Answers a `LookupEvents` call.
     pub(super) async fn lookup(
         &self,
-        caller: Caller,
+        asker: Asker,
         metadata: &MetadataMap,
         request: v1::LookupEventsRequest,
     ) -> Result<server::LookupEventsResponse, Status> {
         let is_estimate = request.estimate_only;
-        let page = self.context(caller).page(request, metadata)?;
+        let page = self.context(asker).page(request, metadata)?;
         if is_estimate {
             let estimate = self.lookup.estimate(&page.question).await;
             return Ok(server::LookupEventsResponse {
@@ -167,12 +173,20 @@ impl Service {
         })
     }
 
-    pub(super) fn context(&self, caller: Caller) -> Context<'_> {
+    pub(super) fn context(&self, asker: Asker) -> Context<'_> {
+        let seen = |scopes: Arc<[Scope]>| match asker.rights.sees_all_scopes() {
+            true => scopes,
+            false => {
+                let scopes = scopes.iter().filter(|scope| asker.rights.sees(scope));
+                scopes.cloned().collect()
+            }
+        };
         Context {
-            caller,
+            scopes: seen(self.scopes.now()),
+            scopes_before: self.scopes.before().into_iter().map(seen).collect(),
+            caller: asker.caller,
+            rights: asker.rights,
             lookup: &self.lookup,
-            scopes: self.scopes.now(),
-            scopes_before: self.scopes.before(),
             limits: &self.limits,
         }
     }

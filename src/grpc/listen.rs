@@ -148,7 +148,7 @@ async fn connection<M: MethodObserver>(
     match stopping.run_until_cancelled(accepted).await {
         Some(Ok((stream, identity))) => {
             let (read, write) = split(stream);
-            let peer = Peer::new(address, identity.as_ref());
+            let peer = Peer::new(address, identity);
             speak(read, write, peer, calls, watcher, stopping).await;
         }
         Some(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS handshake"),

@@ -31,6 +31,7 @@ use crate::{
     collect::Poller,
     feed::Feed,
     lookup::Lookup,
+    policy::Access,
     proto::{
         DESCRIPTORS,
         server::{
@@ -104,8 +105,7 @@ impl Service {
 }
 
 /// Serves until `shutdown` resolves; then takes no more calls, and lets those
-/// under way finish. With TLS that asks who calls, those alone are answered who
-/// show a certificate; health answers anyone.
+/// under way finish. Health answers anyone.
 ///
 /// # Errors
 /// If the reflection descriptors are broken.
@@ -113,6 +113,7 @@ pub async fn serve(
     service: Service,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    access: Arc<Access>,
     observer: &impl CallObserver,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -142,8 +143,7 @@ pub async fn serve(
         .with(health_service)
         .with(reflection_v1)
         .with(reflection_v1alpha);
-    let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
-    let calls = Calls::new(routes, observer, limit, asks_who);
+    let calls = Calls::new(routes, observer, limit, access);
     listen::serve(listener, tls, calls, drain).await;
     Ok(())
 }

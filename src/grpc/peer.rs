@@ -1,46 +1,72 @@
-//! Who calls.
+//! Who calls, and what they may.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use tonic::{Request, transport::server::TcpConnectInfo};
 
-use crate::{budget::Caller, tls::Identity};
+use crate::{budget::Caller, policy::Rights, tls::Identity};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
-    /// It showed a certificate.
-    pub(super) is_known: bool,
+    /// Whom its certificate is for, if it showed one.
+    identity: Option<Identity>,
     /// Whose turns and allowance its calls take.
-    pub(super) caller: Caller,
+    caller: Caller,
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, identity: Option<&Identity>) -> Self {
+    pub(super) fn new(address: SocketAddr, identity: Option<Identity>) -> Self {
         Self {
             address,
-            is_known: identity.is_some(),
-            caller: match identity {
+            caller: match &identity {
                 Some(identity) => Caller::named(identity.name()),
                 None => Caller::peer(address.ip()),
             },
+            identity,
         }
     }
 
-    /// Tells the services who calls.
-    pub(super) fn introduce(&self, extensions: &mut http::Extensions) {
+    /// Its name, if it is known.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.identity.as_ref().map(Identity::name)
+    }
+
+    /// Who asks in one call.
+    pub(super) fn asker(&self, rights: Arc<Rights>) -> Asker {
+        Asker {
+            caller: self.caller.clone(),
+            rights,
+        }
+    }
+
+    /// Tells the services who asks.
+    pub(super) fn introduce(&self, asker: Asker, extensions: &mut http::Extensions) {
         // as tonic's own listener does
         extensions.insert(TcpConnectInfo {
             local_addr: None,
             remote_addr: Some(self.address),
         });
-        extensions.insert(self.caller.clone());
+        extensions.insert(asker);
     }
 }
 
-/// Who calls, as they were introduced; one in the same process was not.
-pub(super) fn caller<T>(request: &Request<T>) -> Caller {
-    let known = request.extensions().get::<Caller>();
-    known.cloned().unwrap_or_else(|| Caller::named("local"))
+/// Who asks, and what they may. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    /// Whose turns and allowance it takes.
+    pub(super) caller: Caller,
+    pub(super) rights: Arc<Rights>,
+}
+
+impl Asker {
+    /// As they were introduced; one in the same process was not, and may everything.
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let known = request.extensions().get::<Self>();
+        known.cloned().unwrap_or_else(|| Self {
+            caller: Caller::named("local"),
+            rights: Arc::new(Rights::all()),
+        })
+    }
 }

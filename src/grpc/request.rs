@@ -23,6 +23,7 @@ use crate::{
     feed::Selection,
     filter::{self, EventFilter, Fields, Filter, KnownFields, Match},
     lookup::{Lookup, Order, PageToken, Question, SummaryOf},
+    policy::Rights,
     proto::{self, v1},
 };
 
@@ -57,7 +58,8 @@ struct Asked {
     regions: Vec<String>,
     event_category: i32,
     order: i32,
-    view: i32,
+    /// `None`: no event is told.
+    view: Option<i32>,
     page_token: String,
     max_staleness: Option<prost_types::Duration>,
 }
@@ -73,7 +75,7 @@ macro_rules! asked {
             regions: $request.regions,
             event_category: $request.event_category,
             order: $request.order,
-            view: $request.view,
+            view: Some($request.view),
             page_token: $request.page_token,
             max_staleness: $request.max_staleness,
         }
@@ -102,11 +104,18 @@ impl From<v1::SummarizeEventsRequest> for Asked {
             regions: request.regions,
             event_category: request.event_category,
             order: v1::Order::NewestFirst.into(),
-            view: v1::EventView::Full.into(),
+            view: None,
             page_token: String::new(),
             max_staleness: request.max_staleness,
         }
     }
+}
+
+/// A filter as it was asked for.
+struct Compiled {
+    asked: Filter,
+    /// What of it the caller may see.
+    told: Filter,
 }
 
 /// A checked request for a page.
@@ -120,6 +129,8 @@ pub(super) struct Page {
 pub(super) struct Context<'a> {
     /// Who asks.
     pub(super) caller: Caller,
+    /// What they may see.
+    pub(super) rights: Arc<Rights>,
     pub(super) lookup: &'a Lookup,
     pub(super) scopes: Arc<[Scope]>,
     /// What was configured before: see [`Context::page`].
@@ -171,6 +182,9 @@ impl Context<'_> {
             let message = format!("{} fields; at most {most}", request.top_fields.len());
             return Err(Invalid::new("TOO_MANY_FIELDS", "top_fields", message).into());
         }
+        for (i, field) in request.top_fields.iter().enumerate() {
+            self.may_ask_by(field, || format!("top_fields[{i}]"))?;
+        }
         let fields = Fields::parse(
             &request.top_fields,
             "top_fields",
@@ -195,7 +209,9 @@ impl Context<'_> {
 
     /// Checks what requests have in common; the rest is as for one page.
     fn asked(&self, asked: Asked) -> Result<Page, Status> {
-        let filter = compile(asked.filters, self.lookup.known_fields())?;
+        let filter = self
+            .compile(asked.filters, self.lookup.known_fields())?
+            .told;
         let select = |of: &Arc<[Scope]>| {
             select(of, &asked.account_ids, &asked.regions).map_err(Status::from)
         };
@@ -205,7 +221,10 @@ impl Context<'_> {
             v1::Order::Unspecified | v1::Order::NewestFirst => Order::NewestFirst,
             v1::Order::OldestFirst => Order::OldestFirst,
         };
-        let with_record = with_record(asked.view)?;
+        let with_record = match asked.view {
+            Some(view) => self.with_record(view)?,
+            None => true,
+        };
         let max_staleness = staleness(asked.max_staleness.as_ref())?;
         let start = second("start_time", asked.start_time.as_ref())?;
         let end = second("end_time", asked.end_time.as_ref())?;
@@ -271,7 +290,9 @@ impl Context<'_> {
             }],
             ..Match::default()
         }];
-        let filter = Filter::compile(&[EventFilter { matches }], self.lookup.known_fields())
+        let mut filters = vec![EventFilter { matches }];
+        self.rights.restrict(&mut filters);
+        let filter = Filter::compile(&filters, self.lookup.known_fields())
             .map_err(|error| Invalid::new("INVALID_EVENT_ID", "event_id", error.message))?;
         let category = category(request.event_category)?;
         if filter.pushdowns(category).is_empty() {
@@ -280,7 +301,7 @@ impl Context<'_> {
             return Err(Invalid::new("INVALID_EVENT_ID", "event_id", message).into());
         }
         let now = self.lookup.clock().now();
-        let with_record = with_record(request.view)?;
+        let with_record = self.with_record(request.view)?;
         let scopes = select(&self.scopes, &request.account_ids, &request.regions)?;
         let question = Question {
             deadline: deadline(metadata, self.limits.timeout),
@@ -291,6 +312,57 @@ impl Context<'_> {
             digest: [0; 16],
             with_record,
         })
+    }
+
+    /// Whether events are told with their records.
+    fn with_record(&self, view: i32) -> Result<bool, Status> {
+        let with_record = with_record(view)?;
+        if with_record && !self.rights.sees_record() {
+            let message = "records are not for this caller; ask with the view BASIC";
+            return Err(Invalid::new("RECORD_NOT_ALLOWED", "view", message).denied());
+        }
+        Ok(with_record)
+    }
+
+    /// Whether a caller may ask by a field: before it is said whether there is one.
+    fn may_ask_by(&self, field: &str, path: impl FnOnce() -> String) -> Result<(), Status> {
+        if self.rights.sees_field(field) {
+            return Ok(());
+        }
+        let field = filter::shown(field);
+        let message = format!("{field:?} is not for this caller, who may not see records");
+        Err(Invalid::new("FIELD_NOT_ALLOWED", path(), message).denied())
+    }
+
+    fn compile(
+        &self,
+        filters: Vec<v1::EventFilter>,
+        known: &dyn KnownFields,
+    ) -> Result<Compiled, Status> {
+        let mut source = Vec::with_capacity(filters.len().min(filter::MAX_FILTERS));
+        for (i, filter) in filters.into_iter().enumerate() {
+            let mut matches = Vec::with_capacity(filter.matches.len().min(filter::MAX_MATCHES));
+            for (j, m) in filter.matches.into_iter().enumerate() {
+                let path = |part| format!("filters[{i}].matches[{j}].{part}");
+                self.may_ask_by(&m.field, || path("field"))?;
+                matches.push(Match {
+                    operator: operator(enumerated(&path("operator"), m.operator)?),
+                    field: m.field,
+                    values: m.values,
+                    negate: m.negate,
+                    ignore_case: m.ignore_case,
+                });
+            }
+            source.push(EventFilter { matches });
+        }
+        let asked = Filter::compile(&source, known).map_err(Invalid::from)?;
+        let before = source.clone();
+        self.rights.restrict(&mut source);
+        let told = match source == before {
+            true => asked.clone(),
+            false => Filter::compile(&source, known).map_err(Invalid::from)?,
+        };
+        Ok(Compiled { asked, told })
     }
 
     /// A question for the newest event of all time.
@@ -380,25 +452,6 @@ fn all_in(
     };
     let (place, message) = (format!("{field}[{i}]"), message(&filter::shown(name)));
     Err(Invalid::new("UNKNOWN_SCOPE", place, message))
-}
-
-fn compile(filters: Vec<v1::EventFilter>, known: &dyn KnownFields) -> Result<Filter, Invalid> {
-    let mut source = Vec::with_capacity(filters.len().min(filter::MAX_FILTERS));
-    for (i, filter) in filters.into_iter().enumerate() {
-        let mut matches = Vec::with_capacity(filter.matches.len().min(filter::MAX_MATCHES));
-        for (j, m) in filter.matches.into_iter().enumerate() {
-            let path = format!("filters[{i}].matches[{j}].operator");
-            matches.push(Match {
-                operator: operator(enumerated(&path, m.operator)?),
-                field: m.field,
-                values: m.values,
-                negate: m.negate,
-                ignore_case: m.ignore_case,
-            });
-        }
-        source.push(EventFilter { matches });
-    }
-    Ok(Filter::compile(&source, known)?)
 }
 
 /// What must stay the same for a page token to be used.

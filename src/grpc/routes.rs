@@ -5,9 +5,14 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 use hyper::body::Incoming;
 use tonic::{body::Body, server::NamedService};
 
-use super::{MAX_REQUEST, Service, peer::Peer, status::unknown_method, unary};
+use super::{
+    MAX_REQUEST, Service,
+    peer::{Asker, Peer},
+    status::unknown_method,
+    unary,
+};
 use crate::{
-    budget::Caller,
+    policy::Rights,
     proto::server::{
         event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
     },
@@ -70,18 +75,24 @@ impl Routes {
     }
 
     /// The answer to a call from `peer`.
-    pub(super) fn call(&self, peer: &Peer, mut request: Request) -> Responding {
+    pub(super) fn call(
+        &self,
+        peer: &Peer,
+        rights: Arc<Rights>,
+        mut request: Request,
+    ) -> Responding {
+        let asker = peer.asker(rights);
         let path = request.uri().path();
         if path == LOOKUP_EVENTS && unary::is_plain(&request) {
-            let (service, caller) = (Arc::clone(&self.service), peer.caller.clone());
-            return Box::pin(lookup_events(service, caller, request));
+            let service = Arc::clone(&self.service);
+            return Box::pin(lookup_events(service, asker, request));
         }
         let name = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         let name = name.map_or("", |(name, _)| name);
         let others = self.others.iter().find(|(other, _)| *other == name);
         let is_events = name == EventServiceServer::<Service>::NAME;
         let is_scopes = name == ScopeServiceServer::<Service>::NAME;
-        peer.introduce(request.extensions_mut());
+        peer.introduce(asker, request.extensions_mut());
         match others {
             _ if is_events => self.events.clone().call(request),
             _ if is_scopes => self.scopes.clone().call(request),
@@ -93,11 +104,11 @@ impl Routes {
 
 async fn lookup_events(
     service: Arc<Service>,
-    caller: Caller,
+    asker: Asker,
     request: Request,
 ) -> Result<Response, Infallible> {
     let answer = match unary::receive(request).await {
-        Ok((metadata, request)) => service.lookup(caller, &metadata, request).await,
+        Ok((metadata, request)) => service.lookup(asker, &metadata, request).await,
         Err(status) => Err(status),
     };
     Ok(unary::respond(answer))

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Service,
     events::{count, second, time},
-    peer::caller,
+    peer::Asker,
     request::select,
 };
 use crate::{
@@ -26,9 +26,10 @@ impl ScopeService for Service {
         &self,
         request: Request<v1::ListScopesRequest>,
     ) -> Result<Response<v1::ListScopesResponse>, Status> {
-        let caller = caller(&request);
+        let asker = Asker::of(&request);
+        let caller = asker.caller.clone();
         let request = request.into_inner();
-        let context = self.context(caller.clone());
+        let context = self.context(asker);
         let scopes = select(&context.scopes, &request.account_ids, &request.regions)?;
         let reports = self.lookup.coverage().report(&scopes);
         let scopes = scopes.iter().zip(&reports);

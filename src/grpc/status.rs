@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::MAX_REQUEST;
-use crate::{event::Scope, filter, lookup};
+use crate::{event::Scope, filter, lookup, policy::Denied};
 
 /// Scopes that a message names: it is a header.
 const SCOPES_TOLD: usize = 10;
@@ -103,8 +103,34 @@ impl From<lookup::Error> for Status {
     }
 }
 
+impl Invalid {
+    /// As what is not for this caller.
+    pub(super) fn denied(self) -> Status {
+        let status = Status::from(self);
+        Status::with_error_details(
+            Code::PermissionDenied,
+            status.message(),
+            status.get_error_details(),
+        )
+    }
+}
+
+impl From<Denied> for Status {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unknown => unauthenticated(),
+            Denied::NotAllowed => Self::with_error_details(
+                Code::PermissionDenied,
+                "this caller has no right to this method; ask whoever keeps the policy of this \
+                 server",
+                info("NOT_ALLOWED"),
+            ),
+        }
+    }
+}
+
 /// Who calls is not known.
-pub(super) fn unauthenticated() -> Status {
+fn unauthenticated() -> Status {
     Status::with_error_details(
         Code::Unauthenticated,
         "who calls is not known; show a client certificate of an authority that this server trusts",

@@ -1,6 +1,6 @@
 //! Connections to the HTTP port, in plain text or TLS.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     extract::connect_info::Connected,
@@ -16,7 +16,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
 };
 
-use crate::tls::{self, Tls};
+use crate::tls::{self, Identity, Tls};
 
 /// Handshakes at once, and connections that wait to be served: probes and a few
 /// that scrape. Others wait to be accepted.
@@ -26,34 +26,37 @@ const MAX_HANDSHAKES: usize = 64;
 const NO_ACCEPT: Duration = Duration::from_secs(1);
 
 /// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Visitor {
-    address: SocketAddr,
-    /// It showed a certificate.
-    pub(super) is_known: bool,
+    /// Whom its certificate is for, if it showed one.
+    identity: Option<Identity>,
+}
+
+impl Visitor {
+    /// Its name, if it is known.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.identity.as_ref().map(Identity::name)
+    }
 }
 
 type Stream = Either<TcpStream, tls::Stream>;
 
 /// Accepts connections; slow handshakes hold nobody up.
 pub(super) struct Accepting {
-    local: SocketAddr,
     ready: mpsc::Receiver<(Stream, Visitor)>,
     _stop: DropGuard,
 }
 
 impl Accepting {
-    pub(super) fn start(listener: TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
-        let local = listener.local_addr()?;
+    pub(super) fn start(listener: TcpListener, tls: Option<Arc<Tls>>) -> Self {
         let (accepted, ready) = mpsc::channel(MAX_HANDSHAKES);
         let stop = CancellationToken::new();
         let accept = accept(listener, tls, accepted);
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
-        Ok(Self {
-            local,
+        Self {
             ready,
             _stop: stop.drop_guard(),
-        })
+        }
     }
 }
 
@@ -77,17 +80,16 @@ async fn accept(
         let (tls, accepted) = (tls.clone(), accepted.clone());
         tokio::spawn(async move {
             let opened = match tls {
-                None => Ok((Either::Left(stream), false)),
+                None => Ok((Either::Left(stream), None)),
                 Some(tls) => tls
                     .accept(tls::Port::Http, stream)
                     .await
-                    .map(|(stream, who)| (Either::Right(stream), who.is_some())),
+                    .map(|(stream, who)| (Either::Right(stream), who)),
             };
             match opened {
-                Ok((stream, is_known)) => {
-                    let visitor = Visitor { address, is_known };
+                Ok((stream, identity)) => {
                     // nobody serves any more: it is closed
-                    let _ = accepted.send((stream, visitor)).await;
+                    let _ = accepted.send((stream, Visitor { identity })).await;
                 }
                 Err(error) => tracing::debug!(peer = %address, %error, "no TLS handshake"),
             }
@@ -109,16 +111,12 @@ impl Listener for Accepting {
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(Visitor {
-            address: self.local,
-            is_known: false,
-        })
+        Ok(Visitor { identity: None })
     }
 }
 
 impl Connected<IncomingStream<'_, Accepting>> for Visitor {
     fn connect_info(stream: IncomingStream<'_, Accepting>) -> Self {
-        let Self { address, is_known } = *stream.remote_addr();
-        Self { address, is_known }
+        stream.remote_addr().clone()
     }
 }

@@ -39,6 +39,7 @@ fn subscribe(feed: &Arc<Feed>) -> Subscription {
         filter: Arc::new(Filter::everything()),
         selection: Selection::new(&[], &[]),
         digest: [0; 16],
+        told_digest: [0; 16],
         max_events: 20,
         max_bytes: 1 << 20,
         size: Event::weight,

@@ -218,6 +218,7 @@ impl World {
             filter: Arc::clone(filter),
             selection,
             digest,
+            told_digest: digest,
             max_events: 7,
             max_bytes: 1 << 20,
             size: Event::weight,

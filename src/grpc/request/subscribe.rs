@@ -7,8 +7,8 @@ use tonic::Status;
 
 use super::{
     super::status::Invalid,
-    Context, compile, named,
-    values::{PAGE_BYTES, second, show, with_record},
+    Context, named,
+    values::{PAGE_BYTES, second, show},
 };
 use crate::{
     event::Scope,
@@ -71,16 +71,20 @@ impl Context<'_> {
             None => DEFAULT_PROGRESS,
             Some(span) => within("progress_interval", &span, PROGRESS, "0.1 s to 1 h")?,
         };
-        let with_record = with_record(request.view)?;
-        let selection = Selection::new(&request.account_ids, &request.regions);
+        let with_record = self.with_record(request.view)?;
+        let selection = Selection::new(&request.account_ids, &request.regions)
+            .within(self.rights.accounts(), self.rights.regions());
         let resumes = matches!(request.start, Some(Asked::ResumeToken(_)));
         let known: &dyn KnownFields = if resumes {
             &All
         } else {
             self.lookup.known_fields()
         };
-        let filter = Arc::new(compile(request.filters, known)?);
-        let digest = digest(&filter, &selection);
+        let filter = self.compile(request.filters, known)?;
+        // a token has no rights: those of its bearer may change
+        let digest = self::digest("subscription", &filter.asked, selection.canonical());
+        let told = selection.canonical().chain(selection.bounds());
+        let told_digest = self::digest("told", &filter.told, told);
         let start = match request.start {
             Some(Asked::ResumeToken(token)) => {
                 let token = ResumeToken::decode(&token, &digest).map_err(|error| {
@@ -99,9 +103,10 @@ impl Context<'_> {
         Ok(Subscribing {
             settings: Settings {
                 caller: self.caller.clone(),
-                filter,
+                filter: Arc::new(filter.told),
                 selection,
                 digest,
+                told_digest,
                 max_events,
                 max_bytes: PAGE_BYTES,
                 with_record,
@@ -126,7 +131,8 @@ impl Context<'_> {
         if accounts.is_empty() && regions.is_empty() {
             return Ok(());
         }
-        let collected = feed.scopes();
+        let mut collected = feed.scopes();
+        collected.retain(|scope| self.rights.sees(scope));
         let known = |part: fn(&Scope) -> &str| -> BTreeSet<&str> {
             self.scopes.iter().chain(&collected).map(part).collect()
         };
@@ -176,16 +182,16 @@ fn within(
         })
 }
 
-/// What must stay the same for a resume token to be used.
-fn digest(filter: &Filter, selection: &Selection) -> [u8; 16] {
+/// What must stay the same for a resume token to be used, or a batch to be shared.
+fn digest<'a>(of: &str, filter: &Filter, names: impl Iterator<Item = &'a str>) -> [u8; 16] {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     };
-    add(b"subscription");
+    add(of.as_bytes());
     add(filter.canonical());
-    for name in selection.canonical() {
+    for name in names {
         add(name.as_bytes());
     }
     // SHA-256 has 32 bytes

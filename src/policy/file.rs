@@ -1,0 +1,162 @@
+//! Policies as they are written.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde::Deserialize;
+
+use super::{Allowed, Method, Pattern, Policy, Rights, Rule};
+use crate::{event::Scope, filter};
+
+/// The most rules: one for each of a large organization's services.
+const MAX_RULES: usize = 1000;
+
+/// A policy that cannot be used: where, what is wrong, and what would do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    rules: Vec<Written>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    callers: Vec<String>,
+    #[serde(default)]
+    anonymous: bool,
+    methods: Vec<String>,
+    accounts: Option<Vec<String>>,
+    regions: Option<Vec<String>>,
+    event_sources: Option<Vec<String>>,
+    record: Option<bool>,
+}
+
+impl Policy {
+    /// Reads a policy in YAML.
+    ///
+    /// # Errors
+    /// If it is none, or a rule says what cannot be meant: in one line.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let file: File = serde_saphyr::from_str(text).map_err(|error| {
+            let message = error.without_snippet().to_string();
+            let words: Vec<_> = message.split_whitespace().collect();
+            Error(words.join(" "))
+        })?;
+        if file.rules.len() > MAX_RULES {
+            let count = file.rules.len();
+            return Err(Error(format!("{count} rules; at most {MAX_RULES}")));
+        }
+        let rules = file.rules.into_iter().enumerate();
+        let rules = rules.map(|(place, written)| rule(place, written));
+        Ok(Self {
+            rules: rules.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn rule(place: usize, written: Written) -> Result<Rule, Error> {
+    let error = |part: &str, what: &str| Error(format!("rules[{place}].{part}: {what}"));
+    let mut callers = Vec::new();
+    for (i, name) in written.callers.iter().enumerate() {
+        callers.push(pattern(name).map_err(|what| error(&format!("callers[{i}]"), &what))?);
+    }
+    if written.anonymous {
+        callers.push(Pattern::Anonymous);
+    }
+    if callers.is_empty() {
+        return Err(error(
+            "callers",
+            "names nobody; name callers, or say anonymous: true",
+        ));
+    }
+    let mut methods = BTreeSet::new();
+    for (i, name) in written.methods.iter().enumerate() {
+        match Method::ALL.into_iter().find(|method| method.name() == name) {
+            Some(method) => {
+                methods.insert(method);
+            }
+            None if name == "*" => methods.extend(Method::ALL),
+            None => {
+                let known = Method::ALL.map(Method::name);
+                let what = format!(
+                    "{:?} is no method; give \"*\" or some of {}",
+                    filter::shown(name),
+                    filter::listed(known.iter(), known.len())
+                );
+                return Err(error(&format!("methods[{i}]"), &what));
+            }
+        }
+    }
+    if let Some(names) = &written.accounts {
+        let is_account =
+            |name: &String| name.len() == 12 && name.bytes().all(|b| b.is_ascii_digit());
+        if let Some(i) = names.iter().position(|name| !is_account(name)) {
+            let what = "is no account; give its 12 digits, in quotes";
+            return Err(error(&format!("accounts[{i}]"), what));
+        }
+    }
+    for (part, names) in [
+        ("accounts", &written.accounts),
+        ("regions", &written.regions),
+        ("event_sources", &written.event_sources),
+    ] {
+        if names.as_ref().is_some_and(Vec::is_empty) {
+            return Err(error(
+                part,
+                "an empty list lets nothing through; leave it out for all",
+            ));
+        }
+        let is_odd = |name: &String| name.is_empty() || name.contains('*');
+        if names.iter().flatten().any(is_odd) {
+            return Err(error(
+                part,
+                "has a star or an empty name; leave it out for all",
+            ));
+        }
+    }
+    let sources = written.event_sources.as_ref().map_or(0, Vec::len);
+    if sources > filter::MAX_VALUES {
+        let most = filter::MAX_VALUES;
+        return Err(error(
+            "event_sources",
+            &format!("{sources} names; at most {most}"),
+        ));
+    }
+    let rights = Rights {
+        methods,
+        accounts: allowed(written.accounts, |name| Scope::new(name, "").account),
+        regions: allowed(written.regions, |name| Scope::new("", name).region),
+        event_sources: written.event_sources,
+        sees_record: written.record.unwrap_or(true),
+    };
+    Ok(Rule {
+        callers,
+        rights: Arc::new(rights),
+    })
+}
+
+fn allowed(names: Option<Vec<String>>, part: impl Fn(&str) -> Arc<str>) -> Allowed {
+    let names = names?;
+    Some(names.iter().map(|name| part(name)).collect())
+}
+
+/// A name, or with a star at its end the beginning of names.
+fn pattern(name: &str) -> Result<Pattern, String> {
+    match name.strip_suffix('*') {
+        _ if name.is_empty() => Err("is empty; give a name, or anonymous: true".to_owned()),
+        Some(prefix) if prefix.contains('*') => Err(format!(
+            "{:?} has a star in it; one may stand at the end",
+            filter::shown(name)
+        )),
+        Some(prefix) => Ok(Pattern::Prefix(prefix.to_owned())),
+        None if name.contains('*') => Err(format!(
+            "{:?} has a star in it; one may stand at the end",
+            filter::shown(name)
+        )),
+        None => Ok(Pattern::Exact(name.to_owned())),
+    }
+}

@@ -1,0 +1,166 @@
+use super::*;
+use crate::{
+    event::Scope,
+    filter::{EventFilter, Match},
+};
+
+const TEXT: &str = "
+rules:
+  - callers: ['spiffe://example.org/ns/security/*', root.example.org]
+    methods: ['*']
+  - callers: [reports.example.org]
+    methods: [LookupEvents, SummarizeEvents]
+    accounts: ['111122223333']
+    regions: [eu-central-1, eu-west-1]
+    event_sources: [iam.amazonaws.com, sts.amazonaws.com]
+    record: false
+  - callers: ['*']
+    anonymous: true
+    methods: [Reflection]
+";
+
+fn policy() -> Policy {
+    Policy::parse(TEXT).unwrap()
+}
+
+#[test]
+fn the_first_rule_that_names_a_caller_decides() {
+    let policy = policy();
+    let methods = |caller| policy.rights(caller).map(|rights| rights.methods.len());
+    let security = "spiffe://example.org/ns/security/sa/alerts";
+    assert_eq!(methods(Some(security)), Some(Method::ALL.len()));
+    assert_eq!(methods(Some("root.example.org")), Some(Method::ALL.len()));
+    assert_eq!(methods(Some("reports.example.org")), Some(2));
+    assert_eq!(methods(Some("root.example.org.evil.org")), Some(1));
+    assert_eq!(methods(None), Some(1));
+    let nobody = Policy::parse("rules: []").unwrap();
+    assert_eq!(nobody.rights(Some(security)), None);
+    assert_eq!(nobody.rights(None), None);
+    // a star is for names, not for who has none
+    let named = Policy::parse("rules: [{callers: ['*'], methods: ['*']}]").unwrap();
+    assert!(named.rights(Some("a")).is_some() && named.rights(None).is_none());
+}
+
+#[test]
+fn what_may_be_seen_is_what_the_rule_says() {
+    let policy = policy();
+    let reports = policy.rights(Some("reports.example.org")).unwrap();
+    assert!(reports.has(Method::LookupEvents) && !reports.has(Method::SubscribeEvents));
+    assert!(reports.sees(&Scope::new("111122223333", "eu-west-1")));
+    assert!(!reports.sees(&Scope::new("111122223333", "us-east-1")));
+    assert!(!reports.sees(&Scope::new("444455556666", "eu-west-1")));
+    assert!(!reports.sees_all_scopes() && !reports.sees_record());
+    for field in [
+        "EventName",
+        "eventName",
+        "record.eventName",
+        "Username",
+        "userIdentity.arn",
+    ] {
+        assert!(reports.sees_field(field), "{field}");
+    }
+    for field in [
+        "requestParameters.bucketName",
+        "record.requestParameters",
+        "userIdentity",
+        "userIdentity.sessionContext",
+        "additionalEventData",
+        "record.EventName",
+        "",
+    ] {
+        assert!(!reports.sees_field(field), "{field}");
+    }
+    let all = Rights::all();
+    assert!(all.sees_field("requestParameters") && all.sees_all_scopes());
+}
+
+#[test]
+fn every_filter_is_narrowed_to_what_may_be_seen() {
+    let reports = policy().rights(Some("reports.example.org")).unwrap();
+    let by = |name: &str| EventFilter {
+        matches: vec![Match {
+            field: "eventName".into(),
+            values: vec![name.into()],
+            ..Match::default()
+        }],
+    };
+    let mut filters = vec![by("A"), by("B")];
+    reports.restrict(&mut filters);
+    assert!(filters.iter().all(|filter| filter.matches.len() == 2));
+    let mut none = Vec::new();
+    reports.restrict(&mut none);
+    assert_eq!(none.len(), 1);
+    assert_eq!(none[0].matches[0].values.len(), 2);
+    let mut all = vec![by("A")];
+    Rights::all().restrict(&mut all);
+    assert_eq!(all, vec![by("A")]);
+}
+
+#[test]
+fn a_policy_that_cannot_be_meant_gets_one_line_with_the_place() {
+    for (text, parts) in [
+        ("", &[][..]),
+        ("rules: {}", &[]),
+        ("rule: []", &["rule"]),
+        (
+            "rules: [{callers: [a], methods: ['*'], acounts: []}]",
+            &["acounts"],
+        ),
+        ("rules: [{callers: [a]}]", &["methods"]),
+        (
+            "rules: [{methods: ['*']}]",
+            &["rules[0].callers", "anonymous"],
+        ),
+        (
+            "rules: [{callers: [a], methods: [LookupEvent]}]",
+            &["rules[0].methods[0]", "LookupEvents"],
+        ),
+        (
+            "rules: [{callers: ['a*b'], methods: ['*']}]",
+            &["callers[0]", "a*b"],
+        ),
+        (
+            "rules: [{callers: ['a**'], methods: ['*']}]",
+            &["callers[0]"],
+        ),
+        ("rules: [{callers: [''], methods: ['*']}]", &["callers[0]"]),
+        (
+            "rules: [{callers: [a], methods: ['*'], accounts: ['12']}]",
+            &["rules[0].accounts[0]", "12 digits"],
+        ),
+        (
+            "rules: [{callers: [a], methods: ['*'], regions: []}]",
+            &["rules[0].regions", "leave it out"],
+        ),
+        (
+            "rules: [{callers: [a], methods: ['*'], regions: ['*']}]",
+            &["rules[0].regions", "leave it out"],
+        ),
+    ] {
+        let message = Policy::parse(text).unwrap_err().to_string();
+        assert!(!message.is_empty() && !message.contains('\n'), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}
+
+#[test]
+fn methods_are_known_by_their_path() {
+    for method in Method::ALL {
+        if let Some(service) = method.service() {
+            assert_eq!(
+                Method::of(&format!("{service}/{}", method.name())),
+                Some(method)
+            );
+        }
+    }
+    for path in [
+        "",
+        "/",
+        "trailgate.v1.EventService/Metrics",
+        "a.B/LookupEvents",
+    ] {
+        assert_eq!(Method::of(path), None, "{path}");
+    }
+}

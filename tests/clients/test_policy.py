@@ -1,0 +1,284 @@
+"""Who may ask what, by real clients: identity by right by method."""
+
+import json
+
+import grpc
+import pytest
+
+from processes import PATIENCE, Server, Simulator, run, wait_for
+from rpc import Client, Refusal, event_service_pb2, filters_of, refusal, scope_service_pb2
+from streams import Stream
+from test_probes import reflect
+from test_tls import Authority, get
+
+OWN, OTHER = "111122223333", "444455556666"
+REGIONS = ["us-east-1", "eu-west-1"]
+METHODS = [
+    "LookupEvents", "ExportEvents", "GetEvent", "SummarizeEvents", "SubscribeEvents",
+    "IngestEvents", "ListScopes", "Reflection",
+]
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+
+POLICY = f"""
+rules:
+  - callers: [security.example.org]
+    methods: ['*']
+  - callers: ['reports.*']
+    methods: [LookupEvents, GetEvent, SummarizeEvents, ExportEvents, SubscribeEvents, ListScopes]
+    accounts: ['{OWN}']
+    regions: [eu-west-1]
+    event_sources: [iam.amazonaws.com]
+    record: false
+"""
+
+
+def record(account, region, number):
+    """A record of one scope; every other is of IAM."""
+    source = ["iam.amazonaws.com", "s3.amazonaws.com"][number % 2]
+    return {
+        "eventID": f"00000000-0000-4000-8000-{number:012}", "eventName": "CreateThing",
+        "eventSource": source, "eventTime": "2026-01-02T03:04:05Z", "awsRegion": region,
+        "recipientAccountId": account, "userIdentity": {"type": "Root", "accountId": account},
+        "requestParameters": {"secret": f"s{number}"}, "eventCategory": "Management",
+        "managementEvent": True, "readOnly": False, "eventVersion": "1.11",
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("policy")
+
+
+@pytest.fixture(scope="module")
+def authority(folder):
+    authority = Authority()
+    (folder / "ca.pem").write_bytes(authority.pem)
+    return authority
+
+
+@pytest.fixture(scope="module")
+def simulator(folder):
+    scopes = [(account, region) for account in (OWN, OTHER) for region in REGIONS]
+    lines = []
+    for number in range(40):
+        account, region = scopes[number % 4]
+        event = record(account, region, number // 4)
+        event["eventID"] = f"00000000-0000-4000-8000-{number:012}"
+        lines.append({
+            "EventId": event["eventID"], "EventName": event["eventName"],
+            "EventTime": event["eventTime"], "EventSource": event["eventSource"],
+            "ReadOnly": "false", "CloudTrailEvent": json.dumps(event),
+        })
+    records = folder / "records.jsonl"
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with Simulator(records=records) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def serve(authority, folder, simulator):
+    """Servers with a policy."""
+    cert, key = authority.files(folder, "127.0.0.1")
+
+    def serve(policy):
+        path = folder / "policy.yaml"
+        path.write_text(policy)
+        return Server(
+            "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", folder / "ca.pem",
+            "--policy", path, simulator=simulator, accounts=[OWN, OTHER], regions=REGIONS,
+        )
+
+    return serve
+
+
+@pytest.fixture(scope="module")
+def server(serve):
+    with serve(POLICY) as server:
+        yield server
+
+
+@pytest.fixture
+def as_who(server, authority, folder):
+    """A client with a certificate of a name; none: without one."""
+    clients = []
+
+    def client(name):
+        files = name and authority.files(folder, name)
+        clients.append(Client(server, authority.credentials(files)))
+        return clients[-1]
+
+    yield client
+    for client in clients:
+        client.channel.close()
+
+
+def calls(client):
+    """Each method, called with as little as will do."""
+    pb, stub = event_service_pb2, client.events
+    return {
+        "LookupEvents": lambda: stub.LookupEvents(pb.LookupEventsRequest(), timeout=PATIENCE),
+        "ExportEvents": lambda: next(stub.ExportEvents(pb.ExportEventsRequest(), timeout=PATIENCE)),
+        "GetEvent": lambda: stub.GetEvent(pb.GetEventRequest(event_id="x"), timeout=PATIENCE),
+        "SummarizeEvents": lambda: stub.SummarizeEvents(
+            pb.SummarizeEventsRequest(), timeout=PATIENCE),
+        "SubscribeEvents": lambda: next(stub.SubscribeEvents(
+            pb.SubscribeEventsRequest(), timeout=PATIENCE)),
+        "IngestEvents": lambda: next(stub.IngestEvents(iter([]), timeout=PATIENCE), None),
+        "ListScopes": lambda: client.scopes.ListScopes(
+            scope_service_pb2.ListScopesRequest(), timeout=PATIENCE),
+        "Reflection": lambda: reflect(client.channel, list_services=""),
+    }
+
+
+def code(call):
+    """What a call ends with."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_the_methods_here_are_those_of_the_contract():
+    services = [
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+        scope_service_pb2.DESCRIPTOR.services_by_name["ScopeService"],
+    ]
+    names = [method.name for service in services for method in service.methods]
+    assert sorted([*names, "Reflection"]) == sorted(METHODS)
+
+
+@pytest.mark.parametrize("right", METHODS)
+def test_a_right_is_to_one_method(serve, authority, folder, right):
+    policy = f"rules: [{{callers: [one.example.org], methods: [{right}]}}]"
+    one, other = (authority.files(folder, f"{name}.example.org") for name in ("one", "other"))
+    with serve(policy) as server:
+        for files, denied in [(one, DENIED), (other, DENIED), (None, grpc.StatusCode.UNAUTHENTICATED)]:
+            with Client(server, authority.credentials(files)) as client:
+                ended = {name: code(call) for name, call in calls(client).items()}
+                assert ended.keys() == set(METHODS)
+                for name, ended in ended.items():
+                    is_right = files is one and name == right
+                    assert (ended == denied) != is_right, f"{name}: {ended}"
+        for files, status in [(one, 403), (None, 401)]:
+            assert get(f"{server.http}/metrics", authority, files) == status
+
+
+def test_who_may_everything_sees_everything(as_who):
+    security = as_who("security.example.org")
+    found = security.all()
+    assert len(found) == 40 and all("secret" in event.record for event in found)
+    by = filters_of([[{"field": "requestParameters.secret", "values": ["s3"]}]])
+    assert len(security.all(filters=by)) == 4
+
+
+def test_nothing_is_seen_but_what_the_rule_says(as_who):
+    reports = as_who("reports.example.org")
+    basic = {"view": "EVENT_VIEW_BASIC"}
+    found = reports.all(**basic)
+    assert len(found) == 5
+    assert {(e.account_id, e.region, e.event_source, e.record) for e in found} == {
+        (OWN, "eu-west-1", "iam.amazonaws.com", "")
+    }
+    # by any filter: what may not be seen passes none
+    by = filters_of([[{"field": "eventName", "values": ["CreateThing"]}],
+                     [{"field": "EventSource", "values": ["s3.amazonaws.com"]}]])
+    assert len(reports.all(filters=by, **basic)) == 5
+    listed = reports.scopes.ListScopes(scope_service_pb2.ListScopesRequest(), timeout=PATIENCE)
+    assert [(s.account_id, s.region) for s in listed.scopes] == [(OWN, "eu-west-1")]
+    counted = reports.events.SummarizeEvents(
+        event_service_pb2.SummarizeEventsRequest(top_fields=["eventSource"]), timeout=PATIENCE)
+    assert counted.stats.events_matched == 5
+    exported = reports.events.ExportEvents(
+        event_service_pb2.ExportEventsRequest(**basic), timeout=PATIENCE)
+    assert sum(len(answer.events) for answer in exported) == 5
+
+
+def test_other_scopes_are_as_if_they_were_not_there(as_who):
+    reports = as_who("reports.example.org")
+    messages = []
+    for account in (OTHER, "999999999999"):
+        refused = reports.refusal(account_ids=[account], view="EVENT_VIEW_BASIC")
+        assert refused.info.reason == "UNKNOWN_SCOPE"
+        messages.append(refused.message.replace(account, "?"))
+        subscribe = event_service_pb2.SubscribeEventsRequest(
+            account_ids=[account], view="EVENT_VIEW_BASIC")
+        refused = refusal(lambda: next(reports.events.SubscribeEvents(subscribe, timeout=PATIENCE)))
+        assert refused.info.reason == "UNKNOWN_SCOPE"
+    assert messages[0] == messages[1]
+
+
+def test_one_event_is_told_to_who_may_see_it(as_who):
+    security, reports = as_who("security.example.org"), as_who("reports.example.org")
+    for event in security.all():
+        # it is held by now
+        asked = event_service_pb2.GetEventRequest(event_id=event.event_id, view="EVENT_VIEW_BASIC")
+        is_seen = (event.account_id, event.region, event.event_source) == (
+            OWN, "eu-west-1", "iam.amazonaws.com")
+        try:
+            found = reports.events.GetEvent(asked, timeout=PATIENCE).event
+            assert is_seen and found.event_id == event.event_id and not found.record
+        except grpc.RpcError as error:
+            assert not is_seen and error.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_records_are_told_to_nobody_who_may_not_see_them(as_who):
+    reports = as_who("reports.example.org")
+    pb = event_service_pb2
+    for call in [
+        lambda: reports.page(),
+        lambda: next(reports.events.ExportEvents(pb.ExportEventsRequest(), timeout=PATIENCE)),
+        lambda: reports.events.GetEvent(pb.GetEventRequest(event_id="x"), timeout=PATIENCE),
+        lambda: next(reports.events.SubscribeEvents(pb.SubscribeEventsRequest(), timeout=PATIENCE)),
+    ]:
+        refused = refusal(call)
+        assert (refused.code, refused.info.reason) == (DENIED, "RECORD_NOT_ALLOWED")
+        assert "BASIC" in refused.message
+
+
+@pytest.mark.parametrize("field", [
+    "requestParameters.secret", "record.requestParameters", "requestParameters.nothing",
+    "nothing", "userIdentity", "additionalEventData.x",
+])
+def test_a_field_that_is_not_seen_is_no_oracle(as_who, field):
+    reports = as_who("reports.example.org")
+    pb = event_service_pb2
+    basic = {"view": "EVENT_VIEW_BASIC"}
+    by = filters_of([[{"field": field, "operator": "EXISTS"}]])
+    refusals = [
+        reports.refusal(filters=by, **basic),
+        refusal(lambda: reports.events.SummarizeEvents(
+            pb.SummarizeEventsRequest(top_fields=[field]), timeout=PATIENCE)),
+        refusal(lambda: reports.events.SummarizeEvents(
+            pb.SummarizeEventsRequest(filters=by), timeout=PATIENCE)),
+        refusal(lambda: next(reports.events.SubscribeEvents(
+            pb.SubscribeEventsRequest(filters=by, **basic), timeout=PATIENCE))),
+        refusal(lambda: next(reports.events.ExportEvents(
+            pb.ExportEventsRequest(filters=by, **basic), timeout=PATIENCE))),
+    ]
+    for refused in refusals:
+        assert (refused.code, refused.info.reason) == (DENIED, "FIELD_NOT_ALLOWED")
+
+
+def test_a_new_policy_holds_for_the_next_page_and_a_broken_one_for_none(serve, authority, folder):
+    files = authority.files(folder, "reports.example.org")
+    may = "rules: [{callers: [reports.example.org], methods: [LookupEvents]}]"
+    with serve(may) as server, Client(server, authority.credentials(files)) as client:
+        token = client.page(page_size=5).next_page_token
+        assert client.page(page_size=5, page_token=token).events
+        path = folder / "policy.yaml"
+        path.write_text("rules: [{callers: [reports.example.org], methods: [LookupEvent]}]")
+        wait_for("it is said", lambda: "the policy stays as it was" in server.stderr())
+        assert "LookupEvent" in server.stderr()
+        assert client.page(page_size=5, page_token=token).events
+        path.write_text("rules: []")
+        wait_for("the right is gone", lambda: code(
+            lambda: client.page(page_size=5, page_token=token)) == DENIED)
+
+
+def test_a_policy_that_cannot_be_used_ends_the_start(folder):
+    path = folder / "broken.yaml"
+    path.write_text("rules: [{callers: [a], methods: [LookupEvent]}]")
+    ran = run("serve", "--demo", "--policy", path)
+    assert ran.returncode != 0 and "rules[0].methods[0]" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
