@@ -20,7 +20,7 @@ use tonic::{Code, Status, body::Body};
 use super::{
     peer::Peer,
     routes::{Request, Responding, Response, Routes},
-    status::{overdue, with_reason},
+    status::{overdue, rights_changed, with_reason},
 };
 use crate::{
     policy::{Access, Method as Right, Rights},
@@ -107,11 +107,15 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
-        let inner: Responding = match self.rights(peer, path) {
-            Ok(rights) => self.routes.call(peer, rights, request),
-            Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
+        let (inner, lease): (Responding, _) = match self.lease(peer, path) {
+            Ok(lease) => {
+                let rights = Arc::clone(&lease.rights);
+                (self.routes.call(peer, rights, request), Some(lease))
+            }
+            Err(status) => (Box::pin(std::future::ready(Ok(status.into_http()))), None),
         };
         Call {
+            lease: lease.filter(|lease| lease.right.is_some()),
             ending: Some(Ending {
                 method: Arc::clone(method.unwrap_or(&self.methods.other)),
                 start,
@@ -125,12 +129,41 @@ impl<M: MethodObserver> Calls<M> {
 }
 
 impl<M> Calls<M> {
-    fn rights(&self, peer: &Peer, path: &str) -> Result<Arc<Rights>, Status> {
-        if path.starts_with(HEALTH) {
+    fn lease(&self, peer: &Peer, path: &str) -> Result<Lease, Status> {
+        let right = Right::of(path);
+        let rights = match path.starts_with(HEALTH) {
             // it has nothing to see
-            return Ok(Arc::new(Rights::all()));
+            true => Arc::new(Rights::all()),
+            false => self.access.rights(peer.name(), right)?,
+        };
+        Ok(Lease {
+            access: Arc::clone(&self.access),
+            caller: peer.name().map(Into::into),
+            right,
+            rights,
+        })
+    }
+}
+
+/// What a call was let in by.
+struct Lease {
+    access: Arc<Access>,
+    /// `None`: who it is is not known.
+    caller: Option<Arc<str>>,
+    /// `None`: it needs none.
+    right: Option<Right>,
+    rights: Arc<Rights>,
+}
+
+impl Lease {
+    /// Why a stream may not go on.
+    fn is_over(&self) -> Option<Status> {
+        let caller = self.caller.as_deref();
+        match self.access.holds(caller, self.right, &self.rights) {
+            Ok(true) => None,
+            Ok(false) => Some(rights_changed()),
+            Err(denied) => Some(denied.into()),
         }
-        Ok(self.access.rights(peer.name(), Right::of(path))?)
     }
 }
 
@@ -148,6 +181,8 @@ impl<M> Clone for Calls<M> {
 /// A call under way.
 pub(super) struct Call<M: MethodObserver> {
     inner: Responding,
+    /// What its stream may go on by.
+    lease: Option<Lease>,
     /// Until it is answered.
     ending: Option<Ending<M>>,
     /// When it must be answered.
@@ -169,8 +204,9 @@ impl<M: MethodObserver> Future for Call<M> {
                 overdue().into_http()
             }
         };
+        let lease = self.lease.take();
         Poll::Ready(Ok(match self.ending.take() {
-            Some(ending) => ending.with(answer),
+            Some(ending) => ending.with(answer, lease),
             None => answer,
         }))
     }
@@ -185,12 +221,19 @@ struct Ending<M: MethodObserver> {
 
 impl<M: MethodObserver> Ending<M> {
     /// The answer as it goes out, told of now or when it has gone.
-    fn with(mut self, answer: Response) -> Response {
+    fn with(mut self, answer: Response, lease: Option<Lease>) -> Response {
         // trailers-only answers carry their status in the headers; any other has
         // begun well
         let Some(status) = Status::from_header_map(answer.headers()) else {
             if self.method.is_stream {
-                return answer.map(|body| Body::new(Watched { body, ending: self }));
+                return answer.map(|body| {
+                    Body::new(Watched {
+                        body,
+                        ending: self,
+                        lease,
+                        is_over: false,
+                    })
+                });
             }
             self.tell(Code::Ok);
             return answer;
@@ -230,6 +273,9 @@ impl<M: MethodObserver> Drop for Ending<M> {
 struct Watched<M: MethodObserver> {
     body: Body,
     ending: Ending<M>,
+    lease: Option<Lease>,
+    /// It was ended for lack of rights.
+    is_over: bool,
 }
 
 impl<M: MethodObserver> http_body::Body for Watched<M> {
@@ -240,7 +286,19 @@ impl<M: MethodObserver> http_body::Body for Watched<M> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        // rights may go while a stream lives
+        if let Some(Ok(data)) = &frame
+            && data.is_data()
+            && let Some(status) = self.lease.as_ref().and_then(Lease::is_over)
+        {
+            self.is_over = true;
+            let (head, ()) = status.into_http::<()>().into_parts();
+            frame = Some(Ok(Frame::trailers(head.headers)));
+        }
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
@@ -256,7 +314,7 @@ impl<M: MethodObserver> http_body::Body for Watched<M> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_over || self.body.is_end_stream()
     }
 }
 
@@ -380,16 +438,16 @@ mod tests {
     #[tokio::test]
     async fn every_call_is_told_of_once_with_how_it_ended() {
         let heard = Heard::default();
-        drop(ending(&heard, false).with(answer()));
+        drop(ending(&heard, false).with(answer(), None));
         drop(ending(&heard, false));
         // a stream ends with its trailers, or with who reads it
-        let stream = ending(&heard, true).with(answer()).into_body();
+        let stream = ending(&heard, true).with(answer(), None).into_body();
         drop(stream);
-        let stream = ending(&heard, true).with(answer()).into_body();
+        let stream = ending(&heard, true).with(answer(), None).into_body();
         assert_eq!(heard.0.lock().unwrap().len(), 3);
         assert!(stream.collect().await.is_ok());
         let refused = Status::internal("no").into_http();
-        let refused = ending(&heard, true).with(refused);
+        let refused = ending(&heard, true).with(refused, None);
         let status = Status::from_header_map(refused.headers()).unwrap();
         assert!(!status.details().is_empty());
         let told = ["OK", "CANCELLED", "CANCELLED", "UNAVAILABLE", "INTERNAL"];

@@ -129,6 +129,17 @@ impl From<Denied> for Status {
     }
 }
 
+/// What a caller may see is not what it was when its stream began.
+pub(super) fn rights_changed() -> Status {
+    let mut details = info("RIGHTS_CHANGED");
+    details.set_retry_info(Some(Duration::ZERO));
+    Status::with_error_details(
+        Code::Unavailable,
+        "what this caller may see has changed; go on from the last token",
+        details,
+    )
+}
+
 /// Who calls is not known.
 fn unauthenticated() -> Status {
     Status::with_error_details(

@@ -34,6 +34,20 @@ impl Access {
         }
     }
 
+    /// Whether a caller may still call this with the same rights.
+    ///
+    /// # Errors
+    /// If it may not call it any more.
+    pub fn holds(
+        &self,
+        caller: Option<&str>,
+        method: Option<Method>,
+        rights: &Arc<Rights>,
+    ) -> Result<bool, Denied> {
+        let now = self.rights(caller, method)?;
+        Ok(Arc::ptr_eq(&now, rights) || now == *rights)
+    }
+
     /// Has another policy in force for the calls that come.
     pub fn replace(&self, policy: Policy) {
         if let Some(current) = &self.policy {

@@ -7,7 +7,6 @@ import pytest
 
 from processes import PATIENCE, Server, Simulator, run, wait_for
 from rpc import Client, Refusal, event_service_pb2, filters_of, refusal, scope_service_pb2
-from streams import Stream
 from test_probes import reflect
 from test_tls import Authority, get
 
@@ -274,6 +273,68 @@ def test_a_new_policy_holds_for_the_next_page_and_a_broken_one_for_none(serve, a
         path.write_text("rules: []")
         wait_for("the right is gone", lambda: code(
             lambda: client.page(page_size=5, page_token=token)) == DENIED)
+
+
+def test_streams_tell_each_caller_its_own_though_they_ask_the_same(authority, folder):
+    policy, path = """
+rules:
+  - {callers: [all.example.org], methods: [SubscribeEvents]}
+  - {callers: [own.example.org], methods: [SubscribeEvents], accounts: ['%s']}
+  - {callers: [iam.example.org], methods: [SubscribeEvents], event_sources: [iam.amazonaws.com]}
+""" % OWN, folder / "streams.yaml"
+    path.write_text(policy)
+    cert, key = authority.files(folder, "127.0.0.1")
+    scopes = [arg for account in (OWN, OTHER) for arg in ("--account", account)]
+    with Simulator(*scopes, "--region", REGIONS[0], "--live", 40, records=()) as simulator, Server(
+        "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", folder / "ca.pem",
+        "--policy", path, "--poll-interval", "200ms",
+        simulator=simulator, accounts=[OWN, OTHER], regions=REGIONS[:1],
+    ) as server:
+        names = ["all", "own", "iam", "all", "own", "iam"]
+        clients = [
+            Client(server, authority.credentials(authority.files(folder, f"{name}.example.org")))
+            for name in names
+        ]
+        streams = [
+            client.events.SubscribeEvents(event_service_pb2.SubscribeEventsRequest(), timeout=PATIENCE)
+            for client in clients
+        ]
+        told = [[] for _ in names]
+
+        def read(place, enough):
+            for response in streams[place]:
+                told[place] += response.batch.events
+                if enough(told[place]):
+                    return response.resume_token
+
+        for place, name in enumerate(names):
+            both = lambda events: {e.account_id for e in events} == {OWN, OTHER} and len(events) > 40
+            read(place, both if name == "all" else lambda events: len(events) > 8)
+        for name, events in zip(names, told):
+            if name == "own":
+                assert {event.account_id for event in events} == {OWN}
+            if name == "iam":
+                assert {event.event_source for event in events} == {"iam.amazonaws.com"}
+        # who may see less now goes on with its token; who may nothing does not
+        path.write_text(policy.replace("all.example.org", "gone.example.org").replace(OWN, OTHER))
+        ended = []
+        for place in (1, 0):
+            try:
+                token = None
+                for response in streams[place]:
+                    token = response.resume_token
+            except grpc.RpcError as error:
+                ended.append((Refusal(error), token))
+        (changed, token), (gone, _) = ended
+        assert (changed.code, changed.info.reason) == (grpc.StatusCode.UNAVAILABLE, "RIGHTS_CHANGED")
+        assert (gone.code, gone.info.reason) == (DENIED, "NOT_ALLOWED")
+        told[1].clear()
+        streams[1] = clients[1].events.SubscribeEvents(
+            event_service_pb2.SubscribeEventsRequest(resume_token=token), timeout=PATIENCE)
+        read(1, lambda events: len(events) > 8)
+        assert {event.account_id for event in told[1]} == {OTHER}
+        for client in clients:
+            client.channel.close()
 
 
 def test_a_policy_that_cannot_be_used_ends_the_start(folder):
