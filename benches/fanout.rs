@@ -384,7 +384,7 @@ fn start_trailgate(listener: TcpListener) -> Arc<Feed> {
     };
     let service = grpc::Service::new(lookup, Arc::clone(&feed), poller, scopes, limits);
     tokio::spawn(async move {
-        let access = Arc::new(Access::new(false, None));
+        let access = Arc::new(Access::new(false, None, None));
         let served = grpc::serve(
             service,
             listener,

@@ -7,7 +7,7 @@ use std::{future::Future, io, sync::Arc};
 use axum::{
     Router,
     extract::{ConnectInfo, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -71,12 +71,24 @@ async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn text(State(port): State<Port>, ConnectInfo(visitor): ConnectInfo<Visitor>) -> Response {
-    match port.access.rights(visitor.name(), Some(Method::Metrics)) {
+async fn text(
+    State(port): State<Port>,
+    ConnectInfo(visitor): ConnectInfo<Visitor>,
+    headers: HeaderMap,
+) -> Response {
+    let header = headers.get(header::AUTHORIZATION);
+    let who = port
+        .access
+        .who(visitor.name(), header.map(HeaderValue::as_bytes));
+    let who = match who {
+        Ok(who) => who,
+        Err(refused) => return (StatusCode::UNAUTHORIZED, format!("{refused}\n")).into_response(),
+    };
+    match port.access.rights(&who, Some(Method::Metrics)) {
         Ok(_) => {}
         Err(Denied::Unknown) => {
-            let why = "who asks is not known; show a client certificate of an authority that this \
-                       server trusts\n";
+            let why = "who asks is not known; show a client certificate, or send a bearer token, \
+                       that this server trusts\n";
             return (StatusCode::UNAUTHORIZED, why).into_response();
         }
         Err(Denied::NotAllowed) => {

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod awsjson;
+pub mod bearer;
 pub mod budget;
 pub mod cli;
 pub mod client;

@@ -11,6 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::scopes::Finder;
 
 use crate::{
+    bearer::{self, Tokens},
     budget::Budgets,
     clock::Clock,
     collect::{self, Poller, Queues},
@@ -90,6 +91,9 @@ pub enum Error {
     /// TLS cannot be served with its files.
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    /// No tokens can be taken.
+    #[error(transparent)]
+    Tokens(#[from] bearer::Error),
     /// A listener failed while serving.
     #[error("cannot go on serving: {0}")]
     Serve(Box<dyn std::error::Error + Send + Sync>),
@@ -144,12 +148,15 @@ impl Server {
     /// If a setting is missing, AWS does not tell the account, or a port
     /// cannot be had.
     pub async fn start(mut config: Config) -> Result<Self, Error> {
+        let clock = Clock::system();
         let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
         let policy = config.policy.take().map(policy::File::open).transpose()?;
         let (policy_file, policy) = policy.unzip();
         let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
-        let access = Arc::new(Access::new(asks_who, policy));
-        let clock = Clock::system();
+        let tokens = config.jwt.take();
+        let tokens = tokens.map(|options| Tokens::load(options, clock.clone()));
+        let tokens = tokens.transpose()?.map(Arc::new);
+        let access = Arc::new(Access::new(asks_who, tokens.clone(), policy));
         let demo = if config.demo {
             Some(start_demo(&mut config, clock.clone()).await?)
         } else {
@@ -231,6 +238,10 @@ impl Server {
         let stop = CancellationToken::new();
         if let Some(tls) = tls.clone() {
             let keep = async move { tls.keep().await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
+        if let Some(tokens) = tokens {
+            let keep = async move { tokens.keep().await };
             tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
         }
         if let Some(file) = policy_file {

@@ -56,6 +56,14 @@ pub(super) struct Connect {
         help_heading = "Gateway"
     )]
     client_key: Option<PathBuf>,
+    /// Send the bearer token that this file has; it may be renewed in place
+    #[arg(
+        long,
+        env = "TRAILGATE_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Gateway"
+    )]
+    token_file: Option<PathBuf>,
     /// How long one answer may take; a search goes on from page to page
     #[arg(
         long,
@@ -71,9 +79,14 @@ impl Connect {
     /// A client of the gateway; `None` after saying why there is none.
     pub(super) fn client(&self) -> Option<Client> {
         let tls = self.tls()?;
-        Client::with_tls(&self.endpoint, &tls)
+        let client = Client::with_tls(&self.endpoint, &tls)
             .map_err(|error| report::note(format_args!("--endpoint: {error}")))
-            .ok()
+            .ok()?;
+        let Some(path) = &self.token_file else {
+            return Some(client);
+        };
+        read("--token-file", path)?;
+        Some(client.with_token_file(path))
     }
 
     fn tls(&self) -> Option<client::Tls> {

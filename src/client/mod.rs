@@ -8,12 +8,14 @@ mod pages;
 mod recent;
 mod retry;
 mod subscribe;
+mod token;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use futures_util::Stream;
 use tonic::{
     Code, Request, Status, Streaming,
+    service::interceptor::InterceptedService,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
@@ -24,6 +26,8 @@ pub use pages::{LookupOptions, Pages};
 pub use recent::Seen;
 pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
 pub use subscribe::{Arrival, SubscribeError, Subscriber};
+
+use self::token::TokenFile;
 
 use crate::proto::v1::{
     ExportEventsRequest, GetEventRequest, GetEventResponse, IngestEventsRequest,
@@ -83,9 +87,12 @@ impl std::fmt::Debug for Tls {
 /// A connection to a gateway. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
-    events: EventServiceClient<Channel>,
-    scopes: ScopeServiceClient<Channel>,
+    channel: Channel,
+    events: EventServiceClient<Link>,
+    scopes: ScopeServiceClient<Link>,
 }
+
+type Link = InterceptedService<Channel, TokenFile>;
 
 impl Client {
     /// A client of the gateway at `endpoint`: `http://127.0.0.1:50051`, the
@@ -141,9 +148,23 @@ impl Client {
     /// A client on a channel made elsewhere, for other transports and settings.
     #[must_use]
     pub fn from_channel(channel: Channel) -> Self {
+        Self::linked(channel, TokenFile::default())
+    }
+
+    /// The same, with the bearer token of a file beside each call: what the file has
+    /// then, since tokens are renewed in place. Where it cannot be read, calls end
+    /// with `UNAUTHENTICATED`. Without TLS everyone on the way reads it too.
+    #[must_use]
+    pub fn with_token_file(self, path: &Path) -> Self {
+        Self::linked(self.channel, TokenFile::at(path))
+    }
+
+    fn linked(channel: Channel, token: TokenFile) -> Self {
+        let link = InterceptedService::new(channel.clone(), token);
         Self {
-            scopes: ScopeServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
-            events: EventServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+            scopes: ScopeServiceClient::new(link.clone()).max_decoding_message_size(MAX_MESSAGE),
+            events: EventServiceClient::new(link).max_decoding_message_size(MAX_MESSAGE),
+            channel,
         }
     }
 

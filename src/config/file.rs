@@ -106,6 +106,9 @@ impl Settings {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             tls_client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
+            jwt_audience: list(self.jwt_audience, file.jwt_audience),
+            jwt_keys: self.jwt_keys.or(file.jwt_keys),
             policy: self.policy.or(file.policy),
         }
     }
@@ -235,6 +238,9 @@ mod tests {
             tls_cert: Some("9".into()),
             tls_key: Some("10".into()),
             tls_client_ca: Some("11".into()),
+            jwt_issuer: Some("13".into()),
+            jwt_audience: vec!["14".into()],
+            jwt_keys: Some("15".into()),
             policy: Some("12".into()),
         };
         assert_eq!(Settings::default().or(file.clone()), file);

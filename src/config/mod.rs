@@ -14,6 +14,7 @@ pub(crate) use sources::{is_account, is_region, too_many};
 pub use value::{History, Size, Span};
 
 use crate::{
+    bearer,
     collect::{self, PlaceError, Polling, Trail, source_filter::SourceFilter},
     coverage,
     event::Scope,
@@ -79,6 +80,8 @@ pub struct Config {
     pub log_level: String,
     /// What TLS is served with; `None`: plain text.
     pub tls: Option<tls::Files>,
+    /// Whose bearer tokens are taken; `None`: none are looked at.
+    pub jwt: Option<bearer::Options>,
     /// The file that says who may ask what.
     pub policy: Option<PathBuf>,
 }
@@ -106,13 +109,18 @@ impl TryFrom<Settings> for Config {
             .http_listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let tls = tls(&settings)?;
-        let asks_who = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let jwt = jwt(&settings)?;
+        // in plain text a token is everybody's
+        let asks_who = tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_ca.is_some() || jwt.is_some());
         for (name, address) in [("listen", listen), ("http-listen", http_listen)] {
             if !address.ip().is_loopback() && !asks_who && !settings.insecure.unwrap_or_default() {
                 return Err(Error::new(format!(
                     "--{name} {address} is reachable from elsewhere, and whoever gets there may \
-                     read every event: listen on 127.0.0.1, ask for certificates with --tls-cert, \
-                     --tls-key and --tls-client-ca, or say --insecure if that is meant"
+                     read every event: listen on 127.0.0.1, ask who calls with --tls-cert, \
+                     --tls-key and --tls-client-ca or --jwt-issuer, or say --insecure if that is \
+                     meant"
                 )));
             }
         }
@@ -212,6 +220,7 @@ impl TryFrom<Settings> for Config {
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             tls,
+            jwt,
             policy: settings.policy,
         })
     }
@@ -235,6 +244,27 @@ fn tls(settings: &Settings) -> Result<Option<tls::Files>, Error> {
              and --tls-key",
         )),
         (None, None) => Ok(None),
+    }
+}
+
+fn jwt(settings: &Settings) -> Result<Option<bearer::Options>, Error> {
+    let Settings {
+        jwt_issuer: issuer,
+        jwt_audience: audiences,
+        jwt_keys: keys,
+        ..
+    } = settings;
+    match (issuer, keys) {
+        (Some(issuer), Some(keys)) if !audiences.is_empty() => Ok(Some(bearer::Options {
+            issuer: issuer.clone(),
+            audiences: audiences.clone(),
+            keys: keys.clone(),
+        })),
+        (None, None) if audiences.is_empty() => Ok(None),
+        _ => Err(Error::new(
+            "--jwt-issuer, --jwt-audience and --jwt-keys go together: whose tokens are taken, for \
+             whom they are, and what they are signed with",
+        )),
     }
 }
 

@@ -67,8 +67,7 @@ pub struct Settings {
     #[arg(long, value_name = "ADDRESS", env = "TRAILGATE_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
 
-    /// Listen beyond loopback without --tls-client-ca, though everyone who gets
-    /// there may read every event
+    /// Listen beyond loopback where nobody is asked who they are, or in plain text
     #[arg(long, env = "TRAILGATE_INSECURE", value_name = "BOOL", num_args = 0..=1,
           require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
@@ -323,6 +322,25 @@ pub struct Settings {
     /// its URI, else its DNS name, is the caller
     #[arg(long, value_name = "FILE", env = "TRAILGATE_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+
+    /// Answer those who send a bearer token of this issuer: the claim iss of its JSON
+    /// Web Tokens
+    #[arg(long, value_name = "URL", env = "TRAILGATE_JWT_ISSUER")]
+    pub jwt_issuer: Option<String>,
+
+    /// The audience that tokens are for (repeatable; one is enough)
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TRAILGATE_JWT_AUDIENCE",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "jwt_audiences", deserialize_with = "one_or_many")]
+    pub jwt_audience: Vec<String>,
+
+    /// The issuer's public keys: a JSON Web Key Set. Read again when it changes
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_JWT_KEYS")]
+    pub jwt_keys: Option<PathBuf>,
 
     /// Who may ask what, in YAML. Read again when it changes [default: everything,
     /// to whoever is answered]

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderMap, HeaderValue, header};
 use http_body::Frame;
 use prost::{Message, bytes::Bytes};
 use prost_types::FileDescriptorSet;
@@ -23,7 +24,7 @@ use super::{
     status::{overdue, rights_changed, with_reason},
 };
 use crate::{
-    policy::{Access, Method as Right, Rights},
+    policy::{Access, Method as Right, Rights, Who},
     proto::{DESCRIPTORS, code_name},
 };
 
@@ -107,10 +108,10 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
-        let (inner, lease): (Responding, _) = match self.lease(peer, path) {
+        let (inner, lease): (Responding, _) = match self.lease(peer, path, request.headers()) {
             Ok(lease) => {
-                let rights = Arc::clone(&lease.rights);
-                (self.routes.call(peer, rights, request), Some(lease))
+                let asker = peer.asker(&lease.who, Arc::clone(&lease.rights));
+                (self.routes.call(peer, asker, request), Some(lease))
             }
             Err(status) => (Box::pin(std::future::ready(Ok(status.into_http()))), None),
         };
@@ -129,16 +130,22 @@ impl<M: MethodObserver> Calls<M> {
 }
 
 impl<M> Calls<M> {
-    fn lease(&self, peer: &Peer, path: &str) -> Result<Lease, Status> {
+    fn lease(&self, peer: &Peer, path: &str, headers: &HeaderMap) -> Result<Lease, Status> {
         let right = Right::of(path);
-        let rights = match path.starts_with(HEALTH) {
+        let (who, rights) = if path.starts_with(HEALTH) {
             // it has nothing to see
-            true => Arc::new(Rights::all()),
-            false => self.access.rights(peer.name(), right)?,
+            (Who::Anonymous, Arc::new(Rights::all()))
+        } else {
+            let header = headers.get(header::AUTHORIZATION);
+            let who = self
+                .access
+                .who(peer.name(), header.map(HeaderValue::as_bytes))?;
+            let rights = self.access.rights(&who, right)?;
+            (who, rights)
         };
         Ok(Lease {
             access: Arc::clone(&self.access),
-            caller: peer.name().map(Into::into),
+            who,
             right,
             rights,
         })
@@ -148,8 +155,7 @@ impl<M> Calls<M> {
 /// What a call was let in by.
 struct Lease {
     access: Arc<Access>,
-    /// `None`: who it is is not known.
-    caller: Option<Arc<str>>,
+    who: Who,
     /// `None`: it needs none.
     right: Option<Right>,
     rights: Arc<Rights>,
@@ -158,8 +164,7 @@ struct Lease {
 impl Lease {
     /// Why a stream may not go on.
     fn is_over(&self) -> Option<Status> {
-        let caller = self.caller.as_deref();
-        match self.access.holds(caller, self.right, &self.rights) {
+        match self.access.holds(&self.who, self.right, &self.rights) {
             Ok(true) => None,
             Ok(false) => Some(rights_changed()),
             Err(denied) => Some(denied.into()),
@@ -388,10 +393,13 @@ mod tests {
         for right in Right::ALL {
             let rule = format!("{{callers: [one], methods: [{}]}}", right.name());
             let policy = Policy::parse(&format!("rules: [{rule}]")).unwrap();
-            let access = Access::new(true, Some(policy));
+            let access = Access::new(true, None, Some(policy));
             for (name, _) in methods() {
                 let of = Right::of(&name);
-                let may = |caller| access.rights(caller, of).map(|_| ());
+                let may = |who: Option<&str>| {
+                    let who = who.map_or(Who::Anonymous, |name| Who::Certificate(name.into()));
+                    access.rights(&who, of).map(|_| ())
+                };
                 let expected = match of == Some(right) {
                     true => Ok(()),
                     false => Err(Denied::NotAllowed),

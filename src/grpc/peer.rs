@@ -4,7 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tonic::{Request, transport::server::TcpConnectInfo};
 
-use crate::{budget::Caller, policy::Rights, tls::Identity};
+use crate::{
+    budget::Caller,
+    policy::{Rights, Who},
+    tls::Identity,
+};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -12,7 +16,7 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// Whom its certificate is for, if it showed one.
     identity: Option<Identity>,
-    /// Whose turns and allowance its calls take.
+    /// Whose turns and allowance its calls take that have no token.
     caller: Caller,
 }
 
@@ -28,17 +32,19 @@ impl Peer {
         }
     }
 
-    /// Its name, if it is known.
-    pub(super) fn name(&self) -> Option<&str> {
+    /// The name in its certificate.
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
         self.identity.as_ref().map(Identity::name)
     }
 
     /// Who asks in one call.
-    pub(super) fn asker(&self, rights: Arc<Rights>) -> Asker {
-        Asker {
-            caller: self.caller.clone(),
-            rights,
-        }
+    pub(super) fn asker(&self, who: &Who, rights: Arc<Rights>) -> Asker {
+        let caller = match who {
+            // no certificate has such a name: these are two who ask
+            Who::Token(bearer) => Caller::named(&format!("token {}", bearer.subject())),
+            Who::Certificate(_) | Who::Anonymous => self.caller.clone(),
+        };
+        Asker { caller, rights }
     }
 
     /// Tells the services who asks.

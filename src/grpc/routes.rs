@@ -11,11 +11,8 @@ use super::{
     status::unknown_method,
     unary,
 };
-use crate::{
-    policy::Rights,
-    proto::server::{
-        event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
-    },
+use crate::proto::server::{
+    event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
 };
 
 pub(super) type Request = http::Request<Incoming>;
@@ -75,13 +72,7 @@ impl Routes {
     }
 
     /// The answer to a call from `peer`.
-    pub(super) fn call(
-        &self,
-        peer: &Peer,
-        rights: Arc<Rights>,
-        mut request: Request,
-    ) -> Responding {
-        let asker = peer.asker(rights);
+    pub(super) fn call(&self, peer: &Peer, asker: Asker, mut request: Request) -> Responding {
         let path = request.uri().path();
         if path == LOOKUP_EVENTS && unary::is_plain(&request) {
             let service = Arc::clone(&self.service);

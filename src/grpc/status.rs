@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::MAX_REQUEST;
-use crate::{event::Scope, filter, lookup, policy::Denied};
+use crate::{bearer::Refused, event::Scope, filter, lookup, policy::Denied};
 
 /// Scopes that a message names: it is a header.
 const SCOPES_TOLD: usize = 10;
@@ -129,6 +129,13 @@ impl From<Denied> for Status {
     }
 }
 
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        let details = info("INVALID_TOKEN");
+        Self::with_error_details(Code::Unauthenticated, refused.to_string(), details)
+    }
+}
+
 /// What a caller may see is not what it was when its stream began.
 pub(super) fn rights_changed() -> Status {
     let mut details = info("RIGHTS_CHANGED");
@@ -144,7 +151,8 @@ pub(super) fn rights_changed() -> Status {
 fn unauthenticated() -> Status {
     Status::with_error_details(
         Code::Unauthenticated,
-        "who calls is not known; show a client certificate of an authority that this server trusts",
+        "who calls is not known; show a client certificate, or send a bearer token, that this \
+         server trusts",
         info("UNAUTHENTICATED"),
     )
 }

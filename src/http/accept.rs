@@ -34,7 +34,7 @@ pub(super) struct Visitor {
 
 impl Visitor {
     /// Its name, if it is known.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
         self.identity.as_ref().map(Identity::name)
     }
 }

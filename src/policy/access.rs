@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Method, Policy, Rights};
+use super::{Method, Policy, Rights, Who};
+use crate::bearer::{Refused, Tokens};
 
 /// Why a caller is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Denied {
 #[derive(Debug)]
 pub struct Access {
     asks_who: bool,
+    /// Takes tokens; `None`: none is looked at.
+    tokens: Option<Arc<Tokens>>,
     /// `None`: there is none, and whoever is answered may ask everything.
     policy: Option<Mutex<Arc<Policy>>>,
     all: Arc<Rights>,
@@ -26,9 +29,10 @@ impl Access {
     /// Without a policy everyone may ask everything, or if it is asked who calls,
     /// everyone who is known. With one everyone may ask what it says.
     #[must_use]
-    pub fn new(asks_who: bool, policy: Option<Policy>) -> Self {
+    pub fn new(asks_who: bool, tokens: Option<Arc<Tokens>>, policy: Option<Policy>) -> Self {
         Self {
-            asks_who,
+            asks_who: asks_who || tokens.is_some(),
+            tokens,
             policy: policy.map(|policy| Mutex::new(Arc::new(policy))),
             all: Arc::new(Rights::all()),
         }
@@ -40,11 +44,11 @@ impl Access {
     /// If it may not call it any more.
     pub fn holds(
         &self,
-        caller: Option<&str>,
+        who: &Who,
         method: Option<Method>,
         rights: &Arc<Rights>,
     ) -> Result<bool, Denied> {
-        let now = self.rights(caller, method)?;
+        let now = self.rights(who, method)?;
         Ok(Arc::ptr_eq(&now, rights) || now == *rights)
     }
 
@@ -55,28 +59,48 @@ impl Access {
         }
     }
 
-    /// What a caller may who calls this; who has no name showed nothing. A method
-    /// that is none is allowed where there is no policy.
+    /// Who calls with this `authorization` header, over a connection whose
+    /// certificate is for this name. A token comes first: it is the call's own.
+    ///
+    /// # Errors
+    /// If there is a token that is not taken.
+    pub fn who(
+        &self,
+        certificate: Option<&Arc<str>>,
+        authorization: Option<&[u8]>,
+    ) -> Result<Who, Refused> {
+        if let (Some(tokens), Some(header)) = (&self.tokens, authorization) {
+            let header = std::str::from_utf8(header).map_err(|_| Refused::Garbage)?;
+            let token = match header.split_once(' ') {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+                _ => return Err(Refused::Garbage),
+            };
+            return Ok(Who::Token(tokens.bearer(token)?));
+        }
+        Ok(match certificate {
+            Some(name) => Who::Certificate(Arc::clone(name)),
+            None => Who::Anonymous,
+        })
+    }
+
+    /// What a caller may who calls this. A method that is none is allowed where
+    /// there is no policy.
     ///
     /// # Errors
     /// If it may not.
-    pub fn rights(
-        &self,
-        caller: Option<&str>,
-        method: Option<Method>,
-    ) -> Result<Arc<Rights>, Denied> {
-        let denied = match caller {
-            Some(_) => Denied::NotAllowed,
-            None => Denied::Unknown,
+    pub fn rights(&self, who: &Who, method: Option<Method>) -> Result<Arc<Rights>, Denied> {
+        let denied = match who {
+            Who::Anonymous => Denied::Unknown,
+            Who::Certificate(_) | Who::Token(_) => Denied::NotAllowed,
         };
         let Some(policy) = &self.policy else {
-            return match self.asks_who && caller.is_none() {
+            return match self.asks_who && *who == Who::Anonymous {
                 true => Err(denied),
                 false => Ok(Arc::clone(&self.all)),
             };
         };
         let policy = Arc::clone(&policy.lock().unwrap_or_else(PoisonError::into_inner));
-        let rights = policy.rights(caller).ok_or(denied)?;
+        let rights = policy.rights(who).ok_or(denied)?;
         match method.is_some_and(|method| rights.has(method)) {
             true => Ok(rights),
             false => Err(denied),

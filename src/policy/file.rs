@@ -1,6 +1,9 @@
 //! Policies as they are written.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
@@ -26,6 +29,10 @@ struct File {
 struct Written {
     #[serde(default)]
     callers: Vec<String>,
+    #[serde(default)]
+    subjects: Vec<String>,
+    #[serde(default)]
+    claims: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     anonymous: bool,
     methods: Vec<String>,
@@ -60,17 +67,23 @@ impl Policy {
 
 fn rule(place: usize, written: Written) -> Result<Rule, Error> {
     let error = |part: &str, what: &str| Error(format!("rules[{place}].{part}: {what}"));
-    let mut callers = Vec::new();
-    for (i, name) in written.callers.iter().enumerate() {
-        callers.push(pattern(name).map_err(|what| error(&format!("callers[{i}]"), &what))?);
+    let patterns = |part: &str, names: &[String]| {
+        let names = names.iter().enumerate();
+        let read = names
+            .map(|(i, name)| pattern(name).map_err(|what| error(&format!("{part}[{i}]"), &what)));
+        read.collect::<Result<Vec<_>, _>>()
+    };
+    let callers = patterns("callers", &written.callers)?;
+    let subjects = patterns("subjects", &written.subjects)?;
+    let is_for_tokens = !subjects.is_empty() || !written.claims.is_empty();
+    if callers.is_empty() && !is_for_tokens && !written.anonymous {
+        let what = "names nobody; name callers, subjects or claims, or say anonymous: true";
+        return Err(error("callers", what));
     }
-    if written.anonymous {
-        callers.push(Pattern::Anonymous);
-    }
-    if callers.is_empty() {
+    if let Some((name, _)) = written.claims.iter().find(|(_, values)| values.is_empty()) {
         return Err(error(
-            "callers",
-            "names nobody; name callers, or say anonymous: true",
+            &format!("claims.{name}"),
+            "has no value; name one or more",
         ));
     }
     let mut methods = BTreeSet::new();
@@ -133,8 +146,14 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
         event_sources: written.event_sources,
         sees_record: written.record.unwrap_or(true),
     };
+    let claims = written.claims.into_iter();
     Ok(Rule {
+        is_for_anonymous: written.anonymous,
         callers,
+        subjects,
+        claims: claims
+            .map(|(name, values)| (name, values.into_iter().collect()))
+            .collect(),
         rights: Arc::new(rights),
     })
 }

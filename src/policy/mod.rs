@@ -7,11 +7,16 @@ mod access;
 mod file;
 mod rights;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub use access::{Access, Denied};
 pub use file::Error;
 pub use rights::{FIELDS, Rights};
+
+use crate::bearer::Bearer;
 
 /// What a caller may be allowed to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,30 +97,68 @@ impl Method {
     }
 }
 
-/// Whom a rule is for.
+/// Who calls, and how that is known. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// It showed nothing.
+    Anonymous,
+    /// Whom a client certificate is for.
+    Certificate(Arc<str>),
+    /// Whom a token is about.
+    Token(Bearer),
+}
+
+/// A name, or how names begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
-    /// Who shows nothing.
-    Anonymous,
     Exact(String),
     Prefix(String),
 }
 
 impl Pattern {
-    fn names(&self, caller: Option<&str>) -> bool {
-        match (self, caller) {
-            (Self::Anonymous, None) => true,
-            (Self::Exact(name), Some(caller)) => name == caller,
-            (Self::Prefix(prefix), Some(caller)) => caller.starts_with(prefix),
-            _ => false,
+    fn fits(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Prefix(prefix) => name.starts_with(prefix),
         }
     }
 }
 
+/// Whom a rule is for, and what they may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
+    is_for_anonymous: bool,
+    /// Names in certificates.
     callers: Vec<Pattern>,
+    /// Subjects of tokens.
+    subjects: Vec<Pattern>,
+    /// Claims that a token has, each with one of these values. Beside subjects it
+    /// has to have both.
+    claims: BTreeMap<String, BTreeSet<String>>,
     rights: Arc<Rights>,
+}
+
+impl Rule {
+    fn is_for(&self, who: &Who) -> bool {
+        match who {
+            Who::Anonymous => self.is_for_anonymous,
+            Who::Certificate(name) => self.callers.iter().any(|pattern| pattern.fits(name)),
+            Who::Token(bearer) => {
+                let mut subjects = self.subjects.iter();
+                let is_subject = subjects.any(|pattern| pattern.fits(bearer.subject()));
+                let has_claim = |(name, values): (&String, &BTreeSet<String>)| {
+                    bearer
+                        .claim(name)
+                        .iter()
+                        .any(|value| values.contains(value))
+                };
+                let is_named = !self.subjects.is_empty() || !self.claims.is_empty();
+                is_named
+                    && (self.subjects.is_empty() || is_subject)
+                    && self.claims.iter().all(has_claim)
+            }
+        }
+    }
 }
 
 /// See the module.
@@ -125,12 +168,10 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What a caller may; `None`: nothing. A caller without a name is one that showed
-    /// nothing to be known by.
+    /// What a caller may; `None`: nothing.
     #[must_use]
-    pub fn rights(&self, caller: Option<&str>) -> Option<Arc<Rights>> {
-        let mut rules = self.rules.iter();
-        let rule = rules.find(|rule| rule.callers.iter().any(|pattern| pattern.names(caller)))?;
+    pub fn rights(&self, who: &Who) -> Option<Arc<Rights>> {
+        let rule = self.rules.iter().find(|rule| rule.is_for(who))?;
         Some(Arc::clone(&rule.rights))
     }
 }

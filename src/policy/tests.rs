@@ -19,6 +19,10 @@ rules:
     methods: [Reflection]
 ";
 
+fn who(certificate: Option<&str>) -> Who {
+    certificate.map_or(Who::Anonymous, |name| Who::Certificate(name.into()))
+}
+
 fn policy() -> Policy {
     Policy::parse(TEXT).unwrap()
 }
@@ -26,7 +30,11 @@ fn policy() -> Policy {
 #[test]
 fn the_first_rule_that_names_a_caller_decides() {
     let policy = policy();
-    let methods = |caller| policy.rights(caller).map(|rights| rights.methods.len());
+    let methods = |caller| {
+        policy
+            .rights(&who(caller))
+            .map(|rights| rights.methods.len())
+    };
     let security = "spiffe://example.org/ns/security/sa/alerts";
     assert_eq!(methods(Some(security)), Some(Method::ALL.len()));
     assert_eq!(methods(Some("root.example.org")), Some(Method::ALL.len()));
@@ -34,17 +42,52 @@ fn the_first_rule_that_names_a_caller_decides() {
     assert_eq!(methods(Some("root.example.org.evil.org")), Some(1));
     assert_eq!(methods(None), Some(1));
     let nobody = Policy::parse("rules: []").unwrap();
-    assert_eq!(nobody.rights(Some(security)), None);
-    assert_eq!(nobody.rights(None), None);
+    assert_eq!(nobody.rights(&who(Some(security))), None);
+    assert_eq!(nobody.rights(&Who::Anonymous), None);
     // a star is for names, not for who has none
     let named = Policy::parse("rules: [{callers: ['*'], methods: ['*']}]").unwrap();
-    assert!(named.rights(Some("a")).is_some() && named.rights(None).is_none());
+    assert!(named.rights(&who(Some("a"))).is_some() && named.rights(&who(None)).is_none());
+}
+
+#[test]
+fn tokens_are_named_by_subject_and_claims_and_certificates_by_neither() {
+    let text = "
+rules:
+  - {subjects: ['system:serviceaccount:security:*'], methods: [LookupEvents]}
+  - {subjects: [bob], claims: {team: [blue, red]}, methods: [GetEvent]}
+  - {claims: {groups: [ops], team: [blue]}, methods: [ListScopes]}
+  - {callers: [bob], methods: [Metrics]}
+";
+    let policy = Policy::parse(text).unwrap();
+    let methods = |who: &Who| policy.rights(who).map(|rights| rights.methods.clone());
+    let token = |subject, claims: &[(&str, &[&str])]| Who::Token(Bearer::new(subject, claims));
+    let alerts = token("system:serviceaccount:security:alerts", &[]);
+    assert_eq!(methods(&alerts), Some([Method::LookupEvents].into()));
+    let (red, ops) = (("team", &["red"][..]), ("groups", &["dev", "ops"][..]));
+    assert_eq!(
+        methods(&token("bob", &[red])),
+        Some([Method::GetEvent].into())
+    );
+    assert_eq!(
+        methods(&token("bob", &[])),
+        None,
+        "nor what a certificate's bob may"
+    );
+    assert_eq!(methods(&token("eve", &[red, ops])), None);
+    let blue = ("team", &["blue"][..]);
+    assert_eq!(
+        methods(&token("eve", &[blue, ops])),
+        Some([Method::ListScopes].into())
+    );
+    assert_eq!(methods(&who(Some("bob"))), Some([Method::Metrics].into()));
+    let sa = who(Some("system:serviceaccount:security:alerts"));
+    assert_eq!(methods(&sa), None);
 }
 
 #[test]
 fn what_may_be_seen_is_what_the_rule_says() {
     let policy = policy();
-    let reports = policy.rights(Some("reports.example.org")).unwrap();
+    let reports = policy.rights(&who(Some("reports.example.org"))).unwrap();
     assert!(reports.has(Method::LookupEvents) && !reports.has(Method::SubscribeEvents));
     assert!(reports.sees(&Scope::new("111122223333", "eu-west-1")));
     assert!(!reports.sees(&Scope::new("111122223333", "us-east-1")));
@@ -76,7 +119,7 @@ fn what_may_be_seen_is_what_the_rule_says() {
 
 #[test]
 fn every_filter_is_narrowed_to_what_may_be_seen() {
-    let reports = policy().rights(Some("reports.example.org")).unwrap();
+    let reports = policy().rights(&who(Some("reports.example.org"))).unwrap();
     let by = |name: &str| EventFilter {
         matches: vec![Match {
             field: "eventName".into(),

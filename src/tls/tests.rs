@@ -103,7 +103,7 @@ async fn shake(
     let (accepted, connected) = tokio::join!(tls.accept(Port::Grpc, server), connect);
     let (_, identity) = accepted?;
     let (serial, _) = connected?;
-    Ok((identity.map(|who| who.name().to_owned()), serial))
+    Ok((identity.map(|who| who.name().to_string()), serial))
 }
 
 #[tokio::test]

@@ -15,12 +15,14 @@ use std::{
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 13] = [
+const LIBRARIES: [(&str, &[&str]); 15] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     ("tonic_types", &["grpc", "client", "cli"]),
     ("hyper", &["grpc"]),
     ("hyper_util", &["grpc"]),
     ("moka", &["coverage"]),
+    ("jsonwebtoken", &["bearer"]),
+    ("ring", &["bearer"]),
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("axum", &["http", "simulator"]),

@@ -1,0 +1,194 @@
+"""Callers who are known by bearer tokens."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from processes import Server, run, wait_for
+from rpc import Client, event_service_pb2, refusal
+from test_policy import DENIED, code
+
+ISSUER, AUDIENCE = "https://issuer.example.org", "trailgate"
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+
+POLICY = """
+rules:
+  - {subjects: ['system:serviceaccount:security:*'], methods: ['*']}
+  - {claims: {groups: [reporting]}, methods: [LookupEvents], record: false}
+"""
+
+
+class Key:
+    """A key of the issuer's."""
+
+    def __init__(self, name, algorithm):
+        self.name, self.algorithm = name, algorithm
+        kind = jwt.get_algorithm_by_name(algorithm)
+        self.private = {
+            "RS": lambda: rsa.generate_private_key(65537, 2048),
+            "PS": lambda: rsa.generate_private_key(65537, 2048),
+            "ES": lambda: ec.generate_private_key(
+                ec.SECP384R1() if algorithm == "ES384" else ec.SECP256R1()),
+            "Ed": ed25519.Ed25519PrivateKey.generate,
+        }[algorithm[:2]]()
+        public = json.loads(kind.to_jwk(self.private.public_key()))
+        self.public = {**public, "kid": name, "use": "sig"}
+
+    def sign(self, subject="system:serviceaccount:security:alerts", **claims):
+        """A token, as Kubernetes writes one."""
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER, "aud": [AUDIENCE], "sub": subject, "iat": now, "nbf": now,
+            "exp": now + 3600, "kubernetes.io": {"namespace": "security"}, **claims,
+        }
+        return jwt.encode(claims, self.private, self.algorithm, headers={"kid": self.name})
+
+
+def bearer(token):
+    """What stands beside a call."""
+    return [("authorization", f"Bearer {token}")]
+
+
+def ask(client, token, **question):
+    """One page, asked with a token."""
+    request = event_service_pb2.LookupEventsRequest(page_size=1, **question)
+    return client.events.LookupEvents(request, metadata=bearer(token), timeout=60)
+
+
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return {algorithm: Key(algorithm.lower(), algorithm) for algorithm in ALGORITHMS}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, keys):
+    folder = tmp_path_factory.mktemp("tokens")
+    publish(folder, keys.values())
+    (folder / "policy.yaml").write_text(POLICY)
+    return folder
+
+
+def publish(folder, keys):
+    (folder / "keys.json").write_text(json.dumps({"keys": [key.public for key in keys]}))
+
+
+@pytest.fixture(scope="module")
+def serve(folder):
+    return lambda keys=folder: Server(
+        "--demo", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE,
+        "--jwt-keys", keys / "keys.json", "--policy", folder / "policy.yaml",
+    )
+
+
+@pytest.fixture(scope="module")
+def server(serve):
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server) as client:
+        yield client
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_who_has_a_token_is_answered(client, keys, algorithm):
+    assert ask(client, keys[algorithm].sign()).events[0].record
+
+
+def test_rights_are_those_of_subject_and_claims(client, keys):
+    key = keys["ES256"]
+    reporting = key.sign("bob", groups=["dev", "reporting"])
+    assert not ask(client, reporting, view="EVENT_VIEW_BASIC").events[0].record
+    assert refusal(lambda: ask(client, reporting)).info.reason == "RECORD_NOT_ALLOWED"
+    assert code(lambda: ask(client, key.sign("bob"))) == DENIED
+    assert refusal(lambda: client.page()).info.reason == "UNAUTHENTICATED"
+
+
+def test_a_token_that_is_not_taken_says_why(client, keys):
+    key, now = keys["RS256"], int(time.time())
+    other = Key("rs256", "RS256")
+    secret = jwt.encode(
+        {"iss": ISSUER, "aud": AUDIENCE, "sub": "root", "exp": now + 60}, "x" * 32, "HS256",
+        headers={"kid": "rs256"},
+    )
+    unsigned = jwt.encode(
+        {"iss": ISSUER, "aud": AUDIENCE, "sub": "root", "exp": now + 60}, None, "none")
+    for token, word in [
+        (key.sign(exp=now - 90), "expired"),
+        (key.sign(nbf=now + 90), "does not hold before"),
+        (key.sign(iss="https://evil.example.org"), "another issuer"),
+        (key.sign(aud="kubernetes"), '"trailgate"'),
+        (other.sign(), "signature is wrong"),
+        (secret, "not signed by"),
+        (unsigned, "not signed by"),
+        (Key("new", "RS256").sign(), "does not have"),
+        ("garbage", "no JSON Web Token"),
+        ("a.b.c", "no JSON Web Token"),
+        (key.sign(more="x" * 8000), "at most 8192"),
+    ]:
+        refused = refusal(lambda: ask(client, token))
+        assert (refused.code, refused.info.reason) == (UNAUTHENTICATED, "INVALID_TOKEN"), token
+        assert word in refused.message, refused.message
+        assert token not in refused.message
+    basic = [("authorization", "Basic cm9vdDpyb290")]
+    request = event_service_pb2.LookupEventsRequest()
+    refused = refusal(lambda: client.events.LookupEvents(request, metadata=basic, timeout=60))
+    assert refused.info.reason == "INVALID_TOKEN"
+
+
+def test_metrics_are_shown_to_who_has_a_token(server, keys):
+    def status(token):
+        request = urllib.request.Request(f"{server.http}/metrics")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    key = keys["EdDSA"]
+    assert status(key.sign()) == 200
+    assert status(None) == status("garbage") == 401
+    assert status(key.sign("bob")) == 403
+
+
+def test_a_rotated_key_is_picked_up_without_a_restart(serve, tmp_path, keys):
+    new = Key("next", "ES256")
+    publish(tmp_path, keys.values())
+    with serve(tmp_path) as server, Client(server) as client:
+        assert ask(client, keys["ES256"].sign())
+        assert code(lambda: ask(client, new.sign())) == UNAUTHENTICATED
+        (tmp_path / "keys.json").write_text("{")
+        wait_for("it is said", lambda: "the keys of tokens stay" in server.stderr())
+        assert ask(client, keys["ES256"].sign())
+        publish(tmp_path, [new])
+        wait_for("the new key is known", lambda: code(
+            lambda: ask(client, new.sign())) == grpc.StatusCode.OK)
+        assert code(lambda: ask(client, keys["ES256"].sign())) == UNAUTHENTICATED
+        # nothing of a token is in the log
+        assert new.sign()[:20] not in server.stderr()
+
+
+def test_commands_send_tokens(server, keys, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(keys["ES256"].sign() + "\n")
+    said = run("lookup", "--endpoint", server.endpoint, "--token-file", file, "--limit", 1)
+    assert said.returncode == 0, said.stderr
+    file.write_text("garbage")
+    said = run("lookup", "--endpoint", server.endpoint, "--token-file", file, "--limit", 1)
+    assert said.returncode != 0 and "no JSON Web Token" in said.stderr
+    said = run("lookup", "--endpoint", server.endpoint, "--token-file", tmp_path / "none")
+    assert said.returncode != 0 and "--token-file" in said.stderr and "none" in said.stderr
