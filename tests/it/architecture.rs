@@ -22,7 +22,7 @@ const LIBRARIES: [(&str, &[&str]); 15] = [
     ("hyper_util", &["grpc"]),
     ("moka", &["coverage"]),
     ("jsonwebtoken", &["bearer"]),
-    ("ring", &["bearer"]),
+    ("ring", &["bearer", "tls"]),
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("axum", &["http", "simulator"]),
