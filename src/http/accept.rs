@@ -18,9 +18,10 @@ use tokio_util::{
 
 use crate::tls::{self, Identity, Tls};
 
-/// Handshakes at once, and connections that wait to be served: probes and a few
-/// that scrape. Others wait to be accepted.
-const MAX_HANDSHAKES: usize = 64;
+/// Handshakes at once, and connections that wait to be served; others wait to be
+/// accepted. More than probes and scrapes need, so that some who connect and say
+/// nothing hold no probe up; each takes a task and what TLS buffers.
+const MAX_HANDSHAKES: usize = 1024;
 /// The pause after a connection could not be accepted: files have run out, and
 /// come back as connections end.
 const NO_ACCEPT: Duration = Duration::from_secs(1);
