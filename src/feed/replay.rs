@@ -238,7 +238,14 @@ impl Replay {
 
     /// Behind which place a scope is to be read.
     pub(super) fn after(&self, scope: &Scope) -> Option<&Position> {
-        self.todo.get(scope).map(|todo| &todo.after)
+        let (now, later) = (self.todo.get(scope)?, self.later.get(scope));
+        let later = later.map(|todo| &todo.after);
+        Some(later.map_or(&now.after, |later| later.min(&now.after)))
+    }
+
+    /// What is to be read after what is being read.
+    pub(super) fn later(&self) -> impl Iterator<Item = &Todo> {
+        self.later.values()
     }
 
     /// All that is to be read.

@@ -126,7 +126,7 @@ pub struct Standing {
     pub is_replayed: bool,
 }
 
-/// Scopes whose files were read: some of what is in them the log tells.
+/// Scopes whose files or history were read: some of what is in them the log tells.
 #[derive(Debug)]
 struct Held {
     /// Once all before this position is read,
@@ -373,7 +373,8 @@ impl Subscription {
         let exact = self.replay.exact();
         let reading = exact.or(self.replay.stands()).map(|after| {
             let todo = || self.replay.all().map(|(_, todo)| todo);
-            let positions = || todo().flat_map(|todo| todo.positions.iter().copied());
+            let later = || todo().chain(self.replay.later());
+            let positions = || later().flat_map(|todo| todo.positions.iter().copied());
             Reading {
                 from: positions().map(|(from, _)| from).min().unwrap_or_default(),
                 to: positions().map(|(_, to)| to).max().unwrap_or_default(),
@@ -391,8 +392,10 @@ impl Subscription {
         let in_log = exact.map(|_| self.settled_in_log()).unwrap_or_default();
         // what history leaves to the log is told by this process alone
         let is_owed = |scope: &Scope, after: &event::Position| {
-            let settled = in_log.get(scope);
-            settled.is_some_and(|settled| *settled <= after.time)
+            let is_there =
+                |second: Option<&i64>| second.is_some_and(|second| *second <= after.time);
+            let held = self.held.as_ref().and_then(|held| held.from.get(scope));
+            is_there(in_log.get(scope)) || is_there(held)
         };
         let marks: Vec<Mark> = standing
             .iter()
@@ -509,7 +512,11 @@ impl Subscription {
             .collect();
         for (scope, todo) in self.replay.all() {
             let mut after = todo.after.time;
-            if todo.is_behind {
+            let is_first = self.replay.after(scope) == Some(&todo.after);
+            if !is_first {
+                // what fell behind later is older
+                after = self.replay.after(scope).map_or(after, |after| after.time);
+            } else if todo.is_behind {
                 // what was settled before what was dropped was told before it
                 let from = todo.positions.iter().map(|(from, _)| *from).min();
                 let before = self.settled_at(scope, from.unwrap_or(self.position));
@@ -524,7 +531,7 @@ impl Subscription {
                 *settled = from.min(*settled);
             }
         }
-        // what files left to the log was not told yet
+        // what files and history left to the log was not told yet
         for (scope, from) in self.held.iter().flat_map(|held| &held.from) {
             if let Some((settled, _)) = standing.get_mut(scope) {
                 *settled = (*from).min(*settled);

@@ -15,7 +15,7 @@ use self::values::{
     DEFAULT_STALENESS, PAGE_BYTES, calls, category, deadline, enumerated, operator, page_bytes,
     page_size, second, show, staleness, top_values, width, with_record,
 };
-use super::status::Invalid;
+use super::status::{Invalid, no_scopes};
 use crate::{
     budget::{Caller, Class},
     clock::Clock,
@@ -209,6 +209,7 @@ impl Context<'_> {
 
     /// Checks what requests have in common; the rest is as for one page.
     fn asked(&self, asked: Asked) -> Result<Page, Status> {
+        self.sees_any_scope()?;
         let filter = self
             .compile(asked.filters, self.lookup.known_fields())?
             .told;
@@ -277,6 +278,7 @@ impl Context<'_> {
         request: &v1::GetEventRequest,
         metadata: &MetadataMap,
     ) -> Result<Page, Status> {
+        self.sees_any_scope()?;
         if request.event_id.is_empty() {
             let message = "empty; give an event's id";
             return Err(Invalid::new("INVALID_EVENT_ID", "event_id", message).into());
@@ -312,6 +314,14 @@ impl Context<'_> {
             digest: [0; 16],
             with_record,
         })
+    }
+
+    /// A rule for accounts or Regions that are not here must not look like "no events".
+    fn sees_any_scope(&self) -> Result<(), Status> {
+        match self.scopes.is_empty() && !self.rights.sees_all_scopes() {
+            true => Err(no_scopes()),
+            false => Ok(()),
+        }
     }
 
     /// Whether events are told with their records.

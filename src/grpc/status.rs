@@ -136,6 +136,16 @@ impl From<Refused> for Status {
     }
 }
 
+/// What a caller may see is all elsewhere.
+pub(super) fn no_scopes() -> Status {
+    Status::with_error_details(
+        Code::PermissionDenied,
+        "none of the accounts and Regions that this caller may see is searched here; ask whoever \
+         keeps the policy of this server",
+        info("NO_SCOPES"),
+    )
+}
+
 /// What a caller may see is not what it was when its stream began.
 pub(super) fn rights_changed() -> Status {
     let mut details = info("RIGHTS_CHANGED");

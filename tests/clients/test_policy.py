@@ -275,6 +275,18 @@ def test_a_new_policy_holds_for_the_next_page_and_a_broken_one_for_none(serve, a
             lambda: client.page(page_size=5, page_token=token)) == DENIED)
 
 
+def test_a_rule_for_accounts_that_are_elsewhere_does_not_look_like_no_events(
+    serve, authority, folder
+):
+    policy = "rules: [{callers: [a.example.org], methods: ['*'], accounts: ['999999999999']}]"
+    files = authority.files(folder, "a.example.org")
+    with serve(policy) as server, Client(server, authority.credentials(files)) as client:
+        for name, call in calls(client).items():
+            if name in ("LookupEvents", "ExportEvents", "GetEvent", "SummarizeEvents"):
+                refused = refusal(call)
+                assert (refused.code, refused.info.reason) == (DENIED, "NO_SCOPES"), name
+
+
 def test_streams_tell_each_caller_its_own_though_they_ask_the_same(authority, folder):
     policy, path = """
 rules:

@@ -17,7 +17,7 @@ use crate::{
     budget::{Budgets, Caller},
     clock::Clock,
     coverage::{self, Coverage},
-    event::{Event, LookupEvent},
+    event::{Event, LookupEvent, Origin},
     feed::{self, Item, ResumeToken, Settings, Start, Subscription},
     filter::{EventFilter, Filter, Match},
     simulator::{self, Rate, Simulator},

@@ -344,6 +344,50 @@ async fn what_history_left_to_the_log_is_read_again_by_another_process() {
     assert_eq!(told, Vec::from_iter(5..12));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_brought_and_history_left_to_the_log_is_read_again_by_another_process() {
+    let mut setup = Setup::default();
+    setup.options.polling = Polling::Off;
+    let mut world = setup.build();
+    let here = scope(REGIONS[0]);
+    for number in 0..13 {
+        world.happens(&here, number, 10 + i64::from(number > 11), 0, "A");
+    }
+    // days later somebody brings all but the last
+    pass(200_000).await;
+    world.restart();
+    let second = Timestamp::from_second(world.start + 10).unwrap();
+    let bring = |number| {
+        let record = format!(
+            "{{\"eventID\":\"{}\",\"eventTime\":\"{second}\",\"eventName\":\"A\",\"awsRegion\":\"{}\"}}",
+            id(number),
+            here.region,
+        );
+        Arc::new(Event::from_record(
+            &here,
+            record.as_bytes(),
+            Origin::LogFile,
+            0,
+        ))
+    };
+    let brought: Vec<_> = (0..12).map(bring).collect();
+    assert_eq!(world.gateway.feed.ingest(&brought).new, 12);
+    let all = of_kinds(&[]);
+    let mut stream = world.subscribe(&all, &[], Start::Time(world.start));
+    let batch = loop {
+        if let Item::Batch(batch) = stream.subscription.next().await {
+            break batch;
+        }
+    };
+    assert_eq!(batch.events.len(), 1, "the log is to tell the others");
+    let token = stream.token();
+    drop(stream);
+    world.restart();
+    let mut elsewhere = world.subscribe(&all, &[], token);
+    let told = sorted(&read(&mut elsewhere, 60).await.0);
+    assert!((0..12).all(|number| told.contains(&number)), "{told:?}");
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     /// So many events, that happened so many seconds ago, in a Region.

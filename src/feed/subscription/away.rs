@@ -101,18 +101,24 @@ impl Subscription {
         self.feed.horizon.saturating_add(MARGIN).min(MAX_UNPROVEN)
     }
 
+    /// A scope is no further than a second until all before a position is read.
+    pub(super) fn hold(&mut self, scope: Scope, second: i64, to: Position) {
+        let held = self.held.get_or_insert_with(|| Held {
+            to,
+            from: BTreeMap::new(),
+        });
+        held.to = held.to.max(to);
+        let from = held.from.entry(scope).or_insert(second);
+        *from = second.min(*from);
+    }
+
     /// Hears what was found out as log files were read.
     pub(super) fn hear(&mut self, news: News) {
         match news {
             News::Other => {}
             News::Over(scope, from) => {
                 let to = self.feed.lock().log.head();
-                let held = self.held.get_or_insert_with(|| Held {
-                    to,
-                    from: BTreeMap::new(),
-                });
-                held.to = to;
-                held.from.insert(scope, from);
+                self.hold(scope, from, to);
             }
             News::Unreadable(scope, range) => self.gaps.push_back(Gap {
                 scope,

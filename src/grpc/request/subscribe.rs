@@ -83,7 +83,10 @@ impl Context<'_> {
         let filter = self.compile(request.filters, known)?;
         // a token has no rights: those of its bearer may change
         let digest = self::digest("subscription", &filter.asked, selection.canonical());
+        // a shared batch has the token of whoever made it
+        let asked = filter.asked.canonical().escape_ascii().to_string();
         let told = selection.canonical().chain(selection.bounds());
+        let told = told.chain([asked.as_str()]);
         let told_digest = self::digest("told", &filter.told, told);
         let start = match request.start {
             Some(Asked::ResumeToken(token)) => {
