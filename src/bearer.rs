@@ -5,7 +5,7 @@ mod keys;
 mod ring;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,10 +16,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::keys::{Found, Keys};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    kept::{self, Error},
+};
 
-/// How often the keys' file is looked at, as certificates are.
-const LOOK: Duration = Duration::from_secs(10);
 /// Seconds by which an issuer's clock and ours may differ.
 const SKEW: f64 = 60.0;
 /// The longest token, in bytes: half of what headers may have. Kubernetes' take one
@@ -38,14 +39,6 @@ pub struct Options {
     pub audiences: Vec<String>,
     /// The file with the issuer's keys: a JSON Web Key Set.
     pub keys: PathBuf,
-}
-
-/// Why no tokens can be taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--jwt-keys {}: {what}", path.display())]
-pub struct Error {
-    path: PathBuf,
-    what: String,
 }
 
 /// Why a token is not taken, and what would be.
@@ -156,24 +149,20 @@ impl Tokens {
     /// Keeps up with the keys' file, for ever: one that cannot be used leaves what
     /// was in force.
     pub async fn keep(&self) {
-        let mut said = None;
-        loop {
-            tokio::time::sleep(LOOK).await;
-            match Keys::read(&self.options.keys) {
-                Ok(keys) if keys.is_as(&self.keys()) => {}
-                Ok(keys) => {
-                    *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                    tracing::info!("new keys of tokens are in force");
-                }
-                Err(error) if said.as_ref() != Some(&error) => {
-                    tracing::error!(%error, "the keys of tokens stay as they were");
-                    said = Some(error);
-                    continue;
-                }
-                Err(_) => continue,
-            }
-            said = None;
+        let is_new = "new keys of tokens are in force";
+        kept::keep(is_new, "the keys of tokens stay as they were", || {
+            self.reload()
+        })
+        .await;
+    }
+
+    fn reload(&self) -> Result<bool, Error> {
+        let keys = Keys::read(&self.options.keys)?;
+        let is_new = !keys.is_as(&self.keys());
+        if is_new {
+            *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         }
+        Ok(is_new)
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -240,9 +229,10 @@ impl Tokens {
             ErrorKind::InvalidSignature => Refused::Signature,
             ErrorKind::InvalidIssuer => Refused::Issuer(self.options.issuer.clone()),
             ErrorKind::InvalidAudience => {
-                let all: HashSet<_> = self.options.audiences.iter().collect();
-                let mut all: Vec<_> = all.into_iter().map(|name| format!("{name:?}")).collect();
+                let names = self.options.audiences.iter();
+                let mut all: Vec<_> = names.map(|name| format!("{name:?}")).collect();
                 all.sort();
+                all.dedup();
                 Refused::Audience(all.join(" or "))
             }
             ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => Refused::Algorithm,

@@ -76,26 +76,21 @@ async fn text(
     ConnectInfo(visitor): ConnectInfo<Visitor>,
     headers: HeaderMap,
 ) -> Response {
+    let refused = |status: StatusCode, why: String| (status, format!("{why}\n")).into_response();
     let header = headers.get(header::AUTHORIZATION);
     let who = port
         .access
         .who(visitor.name(), header.map(HeaderValue::as_bytes));
     let who = match who {
         Ok(who) => who,
-        Err(refused) => return (StatusCode::UNAUTHORIZED, format!("{refused}\n")).into_response(),
+        Err(error) => return refused(StatusCode::UNAUTHORIZED, error.to_string()),
     };
-    match port.access.rights(&who, Some(Method::Metrics)) {
-        Ok(_) => {}
-        Err(Denied::Unknown) => {
-            let why = "who asks is not known; show a client certificate, or send a bearer token, \
-                       that this server trusts\n";
-            return (StatusCode::UNAUTHORIZED, why).into_response();
-        }
-        Err(Denied::NotAllowed) => {
-            let why = "this caller has no right to metrics; ask whoever keeps the policy of this \
-                       server\n";
-            return (StatusCode::FORBIDDEN, why).into_response();
-        }
+    if let Err(denied) = port.access.rights(&who, Some(Method::Metrics)) {
+        let status = match denied {
+            Denied::Unknown => StatusCode::UNAUTHORIZED,
+            Denied::NotAllowed => StatusCode::FORBIDDEN,
+        };
+        return refused(status, denied.to_string());
     }
     match (port.metrics)() {
         Some(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -3,6 +3,7 @@
 //!
 //! `ARCHITECTURE.md` has the map of the modules and who may know whom.
 
+mod accept;
 pub mod app;
 pub mod awsjson;
 pub mod bearer;
@@ -18,6 +19,7 @@ pub mod feed;
 pub mod filter;
 pub mod grpc;
 pub mod http;
+pub mod kept;
 pub mod lookup;
 pub mod policy;
 pub mod proto;

@@ -13,14 +13,12 @@ use std::{
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
-pub use files::{Error, Files};
+pub use files::Files;
 pub use peer::Identity;
 
 use self::files::Contents;
+use crate::kept::{self, Error};
 
-/// How often the files are looked at. Kubernetes takes a minute or so to change a
-/// mounted secret.
-const LOOK: Duration = Duration::from_secs(10);
 /// How long a client may take to shake hands: two round trips, and some signing.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -84,7 +82,6 @@ impl Tls {
     /// # Errors
     /// As of [`Tls::load`], once for the same contents: what was in force stays so.
     pub fn reload(&self) -> Result<bool, Error> {
-        // a file that is being replaced may be away for a moment
         let contents = self.files.read()?;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.contents == contents || current.refused.as_ref() == Some(&contents) {
@@ -109,25 +106,11 @@ impl Tls {
 
     /// Keeps up with the files, for ever.
     pub async fn keep(&self) {
-        let mut last = None;
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let said = match self.reload() {
-                Ok(true) => {
-                    tracing::info!("new certificates are in force");
-                    None
-                }
-                Ok(false) => None,
-                Err(error) => {
-                    let error = error.to_string();
-                    if last.as_ref() != Some(&error) {
-                        tracing::error!(%error, "the certificates stay as they were");
-                    }
-                    Some(error)
-                }
-            };
-            last = said.or(last);
-        }
+        let is_new = "new certificates are in force";
+        kept::keep(is_new, "the certificates stay as they were", || {
+            self.reload()
+        })
+        .await;
     }
 
     /// Shakes hands; who it is, if a certificate was shown.

@@ -11,19 +11,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::scopes::Finder;
 
 use crate::{
-    bearer::{self, Tokens},
+    bearer::Tokens,
     budget::Budgets,
     clock::Clock,
     collect::{self, Poller, Queues},
     config::Config,
     coverage::Coverage,
     feed::{self, Feed},
-    grpc, http,
+    grpc, http, kept,
     lookup::Lookup,
     policy::Access,
     simulator::{self, Simulator},
     telemetry::Metrics,
-    tls::{self, Tls},
+    tls::Tls,
     upstream::{Aws, AwsOptions, CloudTrail, Retry, Scopes, Signing, Upstream},
 };
 
@@ -88,12 +88,9 @@ pub enum Error {
     /// A queue cannot be asked.
     #[error(transparent)]
     Queue(#[from] collect::NoRegion),
-    /// TLS cannot be served with its files.
+    /// A file that a setting names cannot be used.
     #[error(transparent)]
-    Tls(#[from] tls::Error),
-    /// No tokens can be taken.
-    #[error(transparent)]
-    Tokens(#[from] bearer::Error),
+    File(#[from] kept::Error),
     /// A listener failed while serving.
     #[error("cannot go on serving: {0}")]
     Serve(Box<dyn std::error::Error + Send + Sync>),

@@ -1,16 +1,15 @@
 //! An issuer's public keys.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey,
+    Algorithm::{self, ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512},
+    DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
 };
 
-use super::Error;
+use crate::kept::{Error, Named};
 
-/// The largest file.
-const MAX_FILE: u64 = 1024 * 1024;
 /// The most keys: issuers have a handful, while they change them.
 const MAX_KEYS: usize = 100;
 
@@ -45,20 +44,16 @@ impl Keys {
     /// # Errors
     /// If it is none, or no key is left.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let error = |what: String| Error {
-            path: path.to_owned(),
-            what,
+        let file = Named {
+            setting: "--jwt-keys",
+            path,
         };
-        let size = fs::metadata(path).map_err(|e| error(e.to_string()))?.len();
-        if size > MAX_FILE {
-            return Err(error(format!("{size} bytes; at most {MAX_FILE} are read")));
-        }
-        let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-        let set: JwkSet =
-            serde_json::from_str(&text).map_err(|e| error(format!("no JSON Web Key Set: {e}")))?;
+        let text = file.text()?;
+        let set: JwkSet = serde_json::from_str(&text)
+            .map_err(|e| file.error(format!("no JSON Web Key Set: {e}")))?;
         let count = set.keys.len();
         if count > MAX_KEYS {
-            return Err(error(format!("{count} keys; at most {MAX_KEYS}")));
+            return Err(file.error(format!("{count} keys; at most {MAX_KEYS}")));
         }
         let keys: Vec<_> = set.keys.iter().filter_map(key).collect();
         if keys.is_empty() {
@@ -66,7 +61,7 @@ impl Keys {
                 "none of its {count} keys can be used; give public RSA, P-256, P-384 or Ed25519 \
                  keys for signatures"
             );
-            return Err(error(what));
+            return Err(file.error(what));
         }
         Ok(Self { text, keys })
     }
@@ -92,8 +87,6 @@ impl Keys {
         }
     }
 }
-
-use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
 
 /// Algorithms with a public key: a shared secret would let this server sign.
 const TAKEN: [Algorithm; 9] = [

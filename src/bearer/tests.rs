@@ -234,13 +234,13 @@ async fn new_keys_are_in_force_once_they_can_be_used() {
     };
     assert_eq!(by(&one, "1"), Ok(()));
     std::fs::write(&path, "none").unwrap();
-    tokio::time::sleep(LOOK * 2).await;
+    tokio::time::sleep(kept::LOOK * 2).await;
     assert_eq!(by(&one, "1"), Ok(()));
     write(&path, &[one.jwk("1"), two.jwk("2")]);
-    tokio::time::sleep(LOOK * 2).await;
+    tokio::time::sleep(kept::LOOK * 2).await;
     assert_eq!((by(&one, "1"), by(&two, "2")), (Ok(()), Ok(())));
     write(&path, &[two.jwk("2")]);
-    tokio::time::sleep(LOOK * 2).await;
+    tokio::time::sleep(kept::LOOK * 2).await;
     assert_eq!(by(&one, "1"), Err(Refused::UnknownKey));
     task.abort();
 }

@@ -16,8 +16,8 @@ use super::{EXIT_USAGE, signals::Signals};
 use crate::{
     awsjson::Several,
     clock::Clock,
-    config::{Span, is_account, is_region},
-    event::Scope,
+    config::{Span, is_region},
+    event::{Scope, is_account},
     filter::listed,
     simulator::{self, Fault, Loaded, Options, Rate, Record, Simulator},
 };

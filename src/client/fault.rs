@@ -43,15 +43,18 @@ impl Fault {
     }
 }
 
-fn is_io(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<io::Error>() {
-            return true;
-        }
-        cause = error.source();
+type Cause<'a> = &'a (dyn Error + 'static);
+
+/// An error, then what it comes from.
+pub(super) fn causes(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
+    fn next<'a>(cause: &Cause<'a>) -> Option<Cause<'a>> {
+        (*cause).source()
     }
-    false
+    std::iter::successors(Some(error), next)
+}
+
+fn is_io(error: Cause<'_>) -> bool {
+    causes(error).any(<dyn Error>::is::<io::Error>)
 }
 
 #[cfg(test)]

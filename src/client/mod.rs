@@ -28,7 +28,6 @@ pub use retry::{MAX_RETRIES, MAX_RETRY_WAIT, Notice};
 pub use subscribe::{Arrival, SubscribeError, Subscriber};
 
 use self::token::TokenFile;
-
 use crate::proto::v1::{
     ExportEventsRequest, GetEventRequest, GetEventResponse, IngestEventsRequest,
     IngestEventsResponse, ListScopesRequest, ListScopesResponse, LookupEventsRequest,
@@ -131,9 +130,12 @@ impl Client {
             if let Some((cert, key)) = &tls.identity {
                 config = config.identity(Identity::from_pem(cert, key));
             }
-            to = to.tls_config(config).map_err(|error| EndpointError {
-                endpoint: endpoint.to_owned(),
-                reason: format!("TLS cannot be had: {}", causes(&error)),
+            to = to.tls_config(config).map_err(|error| {
+                let causes: Vec<_> = fault::causes(&error).map(ToString::to_string).collect();
+                EndpointError {
+                    endpoint: endpoint.to_owned(),
+                    reason: format!("TLS cannot be had: {}", causes.join(": ")),
+                }
             })?;
         }
         let channel = to
@@ -334,17 +336,6 @@ pub(crate) fn address(endpoint: &str) -> Result<Endpoint, EndpointError> {
         return Err(error("a port is missing"));
     }
     Ok(to)
-}
-
-/// An error with what it comes from.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn within<T>(timeout: Duration, message: T) -> Request<T> {

@@ -10,7 +10,7 @@ mod tests;
 
 use jiff::{Timestamp, civil, tz::Offset};
 
-use crate::event::{Category, Scope};
+use crate::event::{Category, Scope, is_account};
 
 /// What an object holds, by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,11 +129,6 @@ impl ObjectKey {
     }
 }
 
-/// Whether a segment is an account's.
-pub(super) fn is_account(segment: &str) -> bool {
-    segment.len() == 12 && segment.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 fn of_segments(segments: &[&str], at: usize) -> Option<(Kind, Place)> {
     let (before, from) = segments.split_at_checked(at)?;
     let [segment, region, year, month, day, name] = from else {
@@ -141,11 +136,10 @@ fn of_segments(segments: &[&str], at: usize) -> Option<(Kind, Place)> {
     };
     let kind = Kind::of_segment(segment)?;
     let (account, root) = before.split_last()?;
-    let is_account = is_account(account);
     let mut allowed = region
         .bytes()
         .map(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if !is_account || region.is_empty() || !allowed.all(|is| is) {
+    if !is_account(account) || region.is_empty() || !allowed.all(|is| is) {
         return None;
     }
     let name = name.strip_suffix(".json.gz")?;

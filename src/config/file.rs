@@ -1,11 +1,9 @@
 //! Settings from a YAML file.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::{Error, Settings};
-
-/// The largest settings file: a few hundred accounts take a few kilobytes.
-const MAX_FILE: u64 = 1024 * 1024;
+use crate::kept::Named;
 
 impl Settings {
     /// Completes what flags and variables left open from the file that they
@@ -24,13 +22,14 @@ impl Settings {
     }
 
     fn read(path: &Path) -> Result<Self, Error> {
-        let error = |what: String| Error::new(format!("--config {}: {what}", path.display()));
-        let size = fs::metadata(path).map_err(|e| error(e.to_string()))?.len();
-        if size > MAX_FILE {
-            return Err(error(format!("{size} bytes; at most {MAX_FILE} are read")));
-        }
-        let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-        Self::parse(&text).map_err(error)
+        let file = Named {
+            setting: "--config",
+            path,
+        };
+        let read = file
+            .text()
+            .and_then(|text| Self::parse(&text).map_err(|what| file.error(what)));
+        read.map_err(|error| Error::new(error.to_string()))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

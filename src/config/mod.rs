@@ -10,14 +10,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use settings::{Credentials, LogFormat, Poll, Settings};
 pub use sources::{MAX_SCOPES, Profile, Sources};
-pub(crate) use sources::{is_account, is_region, too_many};
+pub(crate) use sources::{is_region, too_many};
 pub use value::{History, Size, Span};
 
 use crate::{
     bearer,
     collect::{self, PlaceError, Polling, Trail, source_filter::SourceFilter},
     coverage,
-    event::Scope,
+    event::{Scope, is_account},
     feed,
     grpc::Limits,
     tls,

@@ -4,7 +4,10 @@
 use std::{str::FromStr, time::Duration};
 
 use super::{Error, Settings, Span};
-use crate::upstream::{Partition, Roles, Signing};
+use crate::{
+    event::is_account,
+    upstream::{Partition, Roles, Signing},
+};
 
 /// The most scopes of a server: an organisation's three hundred accounts in
 /// seventeen Regions. Each is told of on every page, in some 200 bytes, and
@@ -327,11 +330,6 @@ fn unique(mut names: Vec<String>) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// Whether a text has the form of an account's id.
-pub(crate) fn is_account(id: &str) -> bool {
-    id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether a text has the form of a Region's name.

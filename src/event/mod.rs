@@ -24,7 +24,7 @@ pub use identity::{Identity, is_uuid};
 pub use parse::{LookupEvent, Places, parse_time};
 pub use parts::Parts;
 pub use position::Position;
-pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRange};
+pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRange, is_account};
 
 /// The most unusual field names that one event tells: real records have a few.
 pub const MAX_UNUSUAL_FIELDS: usize = 32;

@@ -223,6 +223,12 @@ impl fmt::Display for Attribute {
     }
 }
 
+/// Whether a text has the form of an account's id: twelve digits.
+#[must_use]
+pub fn is_account(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

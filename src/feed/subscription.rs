@@ -373,8 +373,8 @@ impl Subscription {
         let exact = self.replay.exact();
         let reading = exact.or(self.replay.stands()).map(|after| {
             let todo = || self.replay.all().map(|(_, todo)| todo);
-            let later = || todo().chain(self.replay.later());
-            let positions = || later().flat_map(|todo| todo.positions.iter().copied());
+            let with_later = || todo().chain(self.replay.later());
+            let positions = || with_later().flat_map(|todo| todo.positions.iter().copied());
             Reading {
                 from: positions().map(|(from, _)| from).min().unwrap_or_default(),
                 to: positions().map(|(_, to)| to).max().unwrap_or_default(),
@@ -511,12 +511,10 @@ impl Subscription {
             .map(|(scope, settled)| (scope, (settled, false)))
             .collect();
         for (scope, todo) in self.replay.all() {
-            let mut after = todo.after.time;
-            let is_first = self.replay.after(scope) == Some(&todo.after);
-            if !is_first {
-                // what fell behind later is older
-                after = self.replay.after(scope).map_or(after, |after| after.time);
-            } else if todo.is_behind {
+            // what fell behind later may be older
+            let first = self.replay.after(scope).unwrap_or(&todo.after);
+            let mut after = first.time;
+            if todo.is_behind && *first == todo.after {
                 // what was settled before what was dropped was told before it
                 let from = todo.positions.iter().map(|(from, _)| *from).min();
                 let before = self.settled_at(scope, from.unwrap_or(self.position));

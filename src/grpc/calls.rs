@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    peer::Peer,
+    peer::{Asker, Peer},
     routes::{Request, Responding, Response, Routes},
     status::{overdue, rights_changed, with_reason},
 };
@@ -108,15 +108,12 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
-        let (inner, lease): (Responding, _) = match self.lease(peer, path, request.headers()) {
-            Ok(lease) => {
-                let asker = peer.asker(&lease.who, Arc::clone(&lease.rights));
-                (self.routes.call(peer, asker, request), Some(lease))
-            }
+        let (inner, lease): (Responding, _) = match self.admit(peer, path, request.headers()) {
+            Ok((asker, lease)) => (self.routes.call(peer, asker, request), lease),
             Err(status) => (Box::pin(std::future::ready(Ok(status.into_http()))), None),
         };
         Call {
-            lease: lease.filter(|lease| lease.right.is_some()),
+            lease,
             ending: Some(Ending {
                 method: Arc::clone(method.unwrap_or(&self.methods.other)),
                 start,
@@ -130,25 +127,30 @@ impl<M: MethodObserver> Calls<M> {
 }
 
 impl<M> Calls<M> {
-    fn lease(&self, peer: &Peer, path: &str, headers: &HeaderMap) -> Result<Lease, Status> {
+    /// Who asks, and by what they are let in; of health, by nothing.
+    fn admit(
+        &self,
+        peer: &Peer,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Asker, Option<Lease>), Status> {
+        if path.starts_with(HEALTH) {
+            return Ok((peer.asker(&Who::Anonymous, self.access.all()), None));
+        }
+        let header = headers.get(header::AUTHORIZATION);
+        let who = self
+            .access
+            .who(peer.name(), header.map(HeaderValue::as_bytes))?;
         let right = Right::of(path);
-        let (who, rights) = if path.starts_with(HEALTH) {
-            // it has nothing to see
-            (Who::Anonymous, Arc::new(Rights::all()))
-        } else {
-            let header = headers.get(header::AUTHORIZATION);
-            let who = self
-                .access
-                .who(peer.name(), header.map(HeaderValue::as_bytes))?;
-            let rights = self.access.rights(&who, right)?;
-            (who, rights)
-        };
-        Ok(Lease {
+        let rights = self.access.rights(&who, right)?;
+        let asker = peer.asker(&who, Arc::clone(&rights));
+        let lease = Lease {
             access: Arc::clone(&self.access),
             who,
             right,
             rights,
-        })
+        };
+        Ok((asker, Some(lease)))
     }
 }
 
@@ -156,7 +158,7 @@ impl<M> Calls<M> {
 struct Lease {
     access: Arc<Access>,
     who: Who,
-    /// `None`: it needs none.
+    /// `None`: the method is none of the contract.
     right: Option<Right>,
     rights: Arc<Rights>,
 }

@@ -19,7 +19,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,10 @@ use super::{
     calls::{Calls, MethodObserver},
     peer::Peer,
 };
-use crate::tls::{Port, Tls};
+use crate::{
+    accept::accept,
+    tls::{Port, Tls},
+};
 
 /// The most connections at once; further ones wait to be accepted. Each takes
 /// some 30 KB while it idles, and a service has a handful.
@@ -53,10 +56,6 @@ const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long a connection that nobody called on has to end in the end.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// The pause after a connection could not be accepted: files have run out, and
-/// come back as connections end.
-const NO_ACCEPT: Duration = Duration::from_secs(1);
-
 /// Serves connections until `shutdown` resolves; then takes no more of them, and
 /// lets the calls that are under way finish.
 pub(super) async fn serve<M: MethodObserver>(
@@ -70,22 +69,14 @@ pub(super) async fn serve<M: MethodObserver>(
     let stopping = CancellationToken::new();
     let accepting = async {
         loop {
-            match accept(&listener, &room).await {
-                Ok((stream, peer, place)) => {
-                    let (calls, watcher) = (calls.clone(), connections.watcher());
-                    let tls = tls.clone();
-                    let connection =
-                        connection(stream, peer, tls, calls, watcher, stopping.clone());
-                    tokio::spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(NO_ACCEPT).await;
-                }
-            }
+            let (stream, peer, place) = accept(&listener, &room).await;
+            let (calls, watcher) = (calls.clone(), connections.watcher());
+            let tls = tls.clone();
+            let connection = connection(stream, peer, tls, calls, watcher, stopping.clone());
+            tokio::spawn(async move {
+                connection.await;
+                drop(place);
+            });
         }
     };
     tokio::select! {
@@ -96,18 +87,6 @@ pub(super) async fn serve<M: MethodObserver>(
     drop(listener);
     stopping.cancel();
     connections.shutdown().await;
-}
-
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, Option<OwnedSemaphorePermit>)> {
-    // the semaphore is never closed
-    let place = Arc::clone(room).acquire_owned().await.ok();
-    let (stream, peer) = listener.accept().await?;
-    // answers are small and awaited; without it they wait for acknowledgements
-    stream.set_nodelay(true)?;
-    Ok((stream, peer, place))
 }
 
 /// Reads a client's first words, which no time limit of HTTP/2's waits for.
@@ -134,15 +113,8 @@ async fn connection<M: MethodObserver>(
 ) {
     let Some(tls) = tls else {
         let (read, write) = stream.into_split();
-        return speak(
-            read,
-            write,
-            Peer::new(address, None),
-            calls,
-            watcher,
-            stopping,
-        )
-        .await;
+        let peer = Peer::new(address, None);
+        return speak(read, write, peer, calls, watcher, stopping).await;
     };
     let accepted = tls.accept(Port::Grpc, stream);
     match stopping.run_until_cancelled(accepted).await {

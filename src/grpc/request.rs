@@ -1,15 +1,16 @@
 //! From requests to questions: what is asked for must make sense before
 //! anything is looked at.
 
+mod same;
 mod subscribe;
 mod values;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tonic::{Status, metadata::MetadataMap};
 
+use self::same::Same;
 pub(super) use self::subscribe::Subscribing;
 use self::values::{
     DEFAULT_STALENESS, PAGE_BYTES, calls, category, deadline, enumerated, operator, page_bytes,
@@ -114,8 +115,8 @@ impl From<v1::SummarizeEventsRequest> for Asked {
 /// A filter as it was asked for.
 struct Compiled {
     asked: Filter,
-    /// What of it the caller may see.
-    told: Filter,
+    /// What of it the caller may see; `None`: all.
+    seen: Option<Filter>,
 }
 
 /// A checked request for a page.
@@ -210,9 +211,8 @@ impl Context<'_> {
     /// Checks what requests have in common; the rest is as for one page.
     fn asked(&self, asked: Asked) -> Result<Page, Status> {
         self.sees_any_scope()?;
-        let filter = self
-            .compile(asked.filters, self.lookup.known_fields())?
-            .told;
+        let filter = self.compile(asked.filters, self.lookup.known_fields())?;
+        let filter = filter.seen.unwrap_or(filter.asked);
         let select = |of: &Arc<[Scope]>| {
             select(of, &asked.account_ids, &asked.regions).map_err(Status::from)
         };
@@ -365,14 +365,13 @@ impl Context<'_> {
             }
             source.push(EventFilter { matches });
         }
-        let asked = Filter::compile(&source, known).map_err(Invalid::from)?;
-        let before = source.clone();
-        self.rights.restrict(&mut source);
-        let told = match source == before {
-            true => asked.clone(),
-            false => Filter::compile(&source, known).map_err(Invalid::from)?,
+        let compile = |source: &[EventFilter]| {
+            Filter::compile(source, known).map_err(|error| Status::from(Invalid::from(error)))
         };
-        Ok(Compiled { asked, told })
+        let asked = compile(&source)?;
+        let is_restricted = self.rights.restrict(&mut source);
+        let seen = is_restricted.then(|| compile(&source)).transpose()?;
+        Ok(Compiled { asked, seen })
     }
 
     /// A question for the newest event of all time.
@@ -474,29 +473,24 @@ fn digest(
     start: Option<i64>,
     end: Option<i64>,
 ) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    let mut add = |part: &[u8]| {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    };
-    add(filter.canonical());
+    let mut same = Same::new();
+    same.add(filter.canonical());
     for scope in scopes {
-        add(scope.account.as_bytes());
-        add(scope.region.as_bytes());
+        same.add(scope.account.as_bytes());
+        same.add(scope.region.as_bytes());
     }
-    add(&[
+    same.add(&[
         u8::from(category == Category::Insight),
         u8::from(order == Order::OldestFirst),
         u8::from(with_record),
     ]);
     for time in [start, end] {
         match time {
-            Some(time) => add(&time.to_be_bytes()),
-            None => add(&[]),
+            Some(time) => same.add(&time.to_be_bytes()),
+            None => same.add(&[]),
         }
     }
-    // SHA-256 has 32 bytes
-    hash.finalize().first_chunk().copied().unwrap_or_default()
+    same.digest()
 }
 
 #[cfg(test)]

@@ -43,12 +43,17 @@ impl Invalid {
 impl Invalid {
     /// As a value that was right once, and is too old.
     pub(super) fn out_of_range(self) -> Status {
+        self.with_code(Code::OutOfRange)
+    }
+
+    /// As what is not for this caller.
+    pub(super) fn denied(self) -> Status {
+        self.with_code(Code::PermissionDenied)
+    }
+
+    fn with_code(self, code: Code) -> Status {
         let status = Status::from(self);
-        Status::with_error_details(
-            Code::OutOfRange,
-            status.message(),
-            status.get_error_details(),
-        )
+        Status::with_error_details(code, status.message(), status.get_error_details())
     }
 }
 
@@ -103,29 +108,13 @@ impl From<lookup::Error> for Status {
     }
 }
 
-impl Invalid {
-    /// As what is not for this caller.
-    pub(super) fn denied(self) -> Status {
-        let status = Status::from(self);
-        Status::with_error_details(
-            Code::PermissionDenied,
-            status.message(),
-            status.get_error_details(),
-        )
-    }
-}
-
 impl From<Denied> for Status {
     fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Unknown => unauthenticated(),
-            Denied::NotAllowed => Self::with_error_details(
-                Code::PermissionDenied,
-                "this caller has no right to this method; ask whoever keeps the policy of this \
-                 server",
-                info("NOT_ALLOWED"),
-            ),
-        }
+        let (code, reason) = match denied {
+            Denied::Unknown => (Code::Unauthenticated, "UNAUTHENTICATED"),
+            Denied::NotAllowed => (Code::PermissionDenied, "NOT_ALLOWED"),
+        };
+        Self::with_error_details(code, denied.to_string(), info(reason))
     }
 }
 
@@ -154,16 +143,6 @@ pub(super) fn rights_changed() -> Status {
         Code::Unavailable,
         "what this caller may see has changed; go on from the last token",
         details,
-    )
-}
-
-/// Who calls is not known.
-fn unauthenticated() -> Status {
-    Status::with_error_details(
-        Code::Unauthenticated,
-        "who calls is not known; show a client certificate, or send a bearer token, that this \
-         server trusts",
-        info("UNAUTHENTICATED"),
     )
 }
 

@@ -1,6 +1,6 @@
 //! Connections to the HTTP port, in plain text or TLS.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use axum::{
     extract::connect_info::Connected,
@@ -9,23 +9,21 @@ use axum::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
-    time::sleep,
 };
 use tokio_util::{
     either::Either,
     sync::{CancellationToken, DropGuard},
 };
 
-use crate::tls::{self, Identity, Tls};
+use crate::{
+    accept::accept,
+    tls::{self, Identity, Tls},
+};
 
 /// Handshakes at once, and connections that wait to be served; others wait to be
 /// accepted. More than probes and scrapes need, so that some who connect and say
 /// nothing hold no probe up; each takes a task and what TLS buffers.
 const MAX_HANDSHAKES: usize = 1024;
-/// The pause after a connection could not be accepted: files have run out, and
-/// come back as connections end.
-const NO_ACCEPT: Duration = Duration::from_secs(1);
-
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Visitor {
@@ -52,7 +50,7 @@ impl Accepting {
     pub(super) fn start(listener: TcpListener, tls: Option<Arc<Tls>>) -> Self {
         let (accepted, ready) = mpsc::channel(MAX_HANDSHAKES);
         let stop = CancellationToken::new();
-        let accept = accept(listener, tls, accepted);
+        let accept = accept_all(listener, tls, accepted);
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
         Self {
             ready,
@@ -61,23 +59,14 @@ impl Accepting {
     }
 }
 
-async fn accept(
+async fn accept_all(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     accepted: mpsc::Sender<(Stream, Visitor)>,
 ) {
     let room = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
-        // never closed
-        let place = Arc::clone(&room).acquire_owned().await;
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(NO_ACCEPT).await;
-                continue;
-            }
-        };
+        let (stream, address, place) = accept(&listener, &room).await;
         let (tls, accepted) = (tls.clone(), accepted.clone());
         tokio::spawn(async move {
             let opened = match tls {

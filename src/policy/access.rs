@@ -6,11 +6,16 @@ use super::{Method, Policy, Rights, Who};
 use crate::bearer::{Refused, Tokens};
 
 /// Why a caller is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// It is not known who it is.
+    #[error(
+        "who calls is not known; show a client certificate, or send a bearer token, that this \
+         server trusts"
+    )]
     Unknown,
     /// It has no right to this.
+    #[error("this caller has no right to this method; ask whoever keeps the policy of this server")]
     NotAllowed,
 }
 
@@ -36,6 +41,12 @@ impl Access {
             policy: policy.map(|policy| Mutex::new(Arc::new(policy))),
             all: Arc::new(Rights::all()),
         }
+    }
+
+    /// Every right.
+    #[must_use]
+    pub fn all(&self) -> Arc<Rights> {
+        Arc::clone(&self.all)
     }
 
     /// Whether a caller may still call this with the same rights.
@@ -96,7 +107,7 @@ impl Access {
         let Some(policy) = &self.policy else {
             return match self.asks_who && *who == Who::Anonymous {
                 true => Err(denied),
-                false => Ok(Arc::clone(&self.all)),
+                false => Ok(self.all()),
             };
         };
         let policy = Arc::clone(&policy.lock().unwrap_or_else(PoisonError::into_inner));

@@ -8,7 +8,10 @@ use std::{
 use serde::Deserialize;
 
 use super::{Allowed, Method, Pattern, Policy, Rights, Rule};
-use crate::{event::Scope, filter};
+use crate::{
+    event::{Scope, is_account},
+    filter,
+};
 
 /// The most rules: one for each of a large organization's services.
 const MAX_RULES: usize = 1000;
@@ -104,13 +107,10 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
             }
         }
     }
-    if let Some(names) = &written.accounts {
-        let is_account =
-            |name: &String| name.len() == 12 && name.bytes().all(|b| b.is_ascii_digit());
-        if let Some(i) = names.iter().position(|name| !is_account(name)) {
-            let what = "is no account; give its 12 digits, in quotes";
-            return Err(error(&format!("accounts[{i}]"), what));
-        }
+    let mut accounts = written.accounts.iter().flatten();
+    if let Some(i) = accounts.position(|name| !is_account(name)) {
+        let what = "is no account; give its 12 digits, in quotes";
+        return Err(error(&format!("accounts[{i}]"), what));
     }
     for (part, names) in [
         ("accounts", &written.accounts),

@@ -124,10 +124,10 @@ impl Rights {
         sources.is_none_or(|sources| sources.iter().any(|source| source == event.source()))
     }
 
-    /// Has filters let through only what it may see.
-    pub fn restrict(&self, filters: &mut Vec<EventFilter>) {
+    /// Has filters let through only what it may see; whether that changes them.
+    pub fn restrict(&self, filters: &mut Vec<EventFilter>) -> bool {
         let Some(sources) = &self.event_sources else {
-            return;
+            return false;
         };
         let only = Match {
             field: "eventSource".to_owned(),
@@ -140,5 +140,6 @@ impl Rights {
         for filter in filters {
             filter.matches.push(only.clone());
         }
+        true
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::chance::{hash, unit};
+use crate::event::is_account;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,8 +128,7 @@ impl FromStr for Fault {
             .ok_or_else(|| NoFault::Kind(kind.to_owned()))?;
         let value = value.trim();
         // twelve digits are no probability
-        let is_account = value.len() == 12 && value.bytes().all(|b| b.is_ascii_digit());
-        if kind == FaultKind::DeniedRole && is_account {
+        if kind == FaultKind::DeniedRole && is_account(value) {
             return Ok(Self::DeniedRole(value.to_owned()));
         }
         match value.parse::<f64>() {

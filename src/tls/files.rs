@@ -1,10 +1,6 @@
 //! The files that TLS is made of.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio_rustls::rustls::{
     self, RootCertStore, ServerConfig,
@@ -14,9 +10,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::Port;
-
-/// The largest file: a bundle of all public certificate authorities takes 250 KB.
-const MAX_FILE: u64 = 1024 * 1024;
+use crate::kept::{Error, Named};
 
 /// Where certificates are, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,31 +21,6 @@ pub struct Files {
     pub key: PathBuf,
     /// The authorities of callers' certificates. `None`: none is asked for.
     pub client_ca: Option<PathBuf>,
-}
-
-/// Why TLS cannot be served with these files.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file cannot be read.
-    #[error("{setting} {}: {error}", path.display())]
-    Read {
-        /// The setting that names it.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: std::io::Error,
-    },
-    /// A file is not what it should be.
-    #[error("{setting} {}: {what}", path.display())]
-    Content {
-        /// The setting that names it.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what would do.
-        what: String,
-    },
 }
 
 const CERT: &str = "--tls-cert";
@@ -74,14 +43,33 @@ impl std::fmt::Debug for Contents {
 }
 
 impl Files {
+    fn cert(&self) -> Named<'_> {
+        Named {
+            setting: CERT,
+            path: &self.cert,
+        }
+    }
+
+    fn key(&self) -> Named<'_> {
+        Named {
+            setting: KEY,
+            path: &self.key,
+        }
+    }
+
+    fn client_ca(&self) -> Option<Named<'_>> {
+        let path = self.client_ca.as_deref()?;
+        Some(Named {
+            setting: CLIENT_CA,
+            path,
+        })
+    }
+
     pub(super) fn read(&self) -> Result<Contents, Error> {
         Ok(Contents {
-            cert: read(CERT, &self.cert)?,
-            key: read(KEY, &self.key)?,
-            client_ca: match &self.client_ca {
-                Some(path) => Some(read(CLIENT_CA, path)?),
-                None => None,
-            },
+            cert: self.cert().bytes()?,
+            key: self.key().bytes()?,
+            client_ca: self.client_ca().map(Named::bytes).transpose()?,
         })
     }
 
@@ -90,27 +78,19 @@ impl Files {
         &self,
         contents: &Contents,
     ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), Error> {
-        let chain = certificates(CERT, &self.cert, &contents.cert)?;
-        let wrong_key = |what: &str| Error::Content {
-            setting: KEY,
-            path: self.key.clone(),
-            what: what.to_owned(),
-        };
+        let chain = certificates(self.cert(), &contents.cert)?;
+        let wrong_key = |what: &str| self.key().error(what);
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|_| wrong_key("it has no private key in PEM (BEGIN PRIVATE KEY)"))?;
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong_key(&error.to_string()))?;
-        let builder = match (&self.client_ca, &contents.client_ca) {
-            (Some(path), Some(pem)) => {
-                let wrong_ca = |what: String| Error::Content {
-                    setting: CLIENT_CA,
-                    path: path.clone(),
-                    what,
-                };
+        let builder = match (self.client_ca(), &contents.client_ca) {
+            (Some(file), Some(pem)) => {
+                let wrong_ca = |what: String| file.error(what);
                 let mut roots = RootCertStore::empty();
-                for authority in certificates(CLIENT_CA, path, pem)? {
+                for authority in certificates(file, pem)? {
                     roots
                         .add(authority)
                         .map_err(|error| wrong_ca(format!("{error}; give authorities")))?;
@@ -145,35 +125,10 @@ impl Files {
     }
 }
 
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    let error = |error| Error::Read {
-        setting,
-        path: path.to_owned(),
-        error,
-    };
-    let size = fs::metadata(path).map_err(error)?.len();
-    if size > MAX_FILE {
-        return Err(Error::Content {
-            setting,
-            path: path.to_owned(),
-            what: format!("{size} bytes; at most {MAX_FILE} are read"),
-        });
-    }
-    fs::read(path).map_err(error)
-}
-
-fn certificates(
-    setting: &'static str,
-    path: &Path,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(file: Named<'_>, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
-        _ => Err(Error::Content {
-            setting,
-            path: path.to_owned(),
-            what: "it has no certificate in PEM (BEGIN CERTIFICATE)".to_owned(),
-        }),
+        _ => Err(file.error("it has no certificate in PEM (BEGIN CERTIFICATE)")),
     }
 }

@@ -5,6 +5,7 @@ import os
 import pytest
 
 import oracle
+from certificates import Authority
 from processes import RECORDS, Server, Simulator
 
 # nothing of this machine's settings may decide a test
@@ -79,3 +80,17 @@ def wide_server(simulator, wide_scopes):
     accounts, regions = wide_scopes
     with Server(simulator=simulator, accounts=accounts, regions=regions) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of one module's files."""
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="module")
+def authority(folder):
+    """An authority, whose own certificate is in the folder."""
+    authority = Authority()
+    (folder / "ca.pem").write_bytes(authority.pem)
+    return authority

@@ -39,6 +39,7 @@ from trailgate.v1 import (  # noqa: E402
 
 NEWEST_FIRST = event_pb2.ORDER_NEWEST_FIRST
 OLDEST_FIRST = event_pb2.ORDER_OLDEST_FIRST
+DENIED = grpc.StatusCode.PERMISSION_DENIED
 COMPLETE = event_service_pb2.SEARCH_STATE_COMPLETE
 PARTIAL = event_service_pb2.SEARCH_STATE_PARTIAL
 FAILED = event_service_pb2.SEARCH_STATE_FAILED
@@ -144,3 +145,12 @@ def refusal(call):
     except grpc.RpcError as error:
         return Refusal(error)
     raise AssertionError(f"not refused: {str(answer)[:1000]}")
+
+
+def code(call):
+    """What a call ends with."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK

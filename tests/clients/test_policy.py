@@ -5,10 +5,12 @@ import json
 import grpc
 import pytest
 
+from certificates import get
 from processes import PATIENCE, Server, Simulator, run, wait_for
-from rpc import Client, Refusal, event_service_pb2, filters_of, refusal, scope_service_pb2
+from rpc import (
+    DENIED, Client, Refusal, code, event_service_pb2, filters_of, refusal, scope_service_pb2,
+)
 from test_probes import reflect
-from test_tls import Authority, get
 
 OWN, OTHER = "111122223333", "444455556666"
 REGIONS = ["us-east-1", "eu-west-1"]
@@ -16,7 +18,6 @@ METHODS = [
     "LookupEvents", "ExportEvents", "GetEvent", "SummarizeEvents", "SubscribeEvents",
     "IngestEvents", "ListScopes", "Reflection",
 ]
-DENIED = grpc.StatusCode.PERMISSION_DENIED
 
 POLICY = f"""
 rules:
@@ -41,18 +42,6 @@ def record(account, region, number):
         "requestParameters": {"secret": f"s{number}"}, "eventCategory": "Management",
         "managementEvent": True, "readOnly": False, "eventVersion": "1.11",
     }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("policy")
-
-
-@pytest.fixture(scope="module")
-def authority(folder):
-    authority = Authority()
-    (folder / "ca.pem").write_bytes(authority.pem)
-    return authority
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +116,6 @@ def calls(client):
             scope_service_pb2.ListScopesRequest(), timeout=PATIENCE),
         "Reflection": lambda: reflect(client.channel, list_services=""),
     }
-
-
-def code(call):
-    """What a call ends with."""
-    try:
-        call()
-    except grpc.RpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
 
 
 def test_the_methods_here_are_those_of_the_contract():

@@ -2,52 +2,18 @@
 
 import ssl
 import urllib.error
-import urllib.request
 
 import grpc
 import pytest
-import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from google.protobuf.duration_pb2 import Duration
 
+from certificates import Authority, get
 from processes import PATIENCE, Server, Simulator, run, wait_for
 from rpc import Client, Refusal, event_service_pb2, refusal
 from test_probes import reflect
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
-
-
-class Authority(trustme.CA):
-    """An authority that hands certificates out as files."""
-
-    @property
-    def pem(self):
-        return self.cert_pem.bytes()
-
-    def files(self, folder, name):
-        """Of a certificate, and of its key."""
-        issued = self.issue_cert(name)
-        cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-        cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        key.write_bytes(issued.private_key_pem.bytes())
-        return cert, key
-
-    def credentials(self, files=None):
-        """Of a caller who trusts it, and shows a certificate."""
-        cert, key = (file.read_bytes() for file in files) if files else (None, None)
-        return grpc.ssl_channel_credentials(self.pem, key, cert)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("tls")
-
-
-@pytest.fixture(scope="module")
-def authority(folder):
-    authority = Authority()
-    (folder / "ca.pem").write_bytes(authority.pem)
-    return authority
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +34,6 @@ def server(authority, folder):
         simulator=simulator, accounts=[ACCOUNT], regions=[REGION],
     ) as server:
         yield server
-
-
-def get(url, authority, shown=None):
-    """Status of a URL by TLS."""
-    context = ssl.create_default_context(cadata=authority.pem.decode())
-    if shown:
-        context.load_cert_chain(*shown)
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    )
-    try:
-        with opener.open(url, timeout=PATIENCE) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
 
 
 def has_spent_all(client):

@@ -11,8 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from processes import Server, run, wait_for
-from rpc import Client, event_service_pb2, refusal
-from test_policy import DENIED, code
+from rpc import DENIED, Client, code, event_service_pb2, refusal
 
 ISSUER, AUDIENCE = "https://issuer.example.org", "trailgate"
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED

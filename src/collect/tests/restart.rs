@@ -112,6 +112,15 @@ async fn read(stream: &mut Stream, seconds: u64) -> (Vec<(usize, bool)>, Vec<Gap
     (events, gaps)
 }
 
+/// The events of the next batch.
+async fn next_batch(stream: &mut Stream) -> Arc<[Arc<Event>]> {
+    loop {
+        if let Item::Batch(batch) = stream.subscription.next().await {
+            return batch.events;
+        }
+    }
+}
+
 fn sorted(events: &[(usize, bool)]) -> Vec<usize> {
     let mut numbers: Vec<_> = events.iter().map(|(number, _)| *number).collect();
     numbers.sort_unstable();
@@ -327,13 +336,8 @@ async fn what_history_left_to_the_log_is_read_again_by_another_process() {
     world.restart();
     let all = of_kinds(&[]);
     let mut stream = world.subscribe(&all, &[], Start::Time(world.start));
-    let batch = loop {
-        if let Item::Batch(batch) = stream.subscription.next().await {
-            break batch;
-        }
-    };
     // of its page of seven, the log is to tell two
-    assert_eq!(batch.events.len(), 5);
+    assert_eq!(next_batch(&mut stream).await.len(), 5);
     let token = stream.token();
     let mut here = world.subscribe(&all, &[], token.clone());
     assert_eq!(sorted(&read(&mut here, 60).await.0), Vec::from_iter(5..12));
@@ -374,12 +378,8 @@ async fn what_was_brought_and_history_left_to_the_log_is_read_again_by_another_p
     assert_eq!(world.gateway.feed.ingest(&brought).new, 12);
     let all = of_kinds(&[]);
     let mut stream = world.subscribe(&all, &[], Start::Time(world.start));
-    let batch = loop {
-        if let Item::Batch(batch) = stream.subscription.next().await {
-            break batch;
-        }
-    };
-    assert_eq!(batch.events.len(), 1, "the log is to tell the others");
+    let told = next_batch(&mut stream).await;
+    assert_eq!(told.len(), 1, "the log is to tell the others");
     let token = stream.token();
     drop(stream);
     world.restart();

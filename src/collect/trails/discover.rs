@@ -8,10 +8,10 @@ use tokio::time::{sleep, timeout};
 use super::{Inner, LONGEST_PAUSE, PAUSE, STALL, Source, Sources, Trail, stalled};
 use crate::{
     collect::{
-        object_key::{Kind, Root, is_account},
+        object_key::{Kind, Root},
         queue::ObjectsError,
     },
-    event::Scope,
+    event::{Scope, is_account},
 };
 
 /// Requests at once: S3 answers thousands a second of each prefix.

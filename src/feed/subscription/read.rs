@@ -321,8 +321,6 @@ impl Subscription {
         let mut state = feed.lock();
         let mut events = Vec::with_capacity(told.events.len());
         let mut taken = Taken::default();
-        // what the log has to tell still: scope, second, and before which position
-        let mut owed = Vec::new();
         for event in told.events {
             let scope = event.scope();
             let Some(todo) = told.todo.get(&scope) else {
@@ -336,15 +334,16 @@ impl Subscription {
                         // of several that reuse an id the log had one
                         && (!todo.is_behind || slot.time == event.time)
                         && self.is_due(slot.position, id, &event, slot.is_known);
+                    // the log is to tell it still
                     if !is_told && slot.position >= self.position {
-                        owed.push((scope.clone(), event.time, slot.position + 1));
+                        self.hold(scope, event.time, slot.position + 1);
                     }
                     is_told
                 }
                 // the first to see it: the log tells it to all, and here too
                 Verdict::New | Verdict::Corrected if is_collected => {
                     state.take(id, &event, now, By::Reading);
-                    owed.push((scope.clone(), event.time, state.log.head()));
+                    self.hold(scope, event.time, state.log.head());
                     taken.new += 1;
                     false
                 }
@@ -355,9 +354,6 @@ impl Subscription {
             }
         }
         feed.tell(state, taken);
-        for (scope, from, to) in owed {
-            self.hold(scope, from, to);
-        }
         let repeats_to = self.repeats_to;
         let may_repeat = events
             .iter()

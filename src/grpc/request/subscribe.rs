@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use super::{
     super::status::Invalid,
-    Context, named,
+    Context, Same, named,
     values::{PAGE_BYTES, second, show},
 };
 use crate::{
@@ -82,12 +81,10 @@ impl Context<'_> {
         };
         let filter = self.compile(request.filters, known)?;
         // a token has no rights: those of its bearer may change
-        let digest = self::digest("subscription", &filter.asked, selection.canonical());
+        let digest = self::digest(b"subscription", &filter.asked, selection.canonical());
+        let filter = filter.seen.unwrap_or(filter.asked);
         // a shared batch has the token of whoever made it
-        let asked = filter.asked.canonical().escape_ascii().to_string();
-        let told = selection.canonical().chain(selection.bounds());
-        let told = told.chain([asked.as_str()]);
-        let told_digest = self::digest("told", &filter.told, told);
+        let told_digest = self::digest(&digest, &filter, selection.bounds());
         let start = match request.start {
             Some(Asked::ResumeToken(token)) => {
                 let token = ResumeToken::decode(&token, &digest).map_err(|error| {
@@ -106,7 +103,7 @@ impl Context<'_> {
         Ok(Subscribing {
             settings: Settings {
                 caller: self.caller.clone(),
-                filter: Arc::new(filter.told),
+                filter: Arc::new(filter),
                 selection,
                 digest,
                 told_digest,
@@ -186,17 +183,12 @@ fn within(
 }
 
 /// What must stay the same for a resume token to be used, or a batch to be shared.
-fn digest<'a>(of: &str, filter: &Filter, names: impl Iterator<Item = &'a str>) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    let mut add = |part: &[u8]| {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    };
-    add(of.as_bytes());
-    add(filter.canonical());
+fn digest<'a>(of: &[u8], filter: &Filter, names: impl Iterator<Item = &'a str>) -> [u8; 16] {
+    let mut same = Same::new();
+    same.add(of);
+    same.add(filter.canonical());
     for name in names {
-        add(name.as_bytes());
+        same.add(name.as_bytes());
     }
-    // SHA-256 has 32 bytes
-    hash.finalize().first_chunk().copied().unwrap_or_default()
+    same.digest()
 }

@@ -1,0 +1,124 @@
+//! Small files that settings name: read whole, and kept up with while the server
+//! runs.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The largest file, in bytes: a bundle of all public certificate authorities takes
+/// 250 KB, a few hundred accounts or a thousand rules less.
+const MAX: u64 = 1024 * 1024;
+/// How often files are looked at. Kubernetes takes a minute or so to change what is
+/// mounted.
+pub const LOOK: Duration = Duration::from_secs(10);
+
+/// Why a file cannot be used, in one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} {}: {what}", path.display())]
+pub struct Error {
+    setting: &'static str,
+    path: PathBuf,
+    what: String,
+}
+
+/// A file, and the setting that names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// The setting, as its flag.
+    pub setting: &'static str,
+    /// Where the file is.
+    pub path: &'a Path,
+}
+
+impl Named<'_> {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has more than 1 MiB.
+    pub fn bytes(self) -> Result<Vec<u8>, Error> {
+        self.read(|path| fs::read(path))
+    }
+
+    /// Its text.
+    ///
+    /// # Errors
+    /// As of [`Named::bytes`]; if it is not UTF-8.
+    pub fn text(self) -> Result<String, Error> {
+        self.read(|path| fs::read_to_string(path))
+    }
+
+    fn read<T>(self, read: impl Fn(&Path) -> io::Result<T>) -> Result<T, Error> {
+        let error = |error: io::Error| self.error(error.to_string());
+        let size = fs::metadata(self.path).map_err(error)?.len();
+        if size > MAX {
+            return Err(self.error(format!("{size} bytes; at most {MAX} are read")));
+        }
+        read(self.path).map_err(error)
+    }
+
+    /// What is wrong with it, and what would do.
+    #[must_use]
+    pub fn error(self, what: impl Into<String>) -> Error {
+        Error {
+            setting: self.setting,
+            path: self.path.to_owned(),
+            what: what.into(),
+        }
+    }
+}
+
+/// Has files read again, for ever: `reload` tells whether what it read is new and
+/// in force, and leaves what was in force where that cannot be used. Logs `is_new`,
+/// or `is_old` with the error, once while it stays the same.
+pub async fn keep(
+    is_new: &'static str,
+    is_old: &'static str,
+    mut reload: impl FnMut() -> Result<bool, Error>,
+) {
+    let mut said = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match reload() {
+            Ok(has_changed) => {
+                if has_changed {
+                    tracing::info!("{is_new}");
+                }
+                said = None;
+            }
+            // a file that is being replaced may be away for a moment
+            Err(error) if said.as_ref() != Some(&error) => {
+                tracing::error!(%error, "{is_old}");
+                said = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_its_setting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = Named {
+            setting: "--policy",
+            path: &path,
+        };
+        let message = file.text().unwrap_err().to_string();
+        assert!(message.starts_with("--policy ") && message.contains("file: No such file"));
+        fs::write(&path, [0xff]).unwrap();
+        assert_eq!(file.bytes().unwrap(), [0xff]);
+        assert!(file.text().unwrap_err().to_string().contains("UTF-8"));
+        fs::File::create(&path).unwrap().set_len(MAX + 1).unwrap();
+        let message = file.bytes().unwrap_err().to_string();
+        assert!(
+            message.contains("1048577 bytes; at most 1048576"),
+            "{message}"
+        );
+    }
+}
