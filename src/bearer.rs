@@ -18,7 +18,7 @@ use serde_json::Value;
 use self::keys::{Found, Keys};
 use crate::{
     clock::Clock,
-    kept::{self, Error},
+    kept::{self, Error, Looks},
 };
 
 /// Seconds by which an issuer's clock and ours may differ.
@@ -148,12 +148,10 @@ impl Tokens {
 
     /// Keeps up with the keys' file, for ever: one that cannot be used leaves what
     /// was in force.
-    pub async fn keep(&self) {
+    pub async fn keep(&self, looks: Looks) {
         let is_new = "new keys of tokens are in force";
-        kept::keep(is_new, "the keys of tokens stay as they were", || {
-            self.reload()
-        })
-        .await;
+        let is_old = "the keys of tokens stay as they were";
+        kept::keep(looks, is_new, is_old, || self.reload()).await;
     }
 
     fn reload(&self) -> Result<bool, Error> {

@@ -4,8 +4,11 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
+
+use tokio::sync::watch;
 
 /// The largest file, in bytes: a bundle of all public certificate authorities takes
 /// 250 KB, a few hundred accounts or a thousand rules less.
@@ -69,17 +72,55 @@ impl Named<'_> {
     }
 }
 
+/// When files are looked at: every [`LOOK`], and when someone says so.
+#[derive(Clone, Debug)]
+pub struct Looks {
+    told: Arc<watch::Sender<()>>,
+    /// Those that have been followed.
+    seen: watch::Receiver<()>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        let (told, seen) = watch::channel(());
+        Self {
+            told: Arc::new(told),
+            seen,
+        }
+    }
+}
+
+impl Looks {
+    /// Has everyone look now.
+    pub fn now(&self) {
+        self.told.send_replace(());
+    }
+
+    /// Waits for the next one; whether someone said so.
+    pub async fn next(&mut self) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => false,
+            // the sender is here
+            _ = self.seen.changed() => true,
+        }
+    }
+}
+
 /// Has files read again, for ever: `reload` tells whether what it read is new and
 /// in force, and leaves what was in force where that cannot be used. Logs `is_new`,
-/// or `is_old` with the error, once while it stays the same.
+/// or `is_old` with the error, which is said once while it stays the same, and again
+/// to who had it looked at.
 pub async fn keep(
+    mut looks: Looks,
     is_new: &'static str,
     is_old: &'static str,
     mut reload: impl FnMut() -> Result<bool, Error>,
 ) {
     let mut said = None;
     loop {
-        tokio::time::sleep(LOOK).await;
+        if looks.next().await {
+            said = None;
+        }
         match reload() {
             Ok(has_changed) => {
                 if has_changed {

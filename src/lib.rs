@@ -25,6 +25,7 @@ pub mod policy;
 pub mod proto;
 pub mod sealed;
 pub mod simulator;
+mod spelling;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -17,7 +17,7 @@ pub use files::Files;
 pub use peer::Identity;
 
 use self::files::Contents;
-use crate::kept::{self, Error};
+use crate::kept::{self, Error, Looks};
 
 /// How long a client may take to shake hands: two round trips, and some signing.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -38,8 +38,6 @@ pub enum Port {
 #[derive(Debug)]
 struct Current {
     contents: Contents,
-    /// What was refused last, so that it is said once.
-    refused: Option<Contents>,
     grpc: Arc<ServerConfig>,
     http: Arc<ServerConfig>,
 }
@@ -63,7 +61,6 @@ impl Tls {
             files,
             current: Mutex::new(Current {
                 contents,
-                refused: None,
                 grpc,
                 http,
             }),
@@ -80,37 +77,27 @@ impl Tls {
     /// there keep what they began with.
     ///
     /// # Errors
-    /// As of [`Tls::load`], once for the same contents: what was in force stays so.
+    /// As of [`Tls::load`]: what was in force stays so.
     pub fn reload(&self) -> Result<bool, Error> {
         let contents = self.files.read()?;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.contents == contents || current.refused.as_ref() == Some(&contents) {
+        if current.contents == contents {
             return Ok(false);
         }
-        match self.files.configs(&contents) {
-            Ok((grpc, http)) => {
-                *current = Current {
-                    contents,
-                    refused: None,
-                    grpc,
-                    http,
-                };
-                Ok(true)
-            }
-            Err(error) => {
-                current.refused = Some(contents);
-                Err(error)
-            }
-        }
+        let (grpc, http) = self.files.configs(&contents)?;
+        *current = Current {
+            contents,
+            grpc,
+            http,
+        };
+        Ok(true)
     }
 
     /// Keeps up with the files, for ever.
-    pub async fn keep(&self) {
+    pub async fn keep(&self, looks: Looks) {
         let is_new = "new certificates are in force";
-        kept::keep(is_new, "the certificates stay as they were", || {
-            self.reload()
-        })
-        .await;
+        let is_old = "the certificates stay as they were";
+        kept::keep(looks, is_new, is_old, || self.reload()).await;
     }
 
     /// Shakes hands; who it is, if a certificate was shown.

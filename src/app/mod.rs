@@ -1,6 +1,7 @@
 //! Composition: from settings to a running server, and back down.
 
-mod policy;
+mod files;
+pub mod reload;
 mod scopes;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -8,17 +9,17 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::scopes::Finder;
+use self::{files::Files, scopes::Finder};
 
 use crate::{
-    bearer::Tokens,
     budget::Budgets,
     clock::Clock,
     collect::{self, Poller, Queues},
     config::Config,
     coverage::Coverage,
     feed::{self, Feed},
-    grpc, http, kept,
+    grpc, http,
+    kept::{self, Looks},
     lookup::Lookup,
     policy::Access,
     simulator::{self, Simulator},
@@ -96,6 +97,14 @@ pub enum Error {
     Serve(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Reads the files that say who may call, as a server does when it starts.
+///
+/// # Errors
+/// If one cannot be used.
+pub fn check_files(config: &Config) -> Result<(), kept::Error> {
+    Files::load(config, Clock::system()).map(drop)
+}
+
 /// A server that listens, and has not answered anyone yet.
 pub struct Server {
     /// Where gRPC listens.
@@ -110,6 +119,7 @@ pub struct Server {
     metrics: Metrics,
     config: Config,
     demo: Option<Demo>,
+    looks: Looks,
     /// Ends the search for other scopes, and the watch on the clock.
     _background: DropGuard,
 }
@@ -146,14 +156,8 @@ impl Server {
     /// cannot be had.
     pub async fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::system();
-        let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
-        let policy = config.policy.take().map(policy::File::open).transpose()?;
-        let (policy_file, policy) = policy.unzip();
-        let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
-        let tokens = config.jwt.take();
-        let tokens = tokens.map(|options| Tokens::load(options, clock.clone()));
-        let tokens = tokens.transpose()?.map(Arc::new);
-        let access = Arc::new(Access::new(asks_who, tokens.clone(), policy));
+        let files = Files::load(&config, clock.clone())?;
+        let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
         let demo = if config.demo {
             Some(start_demo(&mut config, clock.clone()).await?)
         } else {
@@ -172,8 +176,8 @@ impl Server {
         scopes::warn_of_global_events(&scopes.now());
         let grpc_listener = bind(GRPC, config.listen).await?;
         let http_listener = bind(HTTP, config.http_listen).await?;
-        let daily = config.caller_daily_requests;
-        let budgets = Budgets::new(config.rate).with_daily_allowance(clock.clone(), daily);
+        let daily = config.caller_daily_share();
+        let budgets = Budgets::new(config.rate_share()).with_daily_allowance(clock.clone(), daily);
         let budgets = Arc::new(budgets);
         let cloudtrail: Arc<dyn CloudTrail> = aws;
         let upstream = Arc::new(Upstream::new(
@@ -233,18 +237,8 @@ impl Server {
             queues,
         );
         let stop = CancellationToken::new();
-        if let Some(tls) = tls.clone() {
-            let keep = async move { tls.keep().await };
-            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
-        }
-        if let Some(tokens) = tokens {
-            let keep = async move { tokens.keep().await };
-            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
-        }
-        if let Some(file) = policy_file {
-            let keep = file.keep(Arc::clone(&access));
-            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
-        }
+        let looks = Looks::default();
+        files.keep(&looks, &stop);
         if let Some(trails) = trails {
             let catch_up = trails.start(Arc::clone(&feed));
             tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
@@ -260,7 +254,8 @@ impl Server {
             stop.clone()
                 .run_until_cancelled_owned(Arc::clone(&poller).keep()),
         );
-        let service = grpc::Service::new(lookup, feed, poller, scopes, config.limits.clone());
+        let service = grpc::Service::new(lookup, feed, poller, scopes, config.limits.clone())
+            .with_max_connection_age(config.max_connection_age, config.shutdown_grace);
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(finder.keep(publisher)),
@@ -277,8 +272,15 @@ impl Server {
             metrics,
             config,
             demo,
+            looks,
             _background: background,
         })
+    }
+
+    /// What has the files that settings name looked at.
+    #[must_use]
+    pub fn looks(&self) -> Looks {
+        self.looks.clone()
     }
 
     /// Whether both ports speak TLS.

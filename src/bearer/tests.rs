@@ -227,7 +227,7 @@ async fn new_keys_are_in_force_once_they_can_be_used() {
     write(&path, &[one.jwk("1")]);
     let tokens = Arc::new(Tokens::load(options(&path), clock()).unwrap());
     let keep = Arc::clone(&tokens);
-    let task = tokio::spawn(async move { keep.keep().await });
+    let task = tokio::spawn(async move { keep.keep(Looks::default()).await });
     let by = |signer: &Signer, id: &str| {
         let header = json!({"alg": "ES256", "kid": id});
         tokens.bearer(&signer.sign(&header, &claims())).map(|_| ())

@@ -63,6 +63,27 @@ async fn two_at_once_then_two_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn servers_with_a_share_each_stay_below_the_rate_together() {
+    let shares: Vec<_> = (0..4).map(|_| Arc::new(Budget::new(2.0 / 4.0))).collect();
+    let start = Instant::now();
+    // one was refused, and is back where it was, no further, by the end
+    shares[0].throttled(start, None);
+    let lasts = Duration::from_secs(400);
+    let buy = |share: Arc<Budget>| async move {
+        while start.elapsed() < lasts {
+            drop(share.buy(Class::Interactive, &me(), None).await.unwrap());
+        }
+    };
+    futures_util::future::join_all(shares.iter().cloned().map(buy)).await;
+    let bought: u64 = shares.iter().map(|share| share.stats().bought).sum();
+    // beside the rate, one each after the rest, and one each at the end
+    assert!((700..=800 + 8).contains(&bought), "{bought}");
+    for share in &shares {
+        assert_eq!(share.stats().rate, Some(0.5));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn slow_answers_do_not_hold_the_meter_up() {
     let budget = Arc::new(Budget::new(2.0));
     let start = Instant::now();

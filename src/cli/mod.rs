@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod asked;
+mod config;
 mod connect;
 mod estimate;
 mod get;
@@ -36,7 +37,7 @@ use std::{
 };
 
 use clap::{
-    CommandFactory, Parser, Subcommand,
+    CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
@@ -67,6 +68,8 @@ pub struct Cli {
 enum Command {
     /// Serve Event history over gRPC
     Serve(Box<serve::Serve>),
+    /// Look at the settings of the server, without serving
+    Config(Box<config::Look>),
     /// Find events in CloudTrail Event history
     Lookup(Box<lookup::Lookup>),
     /// Follow events as they arrive
@@ -86,12 +89,17 @@ enum Command {
 /// Runs the command line and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
         Err(error) => return refuse(&error),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error.format(&mut Cli::command())),
     };
     match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Config(look) => look.run(&matches),
         Command::Lookup(lookup) => lookup.run(),
         Command::Tail(tail) => tail.run(),
         Command::Ingest(ingest) => ingest.run(),
@@ -117,6 +125,22 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = writeln!(io::stderr().lock(), "trailgate: {said}{from}; see --help");
     }
     ExitCode::from(EXIT_USAGE)
+}
+
+/// Variables of the environment that some command reads.
+fn variables() -> Vec<String> {
+    let command = Cli::command();
+    let commands = command.get_subcommands();
+    let args = commands.flat_map(clap::Command::get_arguments);
+    let names = args.filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned));
+    names.collect()
+}
+
+/// Refuses variables that look as if they were trailgate's, and are not.
+fn check_variables() -> Result<(), crate::config::Error> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let given = env::vars_os().map(|(name, value)| (text(name), text(value)));
+    crate::config::variables::check(&variables(), given)
 }
 
 /// The error without usage, which has lines of its own and is what --help is

@@ -9,7 +9,10 @@ use clap::Args;
 
 use super::{EXIT_USAGE, signals};
 use crate::{
-    app::{self, Server},
+    app::{
+        self, Server,
+        reload::Reload,
+    },
     config::{Config, Settings},
     telemetry,
 };
@@ -41,8 +44,11 @@ Examples:
 
 Flags override TRAILGATE_* variables, which override the file of --config.
 Logs go to standard error; one line on standard output says where it listens.
-The first SIGTERM or SIGINT lets calls finish, the second ends at once.
-Exit status: 0 stopped as told, 64 unusable settings, 69 no port or no AWS, 1 anything else.";
+The files of certificates, keys and the policy are looked at every ten seconds and at
+SIGHUP, and so is that of --config, of which log_level changes at once. The first SIGTERM
+or SIGINT lets calls finish, the second ends at once.
+Exit status: 0 stopped as told, 64 unusable settings, 69 no port or no AWS, 143 or 130 told
+twice by SIGTERM or SIGINT, 1 anything else.";
 
 /// Serve Event history over gRPC.
 #[derive(Debug, Args)]
@@ -54,19 +60,23 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
-        let config = match self.settings.with_file().and_then(Config::try_from) {
-            Ok(config) => config,
+        let given = self.settings;
+        let settings = super::check_variables().and_then(|()| given.clone().with_file());
+        let usable = settings.and_then(|settings| {
+            let config = Config::try_from(settings.clone())?;
+            let logs = telemetry::init_logs(config.log_format, &config.log_level)?;
+            Ok((config, Reload::new(given, &settings, logs)?))
+        });
+        let (config, reload) = match usable {
+            Ok(usable) => usable,
             Err(error) => return fail(EXIT_USAGE, &error),
         };
-        if let Err(error) = telemetry::init_logs(config.log_format, &config.log_level) {
-            return fail(EXIT_USAGE, &error);
-        }
         match tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
         {
             Ok(runtime) => {
-                let code = runtime.block_on(serve(config));
+                let code = runtime.block_on(serve(config, reload));
                 // what was bought is kept for nobody now: the process ends
                 runtime.shutdown_background();
                 code
@@ -76,7 +86,12 @@ impl Serve {
     }
 }
 
-async fn serve(config: Config) -> ExitCode {
+async fn serve(config: Config, reload: Reload) -> ExitCode {
+    // told before it serves, it reads the file again when it does
+    let mut hang_ups = match signals::hang_ups() {
+        Ok(hang_ups) => hang_ups,
+        Err(error) => return fail(1, &error),
+    };
     let server = match Server::start(config).await {
         Ok(server) => server,
         Err(error) => {
@@ -104,22 +119,32 @@ async fn serve(config: Config) -> ExitCode {
     );
     let _ = out.flush();
     drop(out);
+    let looks = server.looks();
+    let keep = tokio::spawn(reload.keep(looks.clone()));
     let (told, is_told) = tokio::sync::oneshot::channel();
     let run = server.run(async {
         // a sender that is gone was told twice
         let _ = is_told.await;
     });
     tokio::pin!(run);
-    let stopped = tokio::select! {
-        stopped = &mut run => stopped,
-        () = signals.next() => {
-            let _ = told.send(());
-            tokio::select! {
-                stopped = run => stopped,
-                () = signals.next() => return fail(1, &"told to stop twice: calls under way were cut off"),
-            }
+    let mut told = Some(told);
+    let stopped = loop {
+        tokio::select! {
+            stopped = &mut run => break stopped,
+            status = signals.next_status() => match told.take() {
+                Some(told) => {
+                    let _ = told.send(());
+                }
+                None => {
+                    tracing::warn!("told to stop twice: calls under way were cut off");
+                    return ExitCode::from(status);
+                }
+            },
+            // what stops has no use for other settings
+            Some(()) = hang_ups.recv(), if told.is_some() => looks.now(),
         }
     };
+    keep.abort();
     match stopped {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Error, Settings};
-use crate::kept::Named;
+use crate::{kept::Named, spelling::Nearest};
 
 impl Settings {
     /// Completes what flags and variables left open from the file that they
@@ -12,13 +12,17 @@ impl Settings {
     /// # Errors
     /// If the file cannot be read, or is not YAML with known settings.
     pub fn with_file(self) -> Result<Self, Error> {
-        match self.config.clone() {
-            Some(path) => {
-                let file = Self::read(&path)?;
-                Ok(self.or(file))
-            }
-            None => Ok(self),
-        }
+        let file = self.in_file()?;
+        Ok(self.or(file))
+    }
+
+    /// What the file says that they name, if they do.
+    ///
+    /// # Errors
+    /// As [`Settings::with_file`].
+    pub(crate) fn in_file(&self) -> Result<Self, Error> {
+        let path = self.config.as_deref();
+        path.map_or_else(|| Ok(Self::default()), Self::read)
     }
 
     fn read(path: &Path) -> Result<Self, Error> {
@@ -29,10 +33,10 @@ impl Settings {
         let read = file
             .text()
             .and_then(|text| Self::parse(&text).map_err(|what| file.error(what)));
-        read.map_err(|error| Error::new(error.to_string()))
+        Ok(read?)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         // an empty file, or one of comments, sets nothing
         let is_empty = text
             .lines()
@@ -40,7 +44,7 @@ impl Settings {
         if is_empty {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(text).map_err(|error| {
+        serde_saphyr::from_str(text).map_err(|error: serde_saphyr::Error| {
             // the parser knows the place, and not the name of the setting there
             let at = error
                 .location()
@@ -49,11 +53,24 @@ impl Settings {
             let place = line
                 .map(|line| format!(" ({:?})", line.trim()))
                 .unwrap_or_default();
-            format!("{}{place}", one_line(&error.without_snippet().to_string()))
+            let error = error.without_snippet();
+            let what = match (error, error.location()) {
+                (
+                    serde_saphyr::Error::SerdeUnknownField {
+                        field, expected, ..
+                    },
+                    Some(at),
+                ) => {
+                    format!("{} at line {}", unknown(field, expected), at.line())
+                }
+                _ => one_line(&error.to_string()),
+            };
+            format!("{what}{place}")
         })
     }
 
-    fn or(self, file: Self) -> Self {
+    /// What is not set here is as in the file.
+    pub(crate) fn or(self, file: Self) -> Self {
         let list = |given: Vec<String>, file| if given.is_empty() { file } else { given };
         Self {
             config: self.config,
@@ -100,6 +117,8 @@ impl Settings {
             max_upstream_calls: self.max_upstream_calls.or(file.max_upstream_calls),
             caller_daily_requests: self.caller_daily_requests.or(file.caller_daily_requests),
             shutdown_grace: self.shutdown_grace.or(file.shutdown_grace),
+            replicas: self.replicas.or(file.replicas),
+            max_connection_age: self.max_connection_age.or(file.max_connection_age),
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
             tls_cert: self.tls_cert.or(file.tls_cert),
@@ -111,6 +130,15 @@ impl Settings {
             policy: self.policy.or(file.policy),
         }
     }
+}
+
+/// What is wrong with a name that is none of a setting.
+fn unknown(name: &str, known: &[&str]) -> String {
+    let hint = match Nearest::of(name, known.iter().copied()) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => "settings are called as flags are, with underscores".to_owned(),
+    };
+    format!("unknown setting {name:?}; {hint}")
 }
 
 fn one_line(message: &str) -> String {
@@ -174,7 +202,16 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_gets_one_clear_line() {
         for (text, parts) in [
-            ("listn: 127.0.0.1:1\n", &["listn"][..]),
+            (
+                "listn: 127.0.0.1:1\n",
+                &["listn", "\"listen\"?", "line 1"][..],
+            ),
+            (
+                "rate: 1\n# why\ncache-size: 1MB\n",
+                &["\"cache_size\"?", "line 3"],
+            ),
+            ("color: red\n", &["color", "underscores"]),
+            ("config: other.yaml\n", &["config"]),
             ("rate: fast\n", &["rate"]),
             ("account: 012345678901\n", &["[012345678901]", "in quotes"]),
             ("history: soon\n", &["soon", "90d", "unlimited"]),
@@ -232,6 +269,8 @@ mod tests {
             caller_daily_requests: Some(7),
             max_upstream_calls: Some(4),
             shutdown_grace: "3s".parse().ok(),
+            replicas: Some(3),
+            max_connection_age: "1h".parse().ok(),
             log_format: Some(LogFormat::Json),
             log_level: Some("warn".into()),
             tls_cert: Some("9".into()),

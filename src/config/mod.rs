@@ -3,12 +3,16 @@
 
 mod file;
 mod settings;
+mod share;
+mod show;
 mod sources;
 mod value;
+pub(crate) mod variables;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use settings::{Credentials, LogFormat, Poll, Settings};
+pub(crate) use show::show;
 pub use sources::{MAX_SCOPES, Profile, Sources};
 pub(crate) use sources::{is_region, too_many};
 pub use value::{History, Size, Span};
@@ -20,6 +24,8 @@ use crate::{
     event::{Scope, is_account},
     feed,
     grpc::Limits,
+    kept,
+    telemetry,
     tls,
     upstream::Signing,
 };
@@ -32,6 +38,18 @@ pub struct Error(String);
 impl Error {
     fn new(message: impl Into<String>) -> Self {
         Self(message.into())
+    }
+}
+
+impl From<telemetry::BadLevel> for Error {
+    fn from(error: telemetry::BadLevel) -> Self {
+        Self::new(format!("--log-level {error}"))
+    }
+}
+
+impl From<kept::Error> for Error {
+    fn from(error: kept::Error) -> Self {
+        Self::new(error.to_string())
     }
 }
 
@@ -74,6 +92,10 @@ pub struct Config {
     pub caller_daily_requests: u64,
     /// How long calls may take to finish once the server is told to stop.
     pub shutdown_grace: Duration,
+    /// Servers that share `rate` and `caller_daily_requests`; at least 1.
+    pub replicas: u32,
+    /// How long a connection may be called on; `None`: for ever.
+    pub max_connection_age: Option<Duration>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines are written, as `tracing` directives.
@@ -133,6 +155,7 @@ impl TryFrom<Settings> for Config {
             );
             return Err(Error::new(message));
         }
+        let replicas = share::replicas(&settings, rate, LEAST)?;
         let url = settings.aws_endpoint_url.clone();
         if let Some(url) = &url
             && !is_url(url)
@@ -177,6 +200,7 @@ impl TryFrom<Settings> for Config {
                 "--max-upstream-calls 0 lets nothing be asked; give 1 or more",
             ));
         }
+        let max_connection_age = connection_age(&settings)?;
         let poll = poll(&settings)?;
         check_queues(&settings)?;
         let trails = trails(&settings)?;
@@ -217,6 +241,8 @@ impl TryFrom<Settings> for Config {
             shutdown_grace: settings
                 .shutdown_grace
                 .map_or(Duration::from_secs(30), Span::get),
+            replicas,
+            max_connection_age,
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             tls,
@@ -265,6 +291,17 @@ fn jwt(settings: &Settings) -> Result<Option<bearer::Options>, Error> {
             "--jwt-issuer, --jwt-audience and --jwt-keys go together: whose tokens are taken, for \
              whom they are, and what they are signed with",
         )),
+    }
+}
+
+fn connection_age(settings: &Settings) -> Result<Option<Duration>, Error> {
+    // below, a caller would do little but connect
+    const LEAST: Duration = Duration::from_millis(100);
+    match settings.max_connection_age {
+        Some(age) if age.get() < LEAST => Err(Error::new(format!(
+            "--max-connection-age {age} is less than 100ms; give some minutes, or leave it out"
+        ))),
+        age => Ok(age.map(Span::get)),
     }
 }
 
@@ -471,6 +508,35 @@ mod tests {
                     ..d()
                 },
                 "--max-upstream-calls 0",
+            ),
+            (
+                Settings {
+                    replicas: Some(0),
+                    ..d()
+                },
+                "--replicas 0",
+            ),
+            (
+                Settings {
+                    replicas: Some(65),
+                    ..d()
+                },
+                "1 to 64",
+            ),
+            (
+                Settings {
+                    replicas: Some(2),
+                    rate: Some(0.001),
+                    ..d()
+                },
+                "--replicas 2 less than 0.001",
+            ),
+            (
+                Settings {
+                    max_connection_age: "0".parse().ok(),
+                    ..d()
+                },
+                "--max-connection-age 0s",
             ),
             (
                 Settings {

@@ -4,14 +4,14 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
 };
 
 use super::{History, Size, Span};
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -22,7 +22,7 @@ pub enum LogFormat {
 }
 
 /// Whose keys sign requests to AWS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Credentials {
     /// The AWS credential chain: environment, profile, SSO, web identity,
@@ -33,7 +33,7 @@ pub enum Credentials {
 }
 
 /// What of a scope is polled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Poll {
     /// What is new, and each stretch of time once more when it is settled
@@ -46,7 +46,7 @@ pub enum Poll {
 
 /// Every setting of the server; none is required. A file has the same names
 /// with underscores.
-#[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Read settings from this YAML file
@@ -299,6 +299,17 @@ pub struct Settings {
     /// How long calls may take to finish once the server is told to stop [default: 30s]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_SHUTDOWN_GRACE")]
     pub shutdown_grace: Option<Span>,
+
+    /// Servers that share the accounts' quotas, 1 to 64. Each has an Nth of --rate
+    /// and of --caller-daily-requests, and never takes what others leave [default: 1]
+    #[arg(long, value_name = "N", env = "TRAILGATE_REPLICAS")]
+    pub replicas: Option<u32>,
+
+    /// How long a connection may be called on, less up to a tenth, so that callers
+    /// spread over servers anew: then calls under way finish, and subscriptions end
+    /// with a token after the shutdown grace [default: for ever]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_MAX_CONNECTION_AGE")]
+    pub max_connection_age: Option<Span>,
 
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT", env = "TRAILGATE_LOG_FORMAT")]

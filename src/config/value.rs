@@ -1,9 +1,9 @@
 //! Values of settings as people write them.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::{Span as JiffSpan, SpanRelativeTo};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A span of time: `90s`, `15m`, `1h30m`, `90d`, `2w`, `250ms`, or `0`. Days have
 /// 24 hours; months and years, which differ in length, are no span.
@@ -51,6 +51,35 @@ impl FromStr for Span {
     }
 }
 
+impl From<Duration> for Span {
+    fn from(span: Duration) -> Self {
+        Self(span)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() {
+            return f.write_str("0s");
+        }
+        let (seconds, nanos) = (self.0.as_secs(), u64::from(self.0.subsec_nanos()));
+        for (count, unit) in [
+            (seconds / 86_400, "d"),
+            (seconds / 3600 % 24, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (nanos / 1_000_000, "ms"),
+            (nanos / 1000 % 1000, "us"),
+            (nanos % 1000, "ns"),
+        ] {
+            if count > 0 {
+                write!(f, "{count}{unit}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// How far back something goes: a span, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History(Option<Duration>);
@@ -84,6 +113,21 @@ impl FromStr for History {
             return Err(format!("{text:?} leaves no history; give 1s or more"));
         }
         Ok(Self(Some(span.get())))
+    }
+}
+
+impl From<Option<Duration>> for History {
+    fn from(span: Option<Duration>) -> Self {
+        Self(span)
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(span) => Span(span).fmt(f),
+            None => f.write_str("unlimited"),
+        }
     }
 }
 
@@ -123,6 +167,31 @@ impl FromStr for Size {
     }
 }
 
+impl From<u64> for Size {
+    fn from(bytes: u64) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // in the largest unit that it is a number of
+        let mut units = [
+            (1 << 30, "GiB"),
+            (1_000_000_000, "GB"),
+            (1 << 20, "MiB"),
+            (1_000_000, "MB"),
+            (1 << 10, "KiB"),
+            (1000, "kB"),
+        ]
+        .into_iter();
+        match units.find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit)) {
+            Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
 /// In YAML a value is what it is on the command line; a bare number is its text.
 fn from_yaml<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -142,17 +211,23 @@ where
     text.parse().map_err(D::Error::custom)
 }
 
-macro_rules! deserialize_as_written {
+macro_rules! as_written {
     ($($value:ty),*) => {$(
         impl<'de> Deserialize<'de> for $value {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 from_yaml(deserializer)
             }
         }
+
+        impl Serialize for $value {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
     )*};
 }
 
-deserialize_as_written!(Span, History, Size);
+as_written!(Span, History, Size);
 
 #[cfg(test)]
 mod tests {
@@ -184,6 +259,40 @@ mod tests {
         assert_eq!("512".parse::<Size>().map(Size::get), Ok(512));
         for bad in ["", "MB", "-1MB", "1.5GB", "1 furlong", "99999999999GB"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+    #[test]
+    fn what_is_written_reads_as_the_same() {
+        for (given, written) in [
+            ("0", "0s"),
+            ("90s", "1m30s"),
+            ("1d12h", "1d12h"),
+            ("2w", "14d"),
+            ("1500ms", "1s500ms"),
+            ("1us", "1us"),
+            ("3601s 5ns", "1h1s5ns"),
+        ] {
+            let span: Span = given.parse().unwrap();
+            assert_eq!(span.to_string(), written);
+            assert_eq!(written.parse(), Ok(span), "{written}");
+            let history = given.parse::<History>();
+            assert!(history.is_err() || history.unwrap().to_string() == written);
+        }
+        assert_eq!(
+            "unlimited".parse::<History>().unwrap().to_string(),
+            "unlimited"
+        );
+        for (given, written) in [
+            ("0", "0"),
+            ("256MB", "256MB"),
+            ("1024", "1KiB"),
+            ("1 Gi", "1GiB"),
+            ("1001", "1001"),
+            ("1500kB", "1500kB"),
+        ] {
+            let size: Size = given.parse().unwrap();
+            assert_eq!(size.to_string(), written);
+            assert_eq!(written.parse(), Ok(size), "{written}");
         }
     }
 }

@@ -286,17 +286,11 @@ impl Subscription {
         loop {
             // what was told before was taken
             self.reader.stands(self.position);
-            if let Some(gap) = self.gaps.pop_front() {
-                self.before_gaps.take_if(|_| self.gaps.is_empty());
+            if let Some(gap) = self.next_gap() {
                 return Item::Gap(gap);
             }
             if self.progress_at <= Instant::now() {
-                self.progress_at = Instant::now() + self.settings.progress_interval;
-                let mut standing = self.standing();
-                self.forget_beginning(&standing);
-                // no further than the token says: who comes back may be told it again
-                self.token_of(&standing).round(&mut standing);
-                return Item::Progress(standing);
+                return self.progress();
             }
             self.news.borrow_and_update();
             let is_live = !self.replay.comes_first();
@@ -357,6 +351,30 @@ impl Subscription {
                 return Item::Batch(batch);
             }
         }
+    }
+
+    /// What is told last where it is ended from outside: gaps that were found, one
+    /// each time, and then how far it is.
+    pub fn last(&mut self) -> Item {
+        match self.next_gap() {
+            Some(gap) => Item::Gap(gap),
+            None => self.progress(),
+        }
+    }
+
+    fn next_gap(&mut self) -> Option<Gap> {
+        let gap = self.gaps.pop_front()?;
+        self.before_gaps.take_if(|_| self.gaps.is_empty());
+        Some(gap)
+    }
+
+    fn progress(&mut self) -> Item {
+        self.progress_at = Instant::now() + self.settings.progress_interval;
+        let mut standing = self.standing();
+        self.forget_beginning(&standing);
+        // no further than the token says: who comes back may be told it again
+        self.token_of(&standing).round(&mut standing);
+        Item::Progress(standing)
     }
 
     /// Where it stands: resumes it behind the item that was told last.

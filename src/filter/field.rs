@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{Error, shown};
-use crate::event::{AttributeKey, RECORD_FIELDS, is_documented_field};
+use crate::{
+    event::{AttributeKey, RECORD_FIELDS, is_documented_field},
+    spelling::Nearest,
+};
 
 /// The most bytes of a field. The longest path in the records we have seen is
 /// 113; keys that users chose, such as tags, may be longer.
@@ -144,28 +147,13 @@ fn unknown(field: &str, first: &str, known: &dyn KnownFields) -> String {
     )
 }
 
-/// The name that is spelled most like `name`, letter case aside, if any is
-/// near enough to be meant.
+/// The known name that `name` was meant to be, if any is near enough.
 fn nearest(name: &str, known: &dyn KnownFields) -> Option<String> {
-    let lower = name.to_lowercase();
-    // a third of the letters may be wrong, two of them always
-    let bound = (lower.chars().count() / 3).max(2);
-    let mut best: Option<(usize, usize, String)> = None;
-    let mut consider = |candidate: &str| {
-        let distance = strsim::osa_distance(&lower, &candidate.to_lowercase());
-        if distance > bound {
-            return;
-        }
-        let exact = strsim::osa_distance(name, candidate);
-        let found = (distance, exact, candidate.to_owned());
-        if best.as_ref().is_none_or(|best| found < *best) {
-            best = Some(found);
-        }
-    };
+    let mut nearest = Nearest::to(name);
     AttributeKey::ALL
         .iter()
-        .for_each(|key| consider(key.as_str()));
-    RECORD_FIELDS.iter().for_each(|name| consider(name));
-    known.for_each(&mut consider);
-    best.map(|(_, _, name)| name)
+        .for_each(|key| nearest.consider(key.as_str()));
+    RECORD_FIELDS.iter().for_each(|name| nearest.consider(name));
+    known.for_each(&mut |name| nearest.consider(name));
+    nearest.found()
 }

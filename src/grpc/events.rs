@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     Service,
+    listen::Leaving,
     peer::Asker,
     request::{Context, Page},
     status::{not_found, not_found_in, unfinished},
@@ -128,9 +129,10 @@ impl EventService for Service {
         request: Request<v1::SubscribeEventsRequest>,
     ) -> Result<Response<Self::SubscribeEventsStream>, Status> {
         let asker = Asker::of(&request);
+        let leaving = Leaving::of(&request);
         let request = request.into_inner();
         let asked = self.context(asker).subscription(request, &self.feed)?;
-        Ok(Response::new(self.subscribe(asked)?))
+        Ok(Response::new(self.subscribe(asked, leaving)?))
     }
 
     type IngestEventsStream = Streamed<v1::IngestEventsResponse>;

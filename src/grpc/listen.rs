@@ -12,17 +12,15 @@ use std::{
 };
 
 use hyper::{server::conn::http2, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Request;
 
 use super::{
     calls::{Calls, MethodObserver},
@@ -56,24 +54,46 @@ const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long a connection that nobody called on has to end in the end.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a connection may be called on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    /// At most so long.
+    pub(super) most: Duration,
+    /// Then subscriptions go on for so long.
+    pub(super) grace: Duration,
+}
+
+/// Tells calls without an end that their connection has come of age.
+#[derive(Clone, Debug)]
+pub(super) struct Leaving(CancellationToken);
+
+impl Leaving {
+    /// What a call is told by; it never comes where connections have no end.
+    pub(super) fn of<T>(request: &Request<T>) -> CancellationToken {
+        let known = request.extensions().get::<Self>();
+        known.map_or_else(CancellationToken::new, |leaving| leaving.0.clone())
+    }
+}
+
 /// Serves connections until `shutdown` resolves; then takes no more of them, and
 /// lets the calls that are under way finish.
 pub(super) async fn serve<M: MethodObserver>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     calls: Calls<M>,
+    age: Option<Age>,
     shutdown: impl Future<Output = ()>,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
     let accepting = async {
         loop {
             let (stream, peer, place) = accept(&listener, &room).await;
-            let (calls, watcher) = (calls.clone(), connections.watcher());
             let tls = tls.clone();
-            let connection = connection(stream, peer, tls, calls, watcher, stopping.clone());
-            tokio::spawn(async move {
+            let connection = connection(stream, peer, tls, calls.clone(), age, stopping.clone());
+            connections.spawn(async move {
                 connection.await;
                 drop(place);
             });
@@ -86,7 +106,8 @@ pub(super) async fn serve<M: MethodObserver>(
     // whoever connects now is refused rather than left waiting
     drop(listener);
     stopping.cancel();
-    connections.shutdown().await;
+    connections.close();
+    connections.wait().await;
 }
 
 /// Reads a client's first words, which no time limit of HTTP/2's waits for.
@@ -103,25 +124,34 @@ async fn preface(from: &mut (impl AsyncRead + Unpin)) -> io::Result<[u8; PREFACE
     Ok(read)
 }
 
+/// Waits until a connection that begins now has come of age, if it ever does, and
+/// says how long its subscriptions go on.
+async fn comes_of(age: Option<Age>) -> Option<Duration> {
+    let Age { most, grace } = age?;
+    // those that began together do not end together
+    sleep(most.mul_f64(rand::random_range(0.9..=1.0))).await;
+    Some(grace)
+}
+
 async fn connection<M: MethodObserver>(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     calls: Calls<M>,
-    watcher: Watcher,
+    age: Option<Age>,
     stopping: CancellationToken,
 ) {
     let Some(tls) = tls else {
         let (read, write) = stream.into_split();
         let peer = Peer::new(address, None);
-        return speak(read, write, peer, calls, watcher, stopping).await;
+        return speak(read, write, peer, calls, age, stopping).await;
     };
     let accepted = tls.accept(Port::Grpc, stream);
     match stopping.run_until_cancelled(accepted).await {
         Some(Ok((stream, identity))) => {
             let (read, write) = split(stream);
             let peer = Peer::new(address, identity);
-            speak(read, write, peer, calls, watcher, stopping).await;
+            speak(read, write, peer, calls, age, stopping).await;
         }
         Some(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS handshake"),
         None => {}
@@ -134,7 +164,7 @@ async fn speak<M: MethodObserver>(
     write: impl AsyncWrite + Send + Unpin + 'static,
     peer: Peer,
     calls: Calls<M>,
-    watcher: Watcher,
+    age: Option<Age>,
     stopping: CancellationToken,
 ) {
     let address = peer.address;
@@ -145,6 +175,7 @@ async fn speak<M: MethodObserver>(
     };
     let stream = join(Cursor::new(preface).chain(read), write);
     let has_called = Arc::new(AtomicBool::new(false));
+    let leaving = CancellationToken::new();
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -156,8 +187,13 @@ async fn speak<M: MethodObserver>(
             TokioIo::new(stream),
             service_fn({
                 let has_called = Arc::clone(&has_called);
-                move |request| {
+                // a call of a connection without an end pays nothing for it
+                let leaving = age.map(|_| Leaving(leaving.clone()));
+                move |mut request| {
                     has_called.store(true, Relaxed);
+                    if let Some(leaving) = &leaving {
+                        request.extensions_mut().insert(leaving.clone());
+                    }
                     calls.call(&peer, request)
                 }
             }),
@@ -170,8 +206,30 @@ async fn speak<M: MethodObserver>(
             std::future::pending::<()>().await;
         }
     };
+    let served = async {
+        tokio::pin!(connection);
+        let grace = tokio::select! {
+            ended = connection.as_mut() => return ended,
+            // its streams are told by themselves
+            () = stopping.cancelled() => None,
+            Some(grace) = comes_of(age) => Some(grace),
+        };
+        // it takes no more calls, and those under way finish
+        connection.as_mut().graceful_shutdown();
+        let leave = async {
+            if let Some(grace) = grace {
+                sleep(grace).await;
+                leaving.cancel();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = connection => ended,
+            () = leave => Ok(()),
+        }
+    };
     let ended = tokio::select! {
-        ended = watcher.watch(connection) => ended,
+        ended = served => ended,
         () = unused => Ok(()),
     };
     if let Err(error) = ended {

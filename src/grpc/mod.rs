@@ -25,7 +25,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
 
-use self::{calls::Calls, routes::Routes, slots::Slots};
+use self::{calls::Calls, listen::Age, routes::Routes, slots::Slots};
 
 use crate::{
     collect::Poller,
@@ -77,6 +77,8 @@ pub struct Service {
     subscriptions: Arc<Slots>,
     /// The server shuts down: streams end.
     stopping: CancellationToken,
+    /// How long a connection may be called on; `None`: for ever.
+    age: Option<Age>,
 }
 
 impl Service {
@@ -100,7 +102,16 @@ impl Service {
             summaries: Arc::new(Slots::new(MAX_SUMMARIES)),
             ingests: Arc::new(Slots::new(MAX_INGESTS)),
             stopping: CancellationToken::new(),
+            age: None,
         }
+    }
+
+    /// Lets each connection be called on for so long, less up to a tenth. Then calls
+    /// under way finish, and after `grace` its subscriptions end. `None`: for ever.
+    #[must_use]
+    pub fn with_max_connection_age(self, most: Option<Duration>, grace: Duration) -> Self {
+        let age = most.map(|most| Age { most, grace });
+        Self { age, ..self }
     }
 }
 
@@ -130,6 +141,7 @@ pub async fn serve(
     // a page is answered with what there is before; this catches the rest
     let limit = service.limits.timeout + Duration::from_secs(5);
     let stopping = service.stopping.clone();
+    let age = service.age;
     let drain = async {
         shutdown.await;
         stopping.cancel();
@@ -144,7 +156,7 @@ pub async fn serve(
         .with(reflection_v1)
         .with(reflection_v1alpha);
     let calls = Calls::new(routes, observer, limit, access);
-    listen::serve(listener, tls, calls, drain).await;
+    listen::serve(listener, tls, calls, age, drain).await;
     Ok(())
 }
 

@@ -311,6 +311,16 @@ pub(super) fn shutting_down(token: &str) -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
+/// The connection was used for as long as one may be.
+pub(super) fn connection_aged(token: &str) -> Status {
+    let mut details = info("CONNECTION_AGE");
+    details.set_retry_info(Some(Duration::ZERO));
+    let message = format!(
+        "the connection was used for as long as one may be; the last {token} goes on over another"
+    );
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
 fn info(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, [])
 }

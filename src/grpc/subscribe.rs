@@ -13,7 +13,7 @@ use super::{
     request::Subscribing,
     scopes::collector_state,
     slots::Slot,
-    status::{Invalid, shutting_down, too_many},
+    status::{Invalid, connection_aged, shutting_down, too_many},
 };
 use crate::{
     collect::{Demand, Poller},
@@ -30,13 +30,21 @@ struct Subscribed {
     with_record: bool,
     poller: Arc<Poller>,
     stopping: CancellationToken,
+    /// Its connection has come of age.
+    leaving: CancellationToken,
+    /// Why it ends, once all is told but that.
+    end: Option<Status>,
     _demand: Demand,
     _slot: Slot,
 }
 
 impl Service {
-    /// Begins a subscription.
-    pub(super) fn subscribe(&self, asked: Subscribing) -> Result<Streamed<Ready>, Status> {
+    /// Begins a subscription, which ends when `leaving` is cancelled.
+    pub(super) fn subscribe(
+        &self,
+        asked: Subscribing,
+        leaving: CancellationToken,
+    ) -> Result<Streamed<Ready>, Status> {
         let Subscribing { settings, start } = asked;
         let slot = self.subscriptions.take(&settings.caller).ok_or_else(|| {
             let each = self.subscriptions.each();
@@ -55,6 +63,8 @@ impl Service {
             with_record,
             poller: Arc::clone(&self.poller),
             stopping: self.stopping.clone(),
+            leaving,
+            end: None,
             _demand: demand,
             _slot: slot,
         };
@@ -67,11 +77,13 @@ async fn next(
     subscribed: Option<Subscribed>,
 ) -> Option<(Result<Ready, Status>, Option<Subscribed>)> {
     let mut subscribed = subscribed?;
+    if let Some(status) = subscribed.end.take() {
+        return Some((Err(status), None));
+    }
     let item = select! {
         biased;
-        () = subscribed.stopping.cancelled() => {
-            return Some((Err(shutting_down("resume_token")), None));
-        }
+        () = subscribed.stopping.cancelled() => subscribed.last(shutting_down("resume_token")),
+        () = subscribed.leaving.cancelled() => subscribed.last(connection_aged("resume_token")),
         item = subscribed.subscription.next() => item,
     };
     let ready = match item {
@@ -90,6 +102,16 @@ async fn next(
 }
 
 impl Subscribed {
+    /// What is told before it ends with `status`. The last of it is progress, whose
+    /// token is as good as can be had.
+    fn last(&mut self, status: Status) -> Item {
+        let item = self.subscription.last();
+        if matches!(item, Item::Progress(_)) {
+            self.end = Some(status);
+        }
+        item
+    }
+
     fn batch(&self, batch: &Batch) -> Ready {
         let make = || {
             let message = server::EventBatch {

@@ -2,7 +2,7 @@
 
 mod metrics;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -18,23 +18,73 @@ pub struct BadLevel {
     why: String,
 }
 
-/// Writes log lines to standard error from now on. Called once a process;
-/// a second call changes nothing.
+/// The log lines of this process.
+pub struct Logs {
+    replace: Box<dyn Fn(EnvFilter) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logs").finish_non_exhaustive()
+    }
+}
+
+impl Logs {
+    /// Those of tests, which write none.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            replace: Box::new(drop),
+        }
+    }
+
+    /// Makes another level ready, which is in force once the function is called.
+    ///
+    /// # Errors
+    /// If `level` is no list of `tracing` directives.
+    pub fn level(self: &Arc<Self>, level: &str) -> Result<impl FnOnce() + use<>, BadLevel> {
+        let filter = filter(level)?;
+        let logs = Arc::clone(self);
+        Ok(move || (logs.replace)(filter))
+    }
+}
+
+/// Writes log lines to standard error from now on. Called once a process; a second
+/// call changes nothing, and its result neither.
 ///
 /// # Errors
 /// If `level` is no list of `tracing` directives.
-pub fn init_logs(format: LogFormat, level: &str) -> Result<(), BadLevel> {
+pub fn init_logs(format: LogFormat, level: &str) -> Result<Logs, BadLevel> {
     let filter = filter(level)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
-    // a subscriber that is set already stays: tests run servers side by side
-    let _ = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    // a subscriber that is set already stays: tests run servers side by side. One
+    // that is gone has no filter to replace
+    let replace: Box<dyn Fn(EnvFilter) + Send + Sync> = match format {
+        LogFormat::Text => {
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.try_init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.try_init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
     };
-    Ok(())
+    Ok(Logs { replace })
+}
+
+/// Whether log lines can be chosen by it.
+///
+/// # Errors
+/// If `level` is no list of `tracing` directives.
+pub fn check_level(level: &str) -> Result<(), BadLevel> {
+    filter(level).map(drop)
 }
 
 /// A bare level is ours alone: libraries say what went wrong, and aws-config

@@ -56,7 +56,7 @@ def test_told_twice_it_ends_at_once(records):
             wait_for("the request at the simulator", simulator.requests)
             server.process.send_signal(signal.SIGTERM)
             wait_for("not ready", lambda: get(f"{server.http}/readyz")[0] == 503)
-            assert server.stop(signal.SIGINT) == 1
+            assert server.stop(signal.SIGINT) == 130
             assert call.code() == grpc.StatusCode.UNAVAILABLE
 
 

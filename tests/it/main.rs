@@ -8,6 +8,8 @@ mod cli;
 #[cfg(test)]
 mod counts;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod ingest;
@@ -19,6 +21,8 @@ mod scopes;
 mod serve;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

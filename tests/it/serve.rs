@@ -14,13 +14,17 @@ use trailgate::{
 };
 
 /// Longer than anything here takes, for a machine under load.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `trailgate serve` on free ports, with an environment of its own.
+/// `trailgate serve`, with an environment of its own.
 fn serve(args: &[&str]) -> Command {
+    trailgate(&[&["serve"], args].concat())
+}
+
+/// Any command, with an environment of its own.
+pub(super) fn trailgate(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trailgate"));
     command
-        .arg("serve")
         .args(args)
         .env_clear()
         .env("HOME", "/nonexistent")
@@ -32,10 +36,10 @@ fn serve(args: &[&str]) -> Command {
     command
 }
 
-const FREE: [&str; 4] = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
+pub(super) const FREE: [&str; 4] = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
 
 /// Exit status and what was said, of a process that ends by itself.
-async fn ends(command: &mut Command) -> (Option<i32>, String, String) {
+pub(super) async fn ends(command: &mut Command) -> (Option<i32>, String, String) {
     let output = tokio::time::timeout(PATIENCE, command.output())
         .await
         .unwrap()
@@ -66,7 +70,7 @@ async fn broken_settings_end_it_with_one_clear_line_before_a_port_is_bound() {
         (&["--region", "Ireland"], "eu-central-1"),
         (&["--log-level", "loud=very=much"], "loud"),
         (&["--aws-endpoint-url", "localhost:1"], "http://"),
-        (&["--config", &path], "regoin"),
+        (&["--config", &path], "\"region\"?"),
         (&["--config", &missing], "No such file"),
         (&[], "--region"),
     ] {
@@ -76,6 +80,24 @@ async fn broken_settings_end_it_with_one_clear_line_before_a_port_is_bound() {
         assert_eq!(err.lines().count(), 1, "{args:?}: {err}");
         assert!(err.contains(part), "{args:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn a_variable_that_nobody_reads_ends_it_with_what_was_meant() {
+    let (code, out, err) = ends(serve(&["--demo"]).env("TRAILGATE_REGOIN", "us-east-1")).await;
+    assert_eq!((code, out.as_str()), (Some(64), ""), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(
+        err.contains("TRAILGATE_REGOIN") && err.contains("TRAILGATE_REGION?"),
+        "{err}"
+    );
+    // those of other commands, of tests and of Kubernetes pass
+    let mut others = serve(&["--rate=-1"]);
+    for name in ["ENDPOINT", "TEST_X", "SERVICE_HOST", "PORT_50051_TCP"] {
+        others.env(format!("TRAILGATE_{name}"), "x");
+    }
+    let (_, _, err) = ends(&mut others).await;
+    assert!(err.contains("--rate -1"), "{err}");
 }
 
 #[tokio::test]

@@ -37,6 +37,11 @@ impl Drop for World {
 }
 
 pub(super) async fn world(options: Options) -> World {
+    world_with(options, |_| {}).await
+}
+
+/// A world whose server has other settings.
+pub(super) async fn world_with(options: Options, change: impl FnOnce(&mut Settings)) -> World {
     let clock = Clock::system();
     let options = Options {
         accounts: vec![ACCOUNT.into()],
@@ -48,7 +53,7 @@ pub(super) async fn world(options: Options) -> World {
     let stop_simulator = CancellationToken::new();
     let stopped = stop_simulator.clone().cancelled_owned();
     tokio::spawn(simulator::serve(listener, Arc::clone(&simulator), stopped));
-    let settings = Settings {
+    let mut settings = Settings {
         listen: "127.0.0.1:0".parse().ok(),
         http_listen: "127.0.0.1:0".parse().ok(),
         aws_endpoint_url: Some(url),
@@ -58,9 +63,9 @@ pub(super) async fn world(options: Options) -> World {
         poll_interval: "100ms".parse().ok(),
         ..Settings::default()
     };
-    let server = Server::start(Config::try_from(settings).unwrap())
-        .await
-        .unwrap();
+    change(&mut settings);
+    let server = Server::start(Config::try_from(settings).unwrap());
+    let server = Box::pin(server).await.unwrap();
     let channel = Channel::from_shared(format!("http://{}", server.grpc))
         .unwrap()
         .connect()

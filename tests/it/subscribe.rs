@@ -265,6 +265,9 @@ async fn a_shutdown_ends_the_stream_with_a_way_on() {
         .unwrap();
     assert!(!next(&mut stream).await.resume_token.is_empty());
     world.stop_server.take().unwrap().send(()).unwrap();
+    let last = next(&mut stream).await;
+    assert!(matches!(last.payload, Some(Payload::Progress(_))));
+    assert!(!last.resume_token.is_empty());
     let status = timeout(PATIENCE, stream.message())
         .await
         .unwrap()

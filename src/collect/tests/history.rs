@@ -151,8 +151,10 @@ impl Lineage {
             return Ok(None);
         };
         let item = timeout(Duration::from_secs(seconds), stream.subscription.next()).await;
-        let Ok(item) = item else {
-            return Ok(None);
+        // as a shutdown ends it, which may be at any moment
+        let (item, is_last) = match item {
+            Ok(item) => (item, false),
+            Err(_) => (stream.subscription.last(), true),
         };
         // history that is being read may wait for long between two batches
         let is_busy = match &item {
@@ -191,7 +193,7 @@ impl Lineage {
         let token = stream.token();
         self.tokens
             .push((token, self.told.len(), self.settled.clone()));
-        Ok(Some(is_busy))
+        Ok((!is_last).then_some(is_busy))
     }
 
     fn resume(&mut self, world: &World, back: usize) {

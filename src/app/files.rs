@@ -1,0 +1,105 @@
+//! The files that say who may call: certificates, keys of tokens and the policy.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bearer::Tokens,
+    clock::Clock,
+    config::Config,
+    kept::{self, Looks, Named},
+    policy::{Access, Policy},
+    tls::Tls,
+};
+
+/// What was read of them.
+pub(super) struct Files {
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) access: Arc<Access>,
+    tokens: Option<Arc<Tokens>>,
+    policy: Option<PolicyFile>,
+}
+
+impl Files {
+    /// Reads those that are named.
+    ///
+    /// # Errors
+    /// If one cannot be used.
+    pub(super) fn load(config: &Config, clock: Clock) -> Result<Self, kept::Error> {
+        let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+        let policy = config.policy.clone().map(PolicyFile::open).transpose()?;
+        let (file, policy) = policy.unzip();
+        let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
+        let tokens = config.jwt.clone();
+        let tokens = tokens.map(|options| Tokens::load(options, clock));
+        let tokens = tokens.transpose()?.map(Arc::new);
+        Ok(Self {
+            access: Arc::new(Access::new(asks_who, tokens.clone(), policy)),
+            tls,
+            tokens,
+            policy: file,
+        })
+    }
+
+    /// Keeps up with them until `stop`.
+    pub(super) fn keep(self, looks: &Looks, stop: &CancellationToken) {
+        if let Some(tls) = self.tls {
+            let looks = looks.clone();
+            let keep = async move { tls.keep(looks).await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
+        if let Some(tokens) = self.tokens {
+            let looks = looks.clone();
+            let keep = async move { tokens.keep(looks).await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
+        if let Some(file) = self.policy {
+            let keep = file.keep(looks.clone(), self.access);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
+    }
+}
+
+/// A policy's file, and the last text of it that was a policy.
+struct PolicyFile {
+    path: PathBuf,
+    last: String,
+}
+
+impl PolicyFile {
+    fn open(path: PathBuf) -> Result<(Self, Policy), kept::Error> {
+        let last = named(&path).text()?;
+        let policy = parse(&path, &last)?;
+        Ok((Self { path, last }, policy))
+    }
+
+    async fn keep(mut self, looks: Looks, access: Arc<Access>) {
+        let (is_new, is_old) = ("a new policy is in force", "the policy stays as it was");
+        kept::keep(looks, is_new, is_old, || self.reload(&access)).await;
+    }
+
+    fn reload(&mut self, access: &Access) -> Result<bool, kept::Error> {
+        let text = named(&self.path).text()?;
+        if text == self.last {
+            return Ok(false);
+        }
+        access.replace(parse(&self.path, &text)?);
+        self.last = text;
+        Ok(true)
+    }
+}
+
+fn named(path: &Path) -> Named<'_> {
+    Named {
+        setting: "--policy",
+        path,
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Policy, kept::Error> {
+    Policy::parse(text).map_err(|error| named(path).error(error.to_string()))
+}
