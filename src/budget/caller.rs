@@ -1,10 +1,65 @@
 //! Who asks, and how urgent it is.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+};
 
-/// Who asks: those of one class take turns. Cheap to make and to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Caller(Who);
+/// Who asks: those of one class take turns. The same caller is the same on whatever
+/// terms. Cheap to make and to clone.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    who: Who,
+    terms: Terms,
+}
+
+/// On what terms a caller buys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The turns that it has while each of others has one; at least one is had.
+    pub weight: u8,
+    /// The requests that it may buy a UTC day; 0: any number; `None`: as many as
+    /// everybody.
+    pub daily: Option<u64>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            daily: None,
+        }
+    }
+}
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        self.who == other.who
+    }
+}
+
+impl Eq for Caller {}
+
+impl Hash for Caller {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.who.hash(state);
+    }
+}
+
+impl PartialOrd for Caller {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Caller {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.who.cmp(&other.who)
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Who {
@@ -17,19 +72,19 @@ impl Caller {
     /// The gateway itself, for everybody: it has no daily allowance.
     #[must_use]
     pub fn gateway() -> Self {
-        Self(Who::Gateway)
+        Who::Gateway.into()
     }
 
     /// Whether it is the gateway itself.
     #[must_use]
     pub fn is_gateway(&self) -> bool {
-        self.0 == Who::Gateway
+        self.who == Who::Gateway
     }
 
     /// A caller by name: an identity.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self(Who::Named(name.into()))
+        Who::Named(name.into()).into()
     }
 
     /// A caller who is known by address alone: without the port, since a new
@@ -37,13 +92,34 @@ impl Caller {
     #[must_use]
     pub fn peer(address: IpAddr) -> Self {
         // an IPv4 peer of a socket for both families is the same peer
-        Self(Who::Peer(address.to_canonical()))
+        Who::Peer(address.to_canonical()).into()
+    }
+
+    /// The caller on other terms than everybody's.
+    #[must_use]
+    pub fn on(self, terms: Terms) -> Self {
+        Self { terms, ..self }
+    }
+
+    /// On what terms it buys.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+}
+
+impl From<Who> for Caller {
+    fn from(who: Who) -> Self {
+        Self {
+            who,
+            terms: Terms::default(),
+        }
     }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.who {
             Who::Gateway => f.write_str("gateway"),
             Who::Named(name) => f.write_str(name),
             Who::Peer(address) => address.fmt(f),

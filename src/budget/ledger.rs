@@ -47,7 +47,8 @@ impl Today {
 }
 
 impl Ledger {
-    /// An allowance of `daily` requests.
+    /// An allowance of `daily` requests where a caller's terms do not say; 0: any
+    /// number.
     #[must_use]
     pub fn new(clock: Clock, daily: u64) -> Self {
         Self {
@@ -58,11 +59,21 @@ impl Ledger {
         }
     }
 
+    /// How many a caller may buy a day; `None`: any number, and they are not
+    /// counted.
+    fn allowance(&self, caller: &Caller) -> Option<u64> {
+        let daily = caller.terms().daily.unwrap_or(self.daily);
+        (daily > 0).then_some(daily)
+    }
+
     /// Takes one request from a caller's allowance, if there is one.
     pub fn take(&self, caller: &Caller) -> bool {
+        let Some(daily) = self.allowance(caller) else {
+            return true;
+        };
         self.on_today(|today| {
             let bought = today.bought(caller);
-            let is_left = *bought < self.daily;
+            let is_left = *bought < daily;
             *bought += u64::from(is_left);
             is_left
         })
@@ -70,6 +81,9 @@ impl Ledger {
 
     /// What was taken was not sent after all.
     pub fn put_back(&self, caller: &Caller) {
+        if self.allowance(caller).is_none() {
+            return;
+        }
         self.on_today(|today| {
             let bought = today.bought(caller);
             *bought = bought.saturating_sub(1);
@@ -79,11 +93,14 @@ impl Ledger {
     /// Whether nothing is left of a caller's allowance.
     #[must_use]
     pub fn is_spent(&self, caller: &Caller) -> bool {
+        let Some(daily) = self.allowance(caller) else {
+            return false;
+        };
         self.on_today(|today| {
             let is_full = today.bought.len() >= MAX_CALLERS;
             let bought = today.bought.get(caller).copied();
             let others = if is_full { today.others } else { 0 };
-            bought.unwrap_or(others) >= self.daily
+            bought.unwrap_or(others) >= daily
         })
     }
 
@@ -123,7 +140,7 @@ impl Ledger {
 mod tests {
     use tokio::time::advance;
 
-    use super::*;
+    use super::{super::Terms, *};
 
     #[tokio::test(start_paused = true)]
     async fn each_has_their_own_until_midnight() {
@@ -137,6 +154,28 @@ mod tests {
         assert_eq!(ledger.until_tomorrow(), Duration::from_secs(2));
         advance(ledger.until_tomorrow()).await;
         assert!(!ledger.is_spent(&a) && ledger.take(&a));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn terms_come_before_what_everybody_has() {
+        let ledger = Ledger::new(Clock::system(), 1);
+        let on = |daily| {
+            Caller::named("a").on(Terms {
+                daily,
+                ..Terms::default()
+            })
+        };
+        assert!(ledger.take(&on(Some(2))) && !ledger.take(&on(None)));
+        // the same caller, whatever its terms become
+        assert!(ledger.take(&on(Some(2))) && !ledger.take(&on(Some(2))));
+        for _ in 0..9 {
+            assert!(ledger.take(&on(Some(0))));
+            ledger.put_back(&on(Some(0)));
+        }
+        assert!(!ledger.is_spent(&on(Some(0))) && ledger.is_spent(&on(Some(2))));
+        let ledger = Ledger::new(Clock::system(), 0);
+        assert!(ledger.take(&on(None)) && ledger.take(&on(None)));
+        assert!(ledger.take(&on(Some(1))) && !ledger.take(&on(Some(1))));
     }
 
     #[tokio::test(start_paused = true)]

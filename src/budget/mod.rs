@@ -30,7 +30,7 @@ use std::{
 use tokio::time::Instant;
 
 pub use self::{
-    caller::{Caller, Class},
+    caller::{Caller, Class, Terms},
     ledger::Ledger,
     ticket::{Claim, Permit, Place, Ticket},
 };
@@ -302,15 +302,15 @@ impl Budgets {
         }
     }
 
-    /// Lets each caller buy `daily` requests a UTC day in all scopes together; 0:
-    /// any number.
+    /// Lets each caller buy `daily` requests a UTC day in all scopes together, where
+    /// their terms do not say; 0: any number.
     #[must_use]
     pub fn with_daily_allowance(self, clock: Clock, daily: u64) -> Self {
-        let ledger = (daily > 0).then(|| Arc::new(Ledger::new(clock, daily)));
+        let ledger = Some(Arc::new(Ledger::new(clock, daily)));
         Self { ledger, ..self }
     }
 
-    /// What callers bought today, if that is limited.
+    /// What callers bought today, if that is counted.
     #[must_use]
     pub fn ledger(&self) -> Option<&Arc<Ledger>> {
         self.ledger.as_ref()

@@ -47,7 +47,16 @@ struct Entry {
 struct Line {
     /// How far its next turn takes it; the least of those that wait is next.
     next: u64,
-    callers: VecDeque<(Caller, VecDeque<Claimed>)>,
+    callers: VecDeque<Waiting>,
+}
+
+/// A caller of a class, and what it waits for.
+#[derive(Clone, Debug)]
+struct Waiting {
+    caller: Caller,
+    claims: VecDeque<Claimed>,
+    /// The turns that it has had since it came to the front.
+    had: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +141,7 @@ impl Queue {
     /// The ticket whose turn is next.
     pub(super) fn first(&self) -> Option<u64> {
         let (_, line) = next_line(&self.lines)?;
-        let (_, claims) = line.callers.front()?;
+        let claims = &line.callers.front()?.claims;
         claims.front().map(|claimed| claimed.ticket)
     }
 
@@ -160,7 +169,7 @@ impl Queue {
         let mut lines = self.lines.clone();
         let mut served = HashSet::new();
         while let Some((class, line)) = next_line(&lines) {
-            let first = line.callers.front().and_then(|(_, claims)| claims.front());
+            let first = line.callers.front().and_then(|it| it.claims.front());
             let Some(&Claimed {
                 ticket: first,
                 claim,
@@ -216,9 +225,17 @@ impl Queue {
             // who was away has saved nothing up
             line.next = line.next.max(passed + stride(class));
         }
-        match line.callers.iter_mut().find(|(it, _)| *it == caller) {
-            Some((_, claims)) => claims.push_back(claimed),
-            None => line.callers.push_back((caller, [claimed].into())),
+        match line.callers.iter_mut().find(|it| it.caller == caller) {
+            Some(waiting) => {
+                waiting.claims.push_back(claimed);
+                // its terms are those that it came with last
+                waiting.caller = caller;
+            }
+            None => line.callers.push_back(Waiting {
+                caller,
+                claims: [claimed].into(),
+                had: 0,
+            }),
         }
     }
 
@@ -242,13 +259,19 @@ impl Queue {
 }
 
 impl Line {
-    /// The first caller's turn: it goes to the end. Says how far that takes the
-    /// class.
+    /// The first caller's turn: it goes to the end once it had as many as its weight
+    /// says. Says how far that takes the class.
     fn take_turn(&mut self, stride: u64) -> u64 {
-        if let Some((caller, mut claims)) = self.callers.pop_front() {
-            claims.pop_front();
-            if !claims.is_empty() {
-                self.callers.push_back((caller, claims));
+        if let Some(mut first) = self.callers.pop_front() {
+            first.claims.pop_front();
+            first.had += 1;
+            if first.claims.is_empty() {
+                // who comes again stands at the end
+            } else if first.had < first.caller.terms().weight {
+                self.callers.push_front(first);
+            } else {
+                first.had = 0;
+                self.callers.push_back(first);
             }
         }
         let passed = self.next;
@@ -257,10 +280,10 @@ impl Line {
     }
 
     fn leave(&mut self, caller: &Caller, claim: u64) {
-        let Some(place) = self.callers.iter().position(|(it, _)| it == caller) else {
+        let Some(place) = self.callers.iter().position(|it| it.caller == *caller) else {
             return;
         };
-        if let Some((_, claims)) = self.callers.get_mut(place) {
+        if let Some(Waiting { claims, .. }) = self.callers.get_mut(place) {
             claims.retain(|claimed| claimed.claim != claim);
             if claims.is_empty() {
                 self.callers.remove(place);
@@ -270,7 +293,7 @@ impl Line {
 
     /// As `leave`, for the first caller's first claim.
     fn leave_front(&mut self, claim: u64) {
-        if let Some((_, claims)) = self.callers.front_mut() {
+        if let Some(Waiting { claims, .. }) = self.callers.front_mut() {
             claims.pop_front_if(|claimed| claimed.claim == claim);
             if claims.is_empty() {
                 self.callers.pop_front();

@@ -65,6 +65,8 @@ struct Event<'a> {
     record_lossy: bool,
     #[serde(skip_serializing_if = "is_false")]
     event_time_inferred: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    record_redacted: bool,
 }
 
 #[derive(Serialize)]
@@ -138,6 +140,7 @@ impl<'a> Event<'a> {
             record_malformed: event.record_malformed,
             record_lossy: event.record_lossy,
             event_time_inferred: event.event_time_inferred,
+            record_redacted: event.record_redacted,
         }
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Index<'a> {
     pub(super) malformed: bool,
     pub(super) lossy: bool,
     pub(super) time_inferred: bool,
+    /// Some of it was taken out.
+    pub(super) redacted: bool,
     pub(super) unusual_fields: Vec<Cow<'a, str>>,
 }
 
@@ -102,6 +104,7 @@ impl Index<'_> {
         wire::put_flag(out, field::MALFORMED, self.malformed);
         wire::put_flag(out, field::LOSSY, self.lossy);
         wire::put_flag(out, field::TIME_INFERRED, self.time_inferred);
+        wire::put_flag(out, field::REDACTED, self.redacted);
         if let Some(who) = &self.principal {
             let texts = [
                 (identity::KIND, who.kind.as_deref()),
@@ -160,6 +163,7 @@ impl<'a> From<&'a Parts> for Index<'a> {
             malformed: parts.malformed,
             lossy: parts.lossy,
             time_inferred: parts.time_inferred,
+            redacted: false,
             unusual_fields: parts.unusual_fields.iter().map(|n| (&**n).into()).collect(),
         }
     }

@@ -14,6 +14,7 @@ pub mod json;
 mod parse;
 mod parts;
 mod position;
+mod redact;
 mod scan;
 mod scope;
 mod wire;
@@ -24,6 +25,7 @@ pub use identity::{Identity, is_uuid};
 pub use parse::{LookupEvent, Places, parse_time};
 pub use parts::Parts;
 pub use position::Position;
+pub use redact::Redaction;
 pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRange, is_account};
 
 /// The most unusual field names that one event tells: real records have a few.

@@ -157,6 +157,7 @@ fn index<'a>(scope: &'a Scope, record: &'a str, origin: Origin, fallback_time: i
         malformed,
         lossy: false,
         time_inferred: time.is_none(),
+        redacted: false,
         unusual_fields: fields.unusual(),
     }
 }

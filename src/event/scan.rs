@@ -2,7 +2,7 @@
 //! nothing else, but nothing is made of it on the way. Values are slices of
 //! the text; whoever wants one reads it then.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use super::json;
 
@@ -108,6 +108,19 @@ impl<'a> Scanner<'a> {
         self.token() == Some(b'{')
     }
 
+    /// Whether an array comes next.
+    pub(super) fn is_array(&mut self) -> bool {
+        self.token() == Some(b'[')
+    }
+
+    /// Passes a value: where it stands.
+    pub(super) fn place(&mut self) -> Option<Range<usize>> {
+        self.token()?;
+        let start = self.at;
+        self.value()?;
+        Some(start..self.at)
+    }
+
     /// The members of the object that comes next, as [`members`] tells them.
     /// The keys of an object within another hold no control characters.
     pub(super) fn object(
@@ -134,7 +147,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn array(&mut self, each: &mut impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    /// The elements of the array that comes next, as [`elements`] tells them.
+    pub(super) fn array(&mut self, each: &mut impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.expect(b'[')?;
         if self.token()? == b']' {
             self.at += 1;

@@ -28,6 +28,7 @@ pub(super) mod event {
     pub(in super::super) const MALFORMED: u32 = 21;
     pub(in super::super) const LOSSY: u32 = 22;
     pub(in super::super) const TIME_INFERRED: u32 = 23;
+    pub(in super::super) const REDACTED: u32 = 24;
 }
 
 /// Field numbers of `trailgate.v1.Resource`.

@@ -64,34 +64,62 @@ pub(super) enum Field {
     Path(String, Vec<String>),
 }
 
-impl Field {
-    /// Reads a field as users write it; `path` says where it stands.
-    pub(super) fn parse(field: &str, path: &str, known: &dyn KnownFields) -> Result<Self, Error> {
-        let error = |message: String| Error::new(path, message);
+/// What a field that users write looks at, whether or not records have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The event's attribute.
+    Attribute(AttributeKey),
+    /// A path into the record, as its keys from the top.
+    Path(Vec<String>),
+}
+
+impl Sight {
+    /// Of a field.
+    ///
+    /// # Errors
+    /// If it is no path: what is wrong with it.
+    pub fn of(field: &str) -> Result<Self, String> {
         if let Ok(key) = field.parse() {
             return Ok(Self::Attribute(key));
         }
         if field.is_empty() {
-            return Err(error(
+            return Err(
                 "empty; name an attribute such as EventName or a path such as errorCode".into(),
-            ));
+            );
         }
         if field.len() > MAX_FIELD_LEN {
             let len = field.len();
-            return Err(error(format!(
+            return Err(format!(
                 "{len} bytes long; at most {MAX_FIELD_LEN} are allowed"
-            )));
+            ));
         }
-        // `record.` insists; an escaped dot is part of a key
-        let insisted = field
-            .strip_prefix(INSIST)
-            .and_then(|rest| rest.strip_prefix('.'));
-        let mut segments = split(insisted.unwrap_or(field))
-            .map_err(|what| error(format!("{:?} {what}", shown(field))))?
-            .into_iter();
+        let (_, path) = insisted(field);
+        let segments = split(path).map_err(|what| format!("{:?} {what}", shown(field)))?;
+        Ok(Self::Path(segments))
+    }
+}
+
+/// Whether a field insists on its path, and the path. An escaped dot is part of a
+/// key.
+fn insisted(field: &str) -> (bool, &str) {
+    let path = field
+        .strip_prefix(INSIST)
+        .and_then(|rest| rest.strip_prefix('.'));
+    (path.is_some(), path.unwrap_or(field))
+}
+
+impl Field {
+    /// Reads a field as users write it; `path` says where it stands.
+    pub(super) fn parse(field: &str, path: &str, known: &dyn KnownFields) -> Result<Self, Error> {
+        let error = |message: String| Error::new(path, message);
+        let mut segments = match Sight::of(field).map_err(error)? {
+            Sight::Attribute(key) => return Ok(Self::Attribute(key)),
+            Sight::Path(segments) => segments.into_iter(),
+        };
+        let (is_insisted, _) = insisted(field);
         let first = segments.next().unwrap_or_default();
         let rest = segments.collect();
-        if insisted.is_none() && !is_documented_field(&first) && !known.knows(&first) {
+        if !is_insisted && !is_documented_field(&first) && !known.knows(&first) {
             return Err(error(unknown(field, &first, known)));
         }
         Ok(Self::Path(first, rest))

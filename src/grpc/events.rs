@@ -18,7 +18,7 @@ use crate::{
     event::{Event, Scope, is_uuid},
     lookup::{Answer, Estimate, ScopeAnswer, ScopeState, Stats},
     proto::{
-        Encoded, Ready,
+        Ready,
         server::{self, event_service_server::EventService},
         v1,
     },
@@ -45,15 +45,11 @@ impl EventService for Service {
         let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
         let rights = Arc::clone(&asker.rights);
-        let Page {
-            question,
-            with_record,
-            ..
-        } = self.context(asker).event(&request, &metadata)?;
+        let Page { question, view, .. } = self.context(asker).event(&request, &metadata)?;
         let id = &request.event_id;
         let respond = |event: &Arc<Event>, scopes, total| {
             Ok(Response::new(server::GetEventResponse {
-                event: Some(Encoded::new(Arc::clone(event), with_record)),
+                event: Some(view.message(event)),
                 scopes,
                 stats: Some(stats(total)),
             }))
@@ -167,7 +163,7 @@ impl Service {
         }
         let answer = self.lookup.ask(&page.question).await?;
         Ok(server::LookupEventsResponse {
-            events: messages(&answer.events, page.with_record),
+            events: page.view.messages(&answer.events),
             scopes: answer.scopes.iter().map(scope_status).collect(),
             stats: Some(stats(answer.stats)),
             next_page_token: next_page(page, &answer),
@@ -202,12 +198,6 @@ fn next_page(page: Page, answer: &Answer) -> String {
         Some(_) => question.token(page.digest).encode(),
         None => String::new(),
     }
-}
-
-/// Events as they go out.
-pub(super) fn messages(events: &[Arc<Event>], with_record: bool) -> Vec<Encoded> {
-    let message = |event: &Arc<Event>| Encoded::new(Arc::clone(event), with_record);
-    events.iter().map(message).collect()
 }
 
 pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {

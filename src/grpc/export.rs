@@ -9,9 +9,10 @@ use tonic::Status;
 
 use super::{
     MAX_EXPORTS, Service,
-    events::{Streamed, messages, scope_status, stats},
+    events::{Streamed, scope_status, stats},
     request::Page,
     status::{broken_off, shutting_down, too_many, unread},
+    view::View,
 };
 use crate::{
     lookup::{Error, Export, PageToken, ScopeAnswer, Step, UNREAD},
@@ -21,7 +22,7 @@ use crate::{
 /// An export under way.
 struct Exporting {
     export: Export,
-    with_record: bool,
+    view: View,
     stopping: CancellationToken,
 }
 
@@ -41,7 +42,7 @@ impl Service {
         let lookup = Arc::clone(&self.lookup);
         let exporting = Exporting {
             export: Export::start(lookup, page.question, page.digest, slot),
-            with_record: page.with_record,
+            view: page.view,
             stopping: self.stopping.clone(),
         };
         Ok(Box::pin(stream::unfold(Some(exporting), next)))
@@ -63,7 +64,7 @@ async fn next(
     };
     match step {
         Some(Ok(step)) => {
-            let response = respond(&step, exporting.with_record);
+            let response = respond(&step, &exporting.view);
             Some((Ok(response), (!step.is_last).then_some(exporting)))
         }
         Some(Err(error)) => Some((Err(error.into()), None)),
@@ -72,7 +73,7 @@ async fn next(
     }
 }
 
-fn respond(step: &Step, with_record: bool) -> server::ExportEventsResponse {
+fn respond(step: &Step, view: &View) -> server::ExportEventsResponse {
     let status = |scope: &ScopeAnswer| {
         let mut status = scope_status(scope);
         if !step.is_last && status.state() == v1::SearchState::Partial {
@@ -82,7 +83,7 @@ fn respond(step: &Step, with_record: bool) -> server::ExportEventsResponse {
         status
     };
     server::ExportEventsResponse {
-        events: messages(&step.events, with_record),
+        events: view.messages(&step.events),
         scopes: step.scopes.iter().map(status).collect(),
         stats: Some(stats(step.stats)),
         next_page_token: step

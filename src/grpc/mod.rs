@@ -15,6 +15,7 @@ mod status;
 mod subscribe;
 mod summary;
 mod unary;
+mod view;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -16,7 +16,10 @@ use self::values::{
     DEFAULT_STALENESS, PAGE_BYTES, calls, category, deadline, enumerated, operator, page_bytes,
     page_size, second, show, staleness, top_values, width, with_record,
 };
-use super::status::{Invalid, no_scopes};
+use super::{
+    status::{Invalid, no_scopes},
+    view::View,
+};
 use crate::{
     budget::{Caller, Class},
     clock::Clock,
@@ -123,7 +126,7 @@ struct Compiled {
 pub(super) struct Page {
     pub(super) question: Question,
     pub(super) digest: [u8; 16],
-    pub(super) with_record: bool,
+    pub(super) view: View,
 }
 
 /// What is asked of, and what it goes by.
@@ -268,7 +271,7 @@ impl Context<'_> {
         Ok(Page {
             question,
             digest,
-            with_record,
+            view: self.view(with_record),
         })
     }
 
@@ -312,7 +315,7 @@ impl Context<'_> {
         Ok(Page {
             question,
             digest: [0; 16],
-            with_record,
+            view: self.view(with_record),
         })
     }
 
@@ -334,13 +337,22 @@ impl Context<'_> {
         Ok(with_record)
     }
 
+    /// How events look to this caller.
+    fn view(&self, with_record: bool) -> View {
+        View::new(with_record, Arc::clone(&self.rights))
+    }
+
     /// Whether a caller may ask by a field: before it is said whether there is one.
     fn may_ask_by(&self, field: &str, path: impl FnOnce() -> String) -> Result<(), Status> {
         if self.rights.sees_field(field) {
             return Ok(());
         }
         let field = filter::shown(field);
-        let message = format!("{field:?} is not for this caller, who may not see records");
+        let why = match self.rights.sees_record() {
+            true => "the policy keeps it, or some of it",
+            false => "it may not see records",
+        };
+        let message = format!("{field:?} is not for this caller: {why}");
         Err(Invalid::new("FIELD_NOT_ALLOWED", path(), message).denied())
     }
 

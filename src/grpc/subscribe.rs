@@ -9,11 +9,12 @@ use tonic::Status;
 
 use super::{
     MAX_SUBSCRIPTIONS, Service,
-    events::{Streamed, count, messages, second},
+    events::{Streamed, count, second},
     request::Subscribing,
     scopes::collector_state,
     slots::Slot,
     status::{Invalid, connection_aged, shutting_down, too_many},
+    view::View,
 };
 use crate::{
     collect::{Demand, Poller},
@@ -27,7 +28,7 @@ use crate::{
 /// A subscription under way.
 struct Subscribed {
     subscription: Subscription,
-    with_record: bool,
+    view: View,
     poller: Arc<Poller>,
     stopping: CancellationToken,
     /// Its connection has come of age.
@@ -45,7 +46,7 @@ impl Service {
         asked: Subscribing,
         leaving: CancellationToken,
     ) -> Result<Streamed<Ready>, Status> {
-        let Subscribing { settings, start } = asked;
+        let Subscribing { settings, start, view } = asked;
         let slot = self.subscriptions.take(&settings.caller).ok_or_else(|| {
             let each = self.subscriptions.each();
             let message = format!(
@@ -54,13 +55,12 @@ impl Service {
             );
             too_many("TOO_MANY_SUBSCRIPTIONS", &message)
         })?;
-        let with_record = settings.with_record;
         let demand = self.poller.want(settings.selection.clone());
         let (feed, lookup) = (Arc::clone(&self.feed), Arc::clone(&self.lookup));
         let subscription = Subscription::new(feed, lookup, self.scopes.clone(), settings, start)?;
         let subscribed = Subscribed {
             subscription,
-            with_record,
+            view,
             poller: Arc::clone(&self.poller),
             stopping: self.stopping.clone(),
             leaving,
@@ -115,12 +115,12 @@ impl Subscribed {
     fn batch(&self, batch: &Batch) -> Ready {
         let make = || {
             let message = server::EventBatch {
-                events: messages(&batch.events, self.with_record),
+                events: self.view.messages(&batch.events),
             };
             let token = self.subscription.token().encode();
             Ready::batch(&message, &token, batch.may_repeat)
         };
-        match &batch.ready {
+        match batch.ready.as_ref().filter(|_| self.view.is_common()) {
             // all wake at once: who comes second waits, rather than do the same
             Some(ready) => ready.get_or_init(make).clone(),
             None => make(),

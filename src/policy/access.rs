@@ -60,7 +60,7 @@ impl Access {
         rights: &Arc<Rights>,
     ) -> Result<bool, Denied> {
         let now = self.rights(who, method)?;
-        Ok(Arc::ptr_eq(&now, rights) || now == *rights)
+        Ok(Arc::ptr_eq(&now, rights) || now.is_as(rights))
     }
 
     /// Has another policy in force for the calls that come.

@@ -7,10 +7,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Allowed, Method, Pattern, Policy, Rights, Rule};
+use super::{Allowed, Method, Pattern, Policy, Rights, Rule, Share};
 use crate::{
-    event::{Scope, is_account},
-    filter,
+    event::{Redaction, Scope, is_account},
+    filter::{self, Sight},
 };
 
 /// The most rules: one for each of a large organization's services.
@@ -43,6 +43,13 @@ struct Written {
     regions: Option<Vec<String>>,
     event_sources: Option<Vec<String>>,
     record: Option<bool>,
+    #[serde(default)]
+    redact: Vec<String>,
+    weight: Option<u8>,
+    daily_requests: Option<u64>,
+    subscriptions: Option<usize>,
+    exports: Option<usize>,
+    calls_per_second: Option<u32>,
 }
 
 impl Policy {
@@ -139,12 +146,38 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
             &format!("{sources} names; at most {most}"),
         ));
     }
+    let redaction = redaction(&written.redact)
+        .map_err(|(i, what)| error(&format!("redact[{i}]"), &what))?;
+    let most = Share::MAX_WEIGHT;
+    if let Some(weight) = written.weight
+        && !(1..=most).contains(&weight)
+    {
+        let what = format!("{weight} turns; give 1 to {most}");
+        return Err(error("weight", &what));
+    }
+    for (part, places) in [
+        ("subscriptions", written.subscriptions),
+        ("exports", written.exports),
+    ] {
+        if places == Some(0) {
+            let what = "0; leave the method out for none, or give 1 or more";
+            return Err(error(part, what));
+        }
+    }
     let rights = Rights {
         methods,
         accounts: allowed(written.accounts, |name| Scope::new(name, "").account),
         regions: allowed(written.regions, |name| Scope::new("", name).region),
         event_sources: written.event_sources,
         sees_record: written.record.unwrap_or(true),
+        redaction,
+        share: Share {
+            weight: written.weight.unwrap_or(1),
+            daily_requests: written.daily_requests,
+            subscriptions: written.subscriptions,
+            exports: written.exports,
+            calls_per_second: written.calls_per_second,
+        },
     };
     let claims = written.claims.into_iter();
     Ok(Rule {
@@ -156,6 +189,42 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
             .collect(),
         rights: Arc::new(rights),
     })
+}
+
+/// What says where and when an event stands, and whose it is: that is seen.
+const PLACE: [&str; 5] = [
+    "awsRegion",
+    "eventID",
+    "eventSource",
+    "eventTime",
+    "recipientAccountId",
+];
+
+/// The most paths of a rule: each is looked for in each event.
+const MAX_PATHS: usize = 100;
+
+/// What is taken out of events; else which path is none, and why.
+fn redaction(paths: &[String]) -> Result<Redaction, (usize, String)> {
+    if paths.len() > MAX_PATHS {
+        let what = format!("{} paths; at most {MAX_PATHS}", paths.len());
+        return Err((MAX_PATHS, what));
+    }
+    let path = |(i, field): (usize, &String)| match Sight::of(field) {
+        Ok(Sight::Path(path)) if path.first().is_some_and(|key| PLACE.contains(&&**key)) => {
+            let what = "places the event, and cannot be taken out; leave the rule's accounts, \
+                        regions or event_sources to say which events are seen";
+            Err((i, format!("{:?} {what}", filter::shown(field))))
+        }
+        Ok(Sight::Path(path)) => Ok(path),
+        Ok(Sight::Attribute(_)) => {
+            let what = "is an attribute; give the path in the record, such as \
+                        userIdentity.accessKeyId";
+            Err((i, format!("{:?} {what}", filter::shown(field))))
+        }
+        Err(what) => Err((i, what)),
+    };
+    let paths = paths.iter().enumerate().map(path);
+    Ok(Redaction::new(paths.collect::<Result<Vec<_>, _>>()?))
 }
 
 fn allowed(names: Option<Vec<String>>, part: impl Fn(&str) -> Arc<str>) -> Allowed {

@@ -14,7 +14,7 @@ use std::{
 
 pub use access::{Access, Denied};
 pub use file::Error;
-pub use rights::{FIELDS, Rights};
+pub use rights::{FIELDS, Rights, Share};
 
 use crate::bearer::Bearer;
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Allowed, Method};
 use crate::{
-    event::{Event, Scope},
-    filter::{EventFilter, Match},
+    event::{AttributeKey, Event, Redaction, Scope},
+    filter::{EventFilter, Match, Sight},
 };
 
 /// What of a record the fields of an event tell beside it: who may not see records
@@ -56,6 +56,43 @@ pub struct Rights {
     pub(super) regions: Allowed,
     pub(super) event_sources: Option<Vec<String>>,
     pub(super) sees_record: bool,
+    pub(super) redaction: Redaction,
+    pub(super) share: Share,
+}
+
+/// What of the server a caller may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The turns that it has while others have one, 1 to [`Share::MAX_WEIGHT`].
+    pub weight: u8,
+    /// The requests that it may buy a UTC day; 0: any number; `None`: as many as
+    /// everybody.
+    pub daily_requests: Option<u64>,
+    /// The subscriptions that it may have at once; `None`: as many as everybody.
+    pub subscriptions: Option<usize>,
+    /// The exports that it may have at once; `None`: as many as everybody.
+    pub exports: Option<usize>,
+    /// The calls that it may begin in a second; 0: any number; `None`: as many as
+    /// everybody.
+    pub calls_per_second: Option<u32>,
+}
+
+impl Share {
+    /// The most turns: more would keep the others from theirs for half a minute, at
+    /// two requests a second.
+    pub const MAX_WEIGHT: u8 = 64;
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            daily_requests: None,
+            subscriptions: None,
+            exports: None,
+            calls_per_second: None,
+        }
+    }
 }
 
 impl Rights {
@@ -68,7 +105,41 @@ impl Rights {
             regions: None,
             event_sources: None,
             sees_record: true,
+            redaction: Redaction::default(),
+            share: Share::default(),
         }
+    }
+
+    /// Whether it may see and call the same as with others.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        let Self {
+            methods,
+            accounts,
+            regions,
+            event_sources,
+            sees_record,
+            redaction,
+            share: _,
+        } = self;
+        *methods == other.methods
+            && *accounts == other.accounts
+            && *regions == other.regions
+            && *event_sources == other.event_sources
+            && *sees_record == other.sees_record
+            && *redaction == other.redaction
+    }
+
+    /// What of the server it may use.
+    #[must_use]
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
+    /// What is taken out of the events that it sees.
+    #[must_use]
+    pub fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// Whether it may call this.
@@ -114,7 +185,32 @@ impl Rights {
     #[must_use]
     pub fn sees_field(&self, field: &str) -> bool {
         let path = field.strip_prefix("record.").unwrap_or(field);
-        self.sees_record || ATTRIBUTES.contains(&field) || FIELDS.contains(&path)
+        let is_beside = ATTRIBUTES.contains(&field) || FIELDS.contains(&path);
+        (self.sees_record || is_beside) && !self.is_redacted(field)
+    }
+
+    /// Whether a field tells of what is taken out.
+    fn is_redacted(&self, field: &str) -> bool {
+        if self.redaction.is_empty() {
+            return false;
+        }
+        let concerns = |path: &[&str]| self.redaction.concerns(path);
+        match Sight::of(field) {
+            Ok(Sight::Path(path)) => self.redaction.concerns(&path),
+            Ok(Sight::Attribute(key)) => match key {
+                AttributeKey::AccessKeyId => concerns(&["userIdentity", "accessKeyId"]),
+                AttributeKey::EventId => concerns(&["eventID"]),
+                AttributeKey::EventName => concerns(&["eventName"]),
+                AttributeKey::EventSource => concerns(&["eventSource"]),
+                AttributeKey::ReadOnly => concerns(&["readOnly"]),
+                AttributeKey::ResourceName | AttributeKey::ResourceType => {
+                    self.redaction.concerns_resources()
+                }
+                AttributeKey::Username => self.redaction.concerns_username(),
+            },
+            // it is refused as no field
+            Err(_) => false,
+        }
     }
 
     /// Whether it may see an event of a scope that it sees.

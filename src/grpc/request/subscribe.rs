@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tonic::Status;
 
 use super::{
-    super::status::Invalid,
+    super::{status::Invalid, view::View},
     Context, Same, named,
     values::{PAGE_BYTES, second, show},
 };
@@ -35,6 +35,7 @@ const PROGRESS: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 pub(in super::super) struct Subscribing {
     pub(in super::super) settings: Settings,
     pub(in super::super) start: Start,
+    pub(in super::super) view: View,
 }
 
 /// Whoever had a field accepted before need not have it seen in a record once
@@ -118,6 +119,7 @@ impl Context<'_> {
                 progress_interval,
             },
             start,
+            view: self.view(with_record),
         })
     }
 

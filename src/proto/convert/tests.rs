@@ -59,6 +59,7 @@ fn message(event: &Parts, with_record: bool) -> v1::Event {
         record_malformed: event.malformed,
         record_lossy: event.lossy,
         event_time_inferred: event.time_inferred,
+        record_redacted: false,
     }
 }
 
