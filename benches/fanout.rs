@@ -381,6 +381,7 @@ fn start_trailgate(listener: TcpListener) -> Arc<Feed> {
     let limits = Limits {
         timeout: Duration::from_secs(60),
         max_upstream_calls: 100,
+        calls_per_second: 0,
     };
     let service = grpc::Service::new(lookup, Arc::clone(&feed), poller, scopes, limits);
     tokio::spawn(async move {
@@ -390,6 +391,7 @@ fn start_trailgate(listener: TcpListener) -> Arc<Feed> {
             listener,
             None,
             access,
+            None,
             &Unobserved,
             std::future::pending(),
         );

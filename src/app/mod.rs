@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::{files::Files, scopes::Finder};
 
 use crate::{
+    audit,
     budget::Budgets,
     clock::Clock,
     collect::{self, Poller, Queues},
@@ -115,6 +116,7 @@ pub struct Server {
     http_listener: TcpListener,
     tls: Option<Arc<Tls>>,
     access: Arc<Access>,
+    audit: Option<audit::Log>,
     service: grpc::Service,
     metrics: Metrics,
     config: Config,
@@ -158,6 +160,7 @@ impl Server {
         let clock = Clock::system();
         let files = Files::load(&config, clock.clone())?;
         let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
+        let audit = config.audit_log.take().map(audit::Log::open).transpose()?;
         let demo = if config.demo {
             Some(start_demo(&mut config, clock.clone()).await?)
         } else {
@@ -239,6 +242,18 @@ impl Server {
         let stop = CancellationToken::new();
         let looks = Looks::default();
         files.keep(&looks, &stop);
+        if let Some(log) = audit.clone() {
+            let mut looks = looks.clone();
+            let keep = async move {
+                loop {
+                    // whoever moved the file away says so
+                    if looks.next().await {
+                        log.reopen();
+                    }
+                }
+            };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
         if let Some(trails) = trails {
             let catch_up = trails.start(Arc::clone(&feed));
             tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
@@ -268,6 +283,7 @@ impl Server {
             http_listener,
             tls,
             access,
+            audit,
             service,
             metrics,
             config,
@@ -314,6 +330,7 @@ impl Server {
             self.grpc_listener,
             self.tls,
             self.access,
+            self.audit.clone(),
             &self.metrics,
             stopping.clone().cancelled_owned(),
         );
@@ -337,6 +354,9 @@ impl Server {
         stop_http.cancel();
         // a scrape under way is not worth waiting for longer than a second
         let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
+        if let Some(audit) = self.audit {
+            let _ = tokio::time::timeout(Duration::from_secs(1), audit.flush()).await;
+        }
         if let Some(demo) = self.demo {
             demo.stop.cancel();
             demo.task.abort();

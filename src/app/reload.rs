@@ -40,11 +40,7 @@ impl Reload {
     ///
     /// # Errors
     /// If a path is no text.
-    pub fn new(
-        given: Settings,
-        in_force: &Settings,
-        logs: Logs,
-    ) -> Result<Self, config::Error> {
+    pub fn new(given: Settings, in_force: &Settings, logs: Logs) -> Result<Self, config::Error> {
         let in_force = in_force.by_name()?;
         Ok(Self {
             given,

@@ -5,7 +5,10 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Who asks: those of one class take turns. The same caller is the same on whatever
@@ -14,6 +17,8 @@ use std::{
 pub struct Caller {
     who: Who,
     terms: Terms,
+    /// Counts what it buys, for whoever wants to know.
+    bought: Option<Arc<AtomicU64>>,
 }
 
 /// On what terms a caller buys.
@@ -101,6 +106,29 @@ impl Caller {
         Self { terms, ..self }
     }
 
+    /// The caller, with what it buys counted there.
+    #[must_use]
+    pub fn counted(self, bought: Arc<AtomicU64>) -> Self {
+        Self {
+            bought: Some(bought),
+            ..self
+        }
+    }
+
+    /// It bought a request.
+    pub(super) fn bought(&self) {
+        if let Some(bought) = &self.bought {
+            bought.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// What it bought was not sent after all.
+    pub(super) fn gave_back(&self) {
+        if let Some(bought) = &self.bought {
+            bought.fetch_sub(1, Relaxed);
+        }
+    }
+
     /// On what terms it buys.
     #[must_use]
     pub fn terms(&self) -> Terms {
@@ -113,6 +141,7 @@ impl From<Who> for Caller {
         Self {
             who,
             terms: Terms::default(),
+            bought: None,
         }
     }
 }

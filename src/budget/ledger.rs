@@ -68,19 +68,23 @@ impl Ledger {
 
     /// Takes one request from a caller's allowance, if there is one.
     pub fn take(&self, caller: &Caller) -> bool {
-        let Some(daily) = self.allowance(caller) else {
-            return true;
-        };
-        self.on_today(|today| {
-            let bought = today.bought(caller);
-            let is_left = *bought < daily;
-            *bought += u64::from(is_left);
-            is_left
-        })
+        let is_left = self.allowance(caller).is_none_or(|daily| {
+            self.on_today(|today| {
+                let bought = today.bought(caller);
+                let is_left = *bought < daily;
+                *bought += u64::from(is_left);
+                is_left
+            })
+        });
+        if is_left {
+            caller.bought();
+        }
+        is_left
     }
 
     /// What was taken was not sent after all.
     pub fn put_back(&self, caller: &Caller) {
+        caller.gave_back();
         if self.allowance(caller).is_none() {
             return;
         }

@@ -9,10 +9,7 @@ use clap::Args;
 
 use super::{EXIT_USAGE, signals};
 use crate::{
-    app::{
-        self, Server,
-        reload::Reload,
-    },
+    app::{self, Server, reload::Reload},
     config::{Config, Settings},
     telemetry,
 };

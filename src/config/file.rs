@@ -116,6 +116,10 @@ impl Settings {
             request_timeout: self.request_timeout.or(file.request_timeout),
             max_upstream_calls: self.max_upstream_calls.or(file.max_upstream_calls),
             caller_daily_requests: self.caller_daily_requests.or(file.caller_daily_requests),
+            caller_calls_per_second: self
+                .caller_calls_per_second
+                .or(file.caller_calls_per_second),
+            audit_log: self.audit_log.or(file.audit_log),
             shutdown_grace: self.shutdown_grace.or(file.shutdown_grace),
             replicas: self.replicas.or(file.replicas),
             max_connection_age: self.max_connection_age.or(file.max_connection_age),
@@ -268,6 +272,8 @@ mod tests {
             request_timeout: "2s".parse().ok(),
             caller_daily_requests: Some(7),
             max_upstream_calls: Some(4),
+            caller_calls_per_second: Some(8),
+            audit_log: Some("16".into()),
             shutdown_grace: "3s".parse().ok(),
             replicas: Some(3),
             max_connection_age: "1h".parse().ok(),

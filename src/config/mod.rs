@@ -24,9 +24,7 @@ use crate::{
     event::{Scope, is_account},
     feed,
     grpc::Limits,
-    kept,
-    telemetry,
-    tls,
+    kept, telemetry, tls,
     upstream::Signing,
 };
 
@@ -106,6 +104,8 @@ pub struct Config {
     pub jwt: Option<bearer::Options>,
     /// The file that says who may ask what.
     pub policy: Option<PathBuf>,
+    /// Where each call is written.
+    pub audit_log: Option<PathBuf>,
 }
 
 impl Config {
@@ -236,6 +236,7 @@ impl TryFrom<Settings> for Config {
             limits: Limits {
                 timeout,
                 max_upstream_calls,
+                calls_per_second: settings.caller_calls_per_second.unwrap_or_default(),
             },
             caller_daily_requests: settings.caller_daily_requests.unwrap_or_default(),
             shutdown_grace: settings
@@ -248,6 +249,7 @@ impl TryFrom<Settings> for Config {
             tls,
             jwt,
             policy: settings.policy,
+            audit_log: settings.audit_log,
         })
     }
 }

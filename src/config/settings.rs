@@ -296,6 +296,15 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "TRAILGATE_CALLER_DAILY_REQUESTS")]
     pub caller_daily_requests: Option<u64>,
 
+    /// Calls that a caller may begin in a second; 0: any number [default: 0]
+    #[arg(long, value_name = "N", env = "TRAILGATE_CALLER_CALLS_PER_SECOND")]
+    pub caller_calls_per_second: Option<u32>,
+
+    /// Write a line of JSON for each call to a file, or with - to standard output: who
+    /// asked what, how many events were told and how many requests bought
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_AUDIT_LOG")]
+    pub audit_log: Option<PathBuf>,
+
     /// How long calls may take to finish once the server is told to stop [default: 30s]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_SHUTDOWN_GRACE")]
     pub shutdown_grace: Option<Span>,

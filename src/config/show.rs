@@ -106,6 +106,7 @@ impl Config {
             request_timeout: Some(self.limits.timeout.into()),
             max_upstream_calls: Some(self.limits.max_upstream_calls),
             caller_daily_requests: Some(self.caller_daily_requests),
+            caller_calls_per_second: Some(self.limits.calls_per_second),
             shutdown_grace: Some(self.shutdown_grace.into()),
             replicas: Some(self.replicas),
             max_connection_age: self.max_connection_age.map(Into::into),

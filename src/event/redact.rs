@@ -129,10 +129,16 @@ impl Redaction {
         if let Some(principal) = &mut parts.principal {
             let issuer = ["userIdentity", "sessionContext", "sessionIssuer"];
             hide(&mut principal.kind, &["userIdentity", "type"]);
-            hide(&mut principal.principal_id, &["userIdentity", "principalId"]);
+            hide(
+                &mut principal.principal_id,
+                &["userIdentity", "principalId"],
+            );
             // the session's name is the end of the ARN, and of the principal's id
             hide(&mut principal.session_name, &["userIdentity", "arn"]);
-            hide(&mut principal.session_name, &["userIdentity", "principalId"]);
+            hide(
+                &mut principal.session_name,
+                &["userIdentity", "principalId"],
+            );
             hide(&mut principal.arn, &["userIdentity", "arn"]);
             hide(&mut principal.account_id, &["userIdentity", "accountId"]);
             hide(&mut principal.user_name, &["userIdentity", "userName"]);

@@ -20,10 +20,12 @@ use tonic::{Code, Status, body::Body};
 
 use super::{
     peer::{Asker, Peer},
+    rates::Rates,
     routes::{Request, Responding, Response, Routes},
-    status::{overdue, rights_changed, with_reason},
+    status::{overdue, rights_changed, too_often, with_reason},
 };
 use crate::{
+    audit::{self, Trail},
     policy::{Access, Method as Right, Rights, Who},
     proto::{DESCRIPTORS, code_name},
 };
@@ -54,7 +56,16 @@ pub(super) struct Calls<M> {
     methods: Arc<Methods<M>>,
     /// The longest that an answer may be waited for: of a stream, its head.
     limit: Duration,
-    access: Arc<Access>,
+    gate: Arc<Gate>,
+}
+
+/// What calls pass on their way in.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) access: Arc<Access>,
+    pub(super) rates: Rates,
+    /// Where calls are written; `None`: nowhere.
+    pub(super) audit: Option<audit::Log>,
 }
 
 /// Methods by `package.Service/Method`, so that a call makes no name of its
@@ -78,7 +89,7 @@ impl<M: MethodObserver> Calls<M> {
         routes: Routes,
         observer: &impl CallObserver<Method = M>,
         limit: Duration,
-        access: Arc<Access>,
+        gate: Gate,
     ) -> Self {
         let method = |name: String, is_stream| {
             let observer = observer.method(&name);
@@ -98,7 +109,7 @@ impl<M: MethodObserver> Calls<M> {
             routes: Arc::new(routes),
             methods: Arc::new(methods),
             limit,
-            access,
+            gate: Arc::new(gate),
         }
     }
 
@@ -108,7 +119,11 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
-        let (inner, lease): (Responding, _) = match self.admit(peer, path, request.headers()) {
+        let mut trail = self.gate.trail(peer, path);
+        let admitted = self
+            .gate
+            .admit(peer, path, request.headers(), trail.as_mut());
+        let (inner, lease): (Responding, _) = match admitted {
             Ok((asker, lease)) => (self.routes.call(peer, asker, request), lease),
             Err(status) => (Box::pin(std::future::ready(Ok(status.into_http()))), None),
         };
@@ -117,6 +132,7 @@ impl<M: MethodObserver> Calls<M> {
             ending: Some(Ending {
                 method: Arc::clone(method.unwrap_or(&self.methods.other)),
                 start,
+                trail,
                 is_told: false,
             }),
             end: start + self.limit,
@@ -126,26 +142,41 @@ impl<M: MethodObserver> Calls<M> {
     }
 }
 
-impl<M> Calls<M> {
+impl Gate {
+    /// What is written of a call; of health, nothing.
+    fn trail(&self, peer: &Peer, path: &str) -> Option<Trail> {
+        let log = self.audit.as_ref()?;
+        (!path.starts_with(HEALTH)).then(|| Trail::new(log.clone(), peer.address, path))
+    }
+
     /// Who asks, and by what they are let in; of health, by nothing.
     fn admit(
         &self,
         peer: &Peer,
         path: &str,
         headers: &HeaderMap,
+        mut trail: Option<&mut Trail>,
     ) -> Result<(Asker, Option<Lease>), Status> {
         if path.starts_with(HEALTH) {
-            return Ok((peer.asker(&Who::Anonymous, self.access.all()), None));
+            return Ok((peer.asker(&Who::Anonymous, self.access.all(), None), None));
         }
         let header = headers.get(header::AUTHORIZATION);
         let who = self
             .access
             .who(peer.name(), header.map(HeaderValue::as_bytes))?;
+        if let Some(trail) = &mut trail {
+            trail.who = Some(who.clone());
+        }
         let right = Right::of(path);
+        let version = self.access.version();
         let rights = self.access.rights(&who, right)?;
-        let asker = peer.asker(&who, Arc::clone(&rights));
+        let notes = trail.map(|trail| &trail.notes);
+        let asker = peer.asker(&who, Arc::clone(&rights), notes);
+        let share = rights.share().calls_per_second;
+        self.rates.take(&asker.caller, share).map_err(too_often)?;
         let lease = Lease {
             access: Arc::clone(&self.access),
+            version,
             who,
             right,
             rights,
@@ -157,6 +188,8 @@ impl<M> Calls<M> {
 /// What a call was let in by.
 struct Lease {
     access: Arc<Access>,
+    /// The policy that it was looked up in last.
+    version: u64,
     who: Who,
     /// `None`: the method is none of the contract.
     right: Option<Right>,
@@ -165,7 +198,12 @@ struct Lease {
 
 impl Lease {
     /// Why a stream may not go on.
-    fn is_over(&self) -> Option<Status> {
+    fn is_over(&mut self) -> Option<Status> {
+        let version = self.access.version();
+        if version == self.version {
+            return None;
+        }
+        self.version = version;
         match self.access.holds(&self.who, self.right, &self.rights) {
             Ok(true) => None,
             Ok(false) => Some(rights_changed()),
@@ -180,7 +218,7 @@ impl<M> Clone for Calls<M> {
             routes: Arc::clone(&self.routes),
             methods: Arc::clone(&self.methods),
             limit: self.limit,
-            access: Arc::clone(&self.access),
+            gate: Arc::clone(&self.gate),
         }
     }
 }
@@ -223,6 +261,7 @@ impl<M: MethodObserver> Future for Call<M> {
 struct Ending<M: MethodObserver> {
     method: Arc<Method<M>>,
     start: Instant,
+    trail: Option<Trail>,
     is_told: bool,
 }
 
@@ -233,6 +272,9 @@ impl<M: MethodObserver> Ending<M> {
         // begun well
         let Some(status) = Status::from_header_map(answer.headers()) else {
             if self.method.is_stream {
+                if let Some(trail) = &self.trail {
+                    trail.begins();
+                }
                 return answer.map(|body| {
                     Body::new(Watched {
                         body,
@@ -261,6 +303,9 @@ impl<M: MethodObserver> Ending<M> {
         let latency = self.start.elapsed();
         let Method { name, observer, .. } = &*self.method;
         observer.ended(code, latency);
+        if let Some(trail) = &self.trail {
+            trail.ends(code, latency);
+        }
         // a line for each answer out of the cache would cost more than the answer
         if name.starts_with("trailgate.") && !is_ok {
             tracing::info!(method = name, code, ?latency, "call ended");
@@ -300,7 +345,7 @@ impl<M: MethodObserver> http_body::Body for Watched<M> {
         // rights may go while a stream lives
         if let Some(Ok(data)) = &frame
             && data.is_data()
-            && let Some(status) = self.lease.as_ref().and_then(Lease::is_over)
+            && let Some(status) = self.lease.as_mut().and_then(Lease::is_over)
         {
             self.is_over = true;
             let (head, ()) = status.into_http::<()>().into_parts();
@@ -430,6 +475,7 @@ mod tests {
                 observer: heard.clone(),
             }),
             start: Instant::now(),
+            trail: None,
             is_told: false,
         }
     }

@@ -44,6 +44,7 @@ impl EventService for Service {
     ) -> Result<Response<server::GetEventResponse>, Status> {
         let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
+        asker.asks("GetEventRequest", &request);
         let rights = Arc::clone(&asker.rights);
         let Page { question, view, .. } = self.context(asker).event(&request, &metadata)?;
         let id = &request.event_id;
@@ -99,6 +100,7 @@ impl EventService for Service {
     ) -> Result<Response<Self::ExportEventsStream>, Status> {
         let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
+        asker.asks("ExportEventsRequest", &request);
         let page = self.context(asker).export(request, &metadata)?;
         Ok(Response::new(self.export(page)?))
     }
@@ -109,6 +111,7 @@ impl EventService for Service {
     ) -> Result<Response<v1::SummarizeEventsResponse>, Status> {
         let asker = Asker::of(&request);
         let (metadata, _, request) = request.into_parts();
+        asker.asks("SummarizeEventsRequest", &request);
         let names = request.top_fields.clone();
         let (question, of) = self.context(asker).summary(request, &metadata)?;
         let _turn = self
@@ -127,6 +130,7 @@ impl EventService for Service {
         let asker = Asker::of(&request);
         let leaving = Leaving::of(&request);
         let request = request.into_inner();
+        asker.asks("SubscribeEventsRequest", &request);
         let asked = self.context(asker).subscription(request, &self.feed)?;
         Ok(Response::new(self.subscribe(asked, leaving)?))
     }
@@ -152,6 +156,7 @@ impl Service {
         metadata: &MetadataMap,
         request: v1::LookupEventsRequest,
     ) -> Result<server::LookupEventsResponse, Status> {
+        asker.asks("LookupEventsRequest", &request);
         let is_estimate = request.estimate_only;
         let page = self.context(asker).page(request, metadata)?;
         if is_estimate {
@@ -182,8 +187,7 @@ impl Service {
         Context {
             scopes: seen(self.scopes.now()),
             scopes_before: self.scopes.before().into_iter().map(seen).collect(),
-            caller: asker.caller,
-            rights: asker.rights,
+            asker,
             lookup: &self.lookup,
             limits: &self.limits,
         }

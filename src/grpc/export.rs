@@ -32,8 +32,9 @@ impl Service {
         &self,
         page: Page,
     ) -> Result<Streamed<server::ExportEventsResponse>, Status> {
-        let slot = self.exports.take(&page.question.caller).ok_or_else(|| {
-            let each = self.exports.each();
+        let share = page.view.share().exports;
+        let slot = self.exports.take(&page.question.caller, share).ok_or_else(|| {
+            let each = self.exports.of(share);
             let message = format!(
                 "{MAX_EXPORTS} exports are under way, or {each} of this caller's; try again later"
             );

@@ -41,7 +41,7 @@ impl Service {
         caller: &Caller,
         requests: Streaming<v1::IngestEventsRequest>,
     ) -> Result<Streamed<v1::IngestEventsResponse>, Status> {
-        let slot = self.ingests.take(caller).ok_or_else(|| {
+        let slot = self.ingests.take(caller, None).ok_or_else(|| {
             let each = self.ingests.each();
             let message = format!(
                 "{MAX_INGESTS} ingests are under way, or {each} of this caller's; try again later"

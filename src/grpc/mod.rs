@@ -1,12 +1,14 @@
 //! The gRPC port: services that validate, call and convert, and what
 //! connections are held to.
 
+mod asked;
 mod calls;
 mod events;
 mod export;
 mod ingest;
 mod listen;
 mod peer;
+mod rates;
 mod request;
 mod routes;
 mod scopes;
@@ -26,9 +28,16 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
 
-use self::{calls::Calls, listen::Age, routes::Routes, slots::Slots};
+use self::{
+    calls::{Calls, Gate},
+    listen::Age,
+    rates::Rates,
+    routes::Routes,
+    slots::Slots,
+};
 
 use crate::{
+    audit,
     collect::Poller,
     feed::Feed,
     lookup::Lookup,
@@ -117,7 +126,8 @@ impl Service {
 }
 
 /// Serves until `shutdown` resolves; then takes no more calls, and lets those
-/// under way finish. Health answers anyone.
+/// under way finish. Health answers anyone, and is not written to `audit`, as all
+/// other calls are.
 ///
 /// # Errors
 /// If the reflection descriptors are broken.
@@ -126,6 +136,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     access: Arc<Access>,
+    audit: Option<audit::Log>,
     observer: &impl CallObserver,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -143,6 +154,7 @@ pub async fn serve(
     let limit = service.limits.timeout + Duration::from_secs(5);
     let stopping = service.stopping.clone();
     let age = service.age;
+    let rates = Rates::new(service.limits.calls_per_second);
     let drain = async {
         shutdown.await;
         stopping.cancel();
@@ -156,7 +168,12 @@ pub async fn serve(
         .with(health_service)
         .with(reflection_v1)
         .with(reflection_v1alpha);
-    let calls = Calls::new(routes, observer, limit, access);
+    let gate = Gate {
+        access,
+        rates,
+        audit,
+    };
+    let calls = Calls::new(routes, observer, limit, gate);
     listen::serve(listener, tls, calls, age, drain).await;
     Ok(())
 }

@@ -2,10 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use prost::Message;
 use tonic::{Request, transport::server::TcpConnectInfo};
 
+use super::{asked, view::View};
+
 use crate::{
-    budget::Caller,
+    audit::Notes,
+    budget::{Caller, Terms},
     policy::{Rights, Who},
     tls::Identity,
 };
@@ -38,13 +42,30 @@ impl Peer {
     }
 
     /// Who asks in one call.
-    pub(super) fn asker(&self, who: &Who, rights: Arc<Rights>) -> Asker {
+    pub(super) fn asker(
+        &self,
+        who: &Who,
+        rights: Arc<Rights>,
+        notes: Option<&Arc<Notes>>,
+    ) -> Asker {
         let caller = match who {
             // no certificate has such a name: these are two who ask
             Who::Token(bearer) => Caller::named(&format!("token {}", bearer.subject())),
             Who::Certificate(_) | Who::Anonymous => self.caller.clone(),
         };
-        Asker { caller, rights }
+        let share = rights.share();
+        let caller = caller.on(Terms {
+            weight: share.weight,
+            daily: share.daily_requests,
+        });
+        Asker {
+            caller: match notes {
+                Some(notes) => caller.counted(Arc::clone(notes.requests())),
+                None => caller,
+            },
+            rights,
+            notes: notes.cloned(),
+        }
     }
 
     /// Tells the services who asks.
@@ -64,15 +85,32 @@ pub(super) struct Asker {
     /// Whose turns and allowance it takes.
     pub(super) caller: Caller,
     pub(super) rights: Arc<Rights>,
+    /// What is written of the call, where that is.
+    notes: Option<Arc<Notes>>,
 }
 
 impl Asker {
+    /// How events look to who asks, with their records or without.
+    pub(super) fn view(&self, with_record: bool) -> View {
+        View::new(with_record, Arc::clone(&self.rights), self.notes.clone())
+    }
+
+    /// Notes what is asked: the request, and the name of its message.
+    pub(super) fn asks(&self, name: &str, request: &impl Message) {
+        if let Some(notes) = &self.notes
+            && let Some(json) = asked::json(name, request)
+        {
+            notes.asked(json);
+        }
+    }
+
     /// As they were introduced; one in the same process was not, and may everything.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         let known = request.extensions().get::<Self>();
         known.cloned().unwrap_or_else(|| Self {
             caller: Caller::named("local"),
             rights: Arc::new(Rights::all()),
+            notes: None,
         })
     }
 }

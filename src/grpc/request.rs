@@ -17,17 +17,17 @@ use self::values::{
     page_size, second, show, staleness, top_values, width, with_record,
 };
 use super::{
+    peer::Asker,
     status::{Invalid, no_scopes},
     view::View,
 };
 use crate::{
-    budget::{Caller, Class},
+    budget::Class,
     clock::Clock,
     event::{Attribute, Category, Scope, TimeRange, is_uuid},
     feed::Selection,
     filter::{self, EventFilter, Fields, Filter, KnownFields, Match},
     lookup::{Lookup, Order, PageToken, Question, SummaryOf},
-    policy::Rights,
     proto::{self, v1},
 };
 
@@ -38,6 +38,9 @@ pub struct Limits {
     pub timeout: Duration,
     /// Requests that a page may buy, unless the caller says so.
     pub max_upstream_calls: u64,
+    /// Calls that a caller may begin in a second, where the policy does not say; 0:
+    /// any number.
+    pub calls_per_second: u32,
 }
 
 /// Names that are told where one is not known: a message is a header.
@@ -131,10 +134,8 @@ pub(super) struct Page {
 
 /// What is asked of, and what it goes by.
 pub(super) struct Context<'a> {
-    /// Who asks.
-    pub(super) caller: Caller,
-    /// What they may see.
-    pub(super) rights: Arc<Rights>,
+    /// Who asks, and what they may see.
+    pub(super) asker: Asker,
     pub(super) lookup: &'a Lookup,
     pub(super) scopes: Arc<[Scope]>,
     /// What was configured before: see [`Context::page`].
@@ -296,7 +297,7 @@ impl Context<'_> {
             ..Match::default()
         }];
         let mut filters = vec![EventFilter { matches }];
-        self.rights.restrict(&mut filters);
+        self.asker.rights.restrict(&mut filters);
         let filter = Filter::compile(&filters, self.lookup.known_fields())
             .map_err(|error| Invalid::new("INVALID_EVENT_ID", "event_id", error.message))?;
         let category = category(request.event_category)?;
@@ -321,7 +322,7 @@ impl Context<'_> {
 
     /// A rule for accounts or Regions that are not here must not look like "no events".
     fn sees_any_scope(&self) -> Result<(), Status> {
-        match self.scopes.is_empty() && !self.rights.sees_all_scopes() {
+        match self.scopes.is_empty() && !self.asker.rights.sees_all_scopes() {
             true => Err(no_scopes()),
             false => Ok(()),
         }
@@ -330,7 +331,7 @@ impl Context<'_> {
     /// Whether events are told with their records.
     fn with_record(&self, view: i32) -> Result<bool, Status> {
         let with_record = with_record(view)?;
-        if with_record && !self.rights.sees_record() {
+        if with_record && !self.asker.rights.sees_record() {
             let message = "records are not for this caller; ask with the view BASIC";
             return Err(Invalid::new("RECORD_NOT_ALLOWED", "view", message).denied());
         }
@@ -339,16 +340,16 @@ impl Context<'_> {
 
     /// How events look to this caller.
     fn view(&self, with_record: bool) -> View {
-        View::new(with_record, Arc::clone(&self.rights))
+        self.asker.view(with_record)
     }
 
     /// Whether a caller may ask by a field: before it is said whether there is one.
     fn may_ask_by(&self, field: &str, path: impl FnOnce() -> String) -> Result<(), Status> {
-        if self.rights.sees_field(field) {
+        if self.asker.rights.sees_field(field) {
             return Ok(());
         }
         let field = filter::shown(field);
-        let why = match self.rights.sees_record() {
+        let why = match self.asker.rights.sees_record() {
             true => "the policy keeps it, or some of it",
             false => "it may not see records",
         };
@@ -381,7 +382,7 @@ impl Context<'_> {
             Filter::compile(source, known).map_err(|error| Status::from(Invalid::from(error)))
         };
         let asked = compile(&source)?;
-        let is_restricted = self.rights.restrict(&mut source);
+        let is_restricted = self.asker.rights.restrict(&mut source);
         let seen = is_restricted.then(|| compile(&source)).transpose()?;
         Ok(Compiled { asked, seen })
     }
@@ -403,7 +404,13 @@ impl Context<'_> {
             max_staleness: DEFAULT_STALENESS,
             max_upstream_calls: self.limits.max_upstream_calls,
             deadline: Clock::deadline(self.limits.timeout),
-            ..Question::new(self.caller.clone(), Class::Interactive, scopes, window, now)
+            ..Question::new(
+                self.asker.caller.clone(),
+                Class::Interactive,
+                scopes,
+                window,
+                now,
+            )
         }
     }
 

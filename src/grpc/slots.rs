@@ -44,9 +44,19 @@ impl Slots {
         (self.most / 2).max(1)
     }
 
-    /// A place, if there is one.
-    pub(super) fn take(&self, caller: &Caller) -> Option<Slot> {
-        let own = self.own(caller).try_acquire_owned().ok()?;
+    /// The most places that a caller with this share may have.
+    pub(super) fn of(&self, share: Option<usize>) -> usize {
+        share.map_or(self.each(), |share| share.min(self.each()))
+    }
+
+    /// A place, if there is one: of `share`, where a caller has fewer than everybody.
+    pub(super) fn take(&self, caller: &Caller, share: Option<usize>) -> Option<Slot> {
+        let places = self.own(caller);
+        let own = Arc::clone(&places).try_acquire_owned().ok()?;
+        let had = self.each().saturating_sub(places.available_permits());
+        if share.is_some_and(|share| had > share) {
+            return None;
+        }
         let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         Some(Slot {
             _all: all,
@@ -93,28 +103,44 @@ mod tests {
     fn one_caller_has_half_of_the_places() {
         let slots = Slots::new(4);
         let [a, b, c] = ["a", "b", "c"].map(Caller::named);
-        let first = slots.take(&a).unwrap();
-        let _second = slots.take(&a).unwrap();
-        assert!(slots.take(&a).is_none());
+        let first = slots.take(&a, None).unwrap();
+        let _second = slots.take(&a, None).unwrap();
+        assert!(slots.take(&a, None).is_none());
         let queued = slots.wait(&a);
         let mut queued = std::pin::pin!(queued);
         assert!(queued.as_mut().now_or_never().is_none());
         // who waits for a place of one's own takes none from others
-        let _third = slots.take(&b).unwrap();
+        let _third = slots.take(&b, None).unwrap();
         let fourth = slots.wait(&c).now_or_never().flatten().unwrap();
-        assert!(slots.take(&b).is_none(), "none is left");
+        assert!(slots.take(&b, None).is_none(), "none is left");
         drop(first);
         assert!(queued.as_mut().now_or_never().flatten().is_some());
         drop(fourth);
-        assert!(slots.take(&b).is_some());
+        assert!(slots.take(&b, None).is_some());
+    }
+
+    #[test]
+    fn a_caller_may_have_fewer() {
+        let slots = Slots::new(8);
+        let a = Caller::named("a");
+        let first = slots.take(&a, Some(2)).unwrap();
+        let _second = slots.take(&a, Some(2)).unwrap();
+        assert!(slots.take(&a, Some(2)).is_none());
+        // a share that has changed counts from now on, and brings no more than all have
+        let _third = slots.take(&a, None).unwrap();
+        assert!(slots.take(&a, Some(3)).is_none());
+        drop(first);
+        let _fourth = slots.take(&a, Some(100)).unwrap();
+        let _fifth = slots.take(&a, Some(100)).unwrap();
+        assert!(slots.take(&a, Some(100)).is_none());
     }
 
     #[test]
     fn callers_who_are_gone_are_forgotten() {
         let slots = Slots::new(4);
-        let kept = slots.take(&Caller::named("kept"));
+        let kept = slots.take(&Caller::named("kept"), None);
         for n in 0..2 * MANY {
-            drop(slots.take(&Caller::named(&n.to_string())));
+            drop(slots.take(&Caller::named(&n.to_string()), None));
         }
         let by_caller = slots.by_caller.lock().unwrap();
         assert!(by_caller.len() <= MANY && by_caller.contains_key(&Caller::named("kept")));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::MAX_REQUEST;
+use super::{MAX_REQUEST, rates::TooOften};
 use crate::{bearer::Refused, event::Scope, filter, lookup, policy::Denied};
 
 /// Scopes that a message names: it is a header.
@@ -208,6 +208,18 @@ fn add_quota(details: &mut ErrorDetails) {
 pub(super) fn too_many(reason: &str, message: &str) -> Status {
     let mut details = info(reason);
     details.set_retry_info(Some(Duration::from_secs(5)));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// A caller called more often than it may.
+pub(super) fn too_often(too_often: TooOften) -> Status {
+    let TooOften { per_second, wait } = too_often;
+    let mut details = info("TOO_MANY_CALLS");
+    details.set_retry_info(Some(wait));
+    let message = format!(
+        "this caller may begin {per_second} calls a second; ask for more at once, or again in \
+         {wait:?}"
+    );
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 

@@ -46,9 +46,14 @@ impl Service {
         asked: Subscribing,
         leaving: CancellationToken,
     ) -> Result<Streamed<Ready>, Status> {
-        let Subscribing { settings, start, view } = asked;
-        let slot = self.subscriptions.take(&settings.caller).ok_or_else(|| {
-            let each = self.subscriptions.each();
+        let Subscribing {
+            settings,
+            start,
+            view,
+        } = asked;
+        let share = view.share().subscriptions;
+        let slot = self.subscriptions.take(&settings.caller, share).ok_or_else(|| {
+            let each = self.subscriptions.of(share);
             let message = format!(
                 "{MAX_SUBSCRIPTIONS} subscriptions are under way, or {each} of this caller's; try \
                  again later, or share one"

@@ -2,20 +2,39 @@
 
 use std::sync::Arc;
 
-use crate::{event::Event, policy::Rights, proto::Encoded};
+use crate::{
+    audit::Notes,
+    event::Event,
+    policy::{Rights, Share},
+    proto::Encoded,
+};
 
 /// How events look to one caller in one call. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     with_record: bool,
     rights: Arc<Rights>,
+    notes: Option<Arc<Notes>>,
 }
 
 impl View {
-    pub(super) fn new(with_record: bool, rights: Arc<Rights>) -> Self {
+    pub(super) fn new(with_record: bool, rights: Arc<Rights>, notes: Option<Arc<Notes>>) -> Self {
         Self {
             with_record,
             rights,
+            notes,
+        }
+    }
+
+    /// What of the server its caller may use.
+    pub(super) fn share(&self) -> &Share {
+        self.rights.share()
+    }
+
+    /// Notes that so many events are told.
+    fn tells(&self, events: usize) {
+        if let Some(notes) = &self.notes {
+            notes.told(events);
         }
     }
 
@@ -26,6 +45,7 @@ impl View {
 
     /// An event as it goes out.
     pub(super) fn message(&self, event: &Arc<Event>) -> Encoded {
+        self.tells(1);
         let redacted = self.rights.redaction().apply(event).map(Arc::new);
         let event = redacted.unwrap_or_else(|| Arc::clone(event));
         Encoded::new(event, self.with_record)

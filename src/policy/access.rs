@@ -1,6 +1,12 @@
 //! What is asked of callers before they are answered.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Release},
+    },
+};
 
 use super::{Method, Policy, Rights, Who};
 use crate::bearer::{Refused, Tokens};
@@ -27,6 +33,8 @@ pub struct Access {
     tokens: Option<Arc<Tokens>>,
     /// `None`: there is none, and whoever is answered may ask everything.
     policy: Option<Mutex<Arc<Policy>>>,
+    /// How often it was replaced.
+    version: AtomicU64,
     all: Arc<Rights>,
 }
 
@@ -39,6 +47,7 @@ impl Access {
             asks_who: asks_who || tokens.is_some(),
             tokens,
             policy: policy.map(|policy| Mutex::new(Arc::new(policy))),
+            version: AtomicU64::new(0),
             all: Arc::new(Rights::all()),
         }
     }
@@ -67,7 +76,15 @@ impl Access {
     pub fn replace(&self, policy: Policy) {
         if let Some(current) = &self.policy {
             *current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+            self.version.fetch_add(1, Release);
         }
+    }
+
+    /// Another number once another policy is in force: rights that were looked up
+    /// after it was asked for hold for as long as it stays the same.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Acquire)
     }
 
     /// Who calls with this `authorization` header, over a connection whose

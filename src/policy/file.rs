@@ -146,8 +146,8 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
             &format!("{sources} names; at most {most}"),
         ));
     }
-    let redaction = redaction(&written.redact)
-        .map_err(|(i, what)| error(&format!("redact[{i}]"), &what))?;
+    let redaction =
+        redaction(&written.redact).map_err(|(i, what)| error(&format!("redact[{i}]"), &what))?;
     let most = Share::MAX_WEIGHT;
     if let Some(weight) = written.weight
         && !(1..=most).contains(&weight)

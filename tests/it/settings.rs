@@ -198,7 +198,10 @@ async fn the_file_is_read_again_when_it_is_told_so() {
     // and neither a call nor a restart is
     loop {
         let line = serving.says("").await;
-        assert!(!line.contains("DEBUG") && !line.contains("a restart"), "{line}");
+        assert!(
+            !line.contains("DEBUG") && !line.contains("a restart"),
+            "{line}"
+        );
         if line.contains("stopping") {
             break;
         }
@@ -220,7 +223,10 @@ async fn the_files_that_settings_name_are_read_again_too() {
     for _ in 0..2 {
         serving.signal("HUP").await;
         let line = serving.says("the policy stays as it was").await;
-        assert!(line.contains("ERROR") && line.contains("anonymus"), "{line}");
+        assert!(
+            line.contains("ERROR") && line.contains("anonymus"),
+            "{line}"
+        );
         serving.call().await;
     }
     let (code, _, err) = ends(&mut trailgate(&["config", "check", "--policy", path])).await;

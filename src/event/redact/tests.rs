@@ -46,7 +46,11 @@ fn values_at_paths_are_marked_and_the_rest_is_as_it_was() {
             Some(r#"{"a": "REDACTED", "a": "REDACTED"}"#),
         ),
         // however it is written
-        (&["a"], r#"{"\u0061": 1}"#, Some(r#"{"\u0061": "REDACTED"}"#)),
+        (
+            &["a"],
+            r#"{"\u0061": 1}"#,
+            Some(r#"{"\u0061": "REDACTED"}"#),
+        ),
         // no path is found in what is no object
         (&["a"], r#"{"a": 1"#, Some("")),
         (&["a"], "[1]", Some("")),

@@ -73,7 +73,7 @@ impl Context<'_> {
         };
         let with_record = self.with_record(request.view)?;
         let selection = Selection::new(&request.account_ids, &request.regions)
-            .within(self.rights.accounts(), self.rights.regions());
+            .within(self.asker.rights.accounts(), self.asker.rights.regions());
         let resumes = matches!(request.start, Some(Asked::ResumeToken(_)));
         let known: &dyn KnownFields = if resumes {
             &All
@@ -103,7 +103,7 @@ impl Context<'_> {
         };
         Ok(Subscribing {
             settings: Settings {
-                caller: self.caller.clone(),
+                caller: self.asker.caller.clone(),
                 filter: Arc::new(filter),
                 selection,
                 digest,
@@ -134,7 +134,7 @@ impl Context<'_> {
             return Ok(());
         }
         let mut collected = feed.scopes();
-        collected.retain(|scope| self.rights.sees(scope));
+        collected.retain(|scope| self.asker.rights.sees(scope));
         let known = |part: fn(&Scope) -> &str| -> BTreeSet<&str> {
             self.scopes.iter().chain(&collected).map(part).collect()
         };

@@ -1,0 +1,366 @@
+//! Who asked what, and what came of it: a line of JSON for each call.
+//!
+//! Lines go through a bounded queue to a thread of their own, so that a slow disk
+//! holds no call up. What finds it full is lost, counted, and said in the log.
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::{kept, policy::Who};
+
+/// The lines that may wait to be written: at [`MAX_ASKED`] some 20 MB, and some 2 MB
+/// of those that are usual.
+const MAX_WAITING: usize = 4096;
+
+/// The longest question that is told whole, in bytes of JSON; a filter of a few
+/// hundred values.
+pub const MAX_ASKED: usize = 4096;
+
+/// The longest name of a method that is told, in characters.
+const MAX_METHOD: usize = 200;
+
+/// What stands for standard output.
+const STDOUT: &str = "-";
+
+/// One call, as it is written.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    /// When, in RFC 3339.
+    pub time: String,
+    /// `begin` of a call that is a stream, or `end` of any call.
+    pub phase: &'static str,
+    /// Who called, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<&'a str>,
+    /// How that is known: `certificate`, `token` or `anonymous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<&'static str>,
+    /// Where the call came from.
+    pub peer: SocketAddr,
+    /// What was called: `package.Service/Method`.
+    pub method: &'a str,
+    /// The gRPC code, by its name; of a stream that begins, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What was asked: the request as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<&'a serde_json::value::RawValue>,
+    /// The beginning of a question that is too long to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_beginning: Option<&'a str>,
+    /// Events that were told.
+    pub events: u64,
+    /// Requests to AWS that it bought.
+    pub requests: u64,
+    /// How long it took, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// What a call tells of itself on its way.
+#[derive(Debug, Default)]
+pub struct Notes {
+    asked: OnceLock<String>,
+    events: AtomicU64,
+    /// Shared with whatever buys for the call.
+    requests: Arc<AtomicU64>,
+}
+
+impl Notes {
+    /// Notes what was asked, once: `json` is that.
+    pub fn asked(&self, json: String) {
+        let _ = self.asked.set(json);
+    }
+
+    /// Notes that so many more events were told.
+    pub fn told(&self, events: usize) {
+        let events = u64::try_from(events).unwrap_or(u64::MAX);
+        self.events.fetch_add(events, Relaxed);
+    }
+
+    /// Counts the requests that are bought.
+    #[must_use]
+    pub fn requests(&self) -> &Arc<AtomicU64> {
+        &self.requests
+    }
+
+    /// Completes a line with what is noted so far.
+    pub fn complete<'a>(&'a self, line: &mut Line<'a>) {
+        line.events = self.events.load(Relaxed);
+        line.requests = self.requests.load(Relaxed);
+        if let Some(asked) = self.asked.get() {
+            line.asked = match asked.len() <= MAX_ASKED {
+                true => serde_json::from_str(asked).ok(),
+                false => None,
+            };
+            if line.asked.is_none() {
+                let mut end = asked.len().min(MAX_ASKED);
+                while !asked.is_char_boundary(end) {
+                    end -= 1;
+                }
+                line.asked_beginning = asked.get(..end);
+            }
+        }
+    }
+}
+
+/// One call on its way, until it is written.
+#[derive(Debug)]
+pub struct Trail {
+    log: Log,
+    peer: SocketAddr,
+    method: String,
+    /// Who called, once that is known.
+    pub who: Option<Who>,
+    /// What it tells of itself.
+    pub notes: Arc<Notes>,
+}
+
+impl Trail {
+    /// A call of a method from there.
+    #[must_use]
+    pub fn new(log: Log, peer: SocketAddr, method: &str) -> Self {
+        // callers choose it, and none of ours is longer
+        let method = method.chars().take(MAX_METHOD).collect();
+        Self {
+            log,
+            peer,
+            method,
+            who: None,
+            notes: Arc::default(),
+        }
+    }
+
+    /// Writes that a stream has begun.
+    pub fn begins(&self) {
+        self.write("begin", None, None);
+    }
+
+    /// Writes how a call ended.
+    pub fn ends(&self, code: &'static str, latency: Duration) {
+        self.write("end", Some(code), Some(latency));
+    }
+
+    fn write(&self, phase: &'static str, code: Option<&'static str>, latency: Option<Duration>) {
+        let (caller, identity) = match &self.who {
+            None => (None, None),
+            Some(Who::Anonymous) => (None, Some("anonymous")),
+            Some(Who::Certificate(name)) => (Some(&**name), Some("certificate")),
+            Some(Who::Token(bearer)) => (Some(bearer.subject()), Some("token")),
+        };
+        let mut line = Line {
+            time: format!("{:.3}", Timestamp::now()),
+            phase,
+            caller,
+            identity,
+            peer: self.peer,
+            method: &self.method,
+            code,
+            asked: None,
+            asked_beginning: None,
+            events: 0,
+            requests: 0,
+            seconds: latency.map(|latency| latency.as_secs_f64()),
+        };
+        self.notes.complete(&mut line);
+        self.log.write(&line);
+    }
+}
+
+enum Message {
+    Line(Vec<u8>),
+    /// Say when all before it is written.
+    Flush(oneshot::Sender<()>),
+    /// Open the file again: it was moved away.
+    Reopen,
+}
+
+/// Where lines are written. Cheap to clone; the last one gone, the thread ends.
+#[derive(Clone)]
+pub struct Log {
+    queue: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// Appends to the file at `path`; `-`: to standard output.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(path: PathBuf) -> Result<Self, kept::Error> {
+        let open = Out::open(&path);
+        let mut out = open.map_err(|error| named(&path).error(error.to_string()))?;
+        let (queue, lines) = sync_channel(MAX_WAITING);
+        let lost = Arc::new(AtomicU64::new(0));
+        let lost_here = Arc::clone(&lost);
+        let error = {
+            let path = path.clone();
+            move |error: io::Error| named(&path).error(error.to_string())
+        };
+        let write = move || {
+            let mut said = 0;
+            while let Some(message) = next(&lines, &mut out) {
+                match message {
+                    Message::Line(line) => {
+                        if let Err(error) = out.write(&line) {
+                            lost_here.fetch_add(1, Relaxed);
+                            out.complain(&path, &error);
+                        }
+                    }
+                    Message::Flush(done) => {
+                        out.flush(&path);
+                        let _ = done.send(());
+                    }
+                    Message::Reopen => out.reopen(&path),
+                }
+                let lost = lost_here.load(Relaxed);
+                if lost > said {
+                    let lines = lost - said;
+                    tracing::error!(lines, "lines of the audit log were lost");
+                    said = lost;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("audit".to_owned());
+        let started = thread.spawn(write);
+        // it ends by itself when nobody writes any more
+        drop(started.map_err(error)?);
+        Ok(Self { queue, lost })
+    }
+
+    /// Has a line written.
+    pub fn write(&self, line: &Line<'_>) {
+        let Ok(mut text) = serde_json::to_vec(line) else {
+            self.lost.fetch_add(1, Relaxed);
+            return;
+        };
+        text.push(b'\n');
+        if self.queue.try_send(Message::Line(text)).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Has the file opened again, as whoever moves it away needs.
+    pub fn reopen(&self) {
+        // a queue that is full is written in a moment; who moves files asks again
+        let _ = self.queue.try_send(Message::Reopen);
+    }
+
+    /// Waits until all lines so far are written.
+    pub async fn flush(&self) {
+        let (done, is_done) = oneshot::channel();
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = is_done.await;
+        }
+    }
+
+    /// Lines that were lost since it was opened.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+}
+
+/// The next message; what was written goes out when none comes.
+fn next(lines: &Receiver<Message>, out: &mut Out) -> Option<Message> {
+    /// How long a line may stay in memory while none follows.
+    const LINGER: Duration = Duration::from_millis(100);
+    loop {
+        match lines.recv_timeout(LINGER) {
+            Ok(message) => return Some(message),
+            Err(RecvTimeoutError::Timeout) => {
+                // what cannot be written now is said with the next line
+                let _ = out.buffer.flush();
+                return lines.recv().ok();
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let _ = out.buffer.flush();
+                return None;
+            }
+        }
+    }
+}
+
+/// The file, and whether it was said that it cannot be written.
+struct Out {
+    buffer: io::BufWriter<Box<dyn Write + Send>>,
+    has_complained: bool,
+}
+
+impl Out {
+    fn open(path: &Path) -> io::Result<Self> {
+        let out: Box<dyn Write + Send> = match path.as_os_str() == STDOUT {
+            true => Box::new(io::stdout()),
+            false => Box::new(append(path)?),
+        };
+        Ok(Self {
+            buffer: io::BufWriter::new(out),
+            has_complained: false,
+        })
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.buffer.write_all(line)
+    }
+
+    fn flush(&mut self, path: &Path) {
+        if let Err(error) = self.buffer.flush() {
+            self.complain(path, &error);
+        }
+    }
+
+    fn reopen(&mut self, path: &Path) {
+        self.flush(path);
+        match Self::open(path) {
+            Ok(out) => *self = out,
+            // the one before is still written
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the audit log cannot be opened again");
+            }
+        }
+    }
+
+    fn complain(&mut self, path: &Path, error: &io::Error) {
+        if !std::mem::replace(&mut self.has_complained, true) {
+            tracing::error!(path = %path.display(), %error, "the audit log cannot be written");
+        }
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // what is asked is nobody's else to read
+    options.create(true).append(true).mode(0o600).open(path)
+}
+
+fn named(path: &Path) -> kept::Named<'_> {
+    kept::Named {
+        setting: "--audit-log",
+        path,
+    }
+}
+
+#[cfg(test)]
+mod tests;
