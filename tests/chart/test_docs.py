@@ -1,0 +1,84 @@
+"""What is written about the chart, and the image that it runs."""
+
+import json
+import re
+
+import yaml
+
+import values_table
+from chart import CHART, EXAMPLES, ROOT, example
+
+
+def test_the_table_of_values_is_current():
+    is_, should_be = values_table.readme()
+    assert is_ == should_be, "run tests/chart/values_table.py"
+
+
+def test_every_example_is_told_of():
+    text = (CHART / "README.md").read_text()
+    assert set(re.findall(r"\(examples/(\w[\w-]*)\.yaml\)", text)) == set(EXAMPLES)
+
+
+def test_examples_know_who_calls():
+    """But for the one with made-up events."""
+    for name in EXAMPLES:
+        config = example(name)["config"]
+        assert config.get("insecure", False) is (name == "try") is config.get("demo", False), name
+
+
+def test_policies_are_json_with_actions():
+    blocks = re.findall(r"```json\n(.*?)```", (CHART / "README.md").read_text(), re.S)
+    assert len(blocks) == 6
+    actions = set()
+    for block in blocks:
+        policy = json.loads(block)
+        for statement in policy if isinstance(policy, list) else policy["Statement"]:
+            assert statement["Effect"] == "Allow"
+            named = statement["Action"]
+            actions.update([named] if isinstance(named, str) else named)
+    # what the project's README has, and how a pod comes to its role
+    known = set(re.findall(r'"(\w+:\w+)"', (ROOT / "README.md").read_text().split("### Policies")[1].split("\n## ")[0]))
+    pods = {"sts:TagSession", "sts:AssumeRoleWithWebIdentity"}
+    assert actions == {action for action in known if action.split(":")[0].islower() and action != "sts:ExternalId"} | pods
+
+
+def test_links_lead_somewhere():
+    for page in (CHART / "README.md", ROOT / "docs/operations.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text()):
+            assert (page.parent / target).exists(), target
+
+
+def test_versions_go_together():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    cargo = (ROOT / "Cargo.toml").read_text()
+    (version,) = re.findall(r'^version = "(.+)"$', cargo, re.M)
+    assert chart["appVersion"] == version
+
+
+def instructions():
+    """The Dockerfile's lines, joined where they go on."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_image_is_what_the_chart_expects():
+    cargo = (ROOT / "Cargo.toml").read_text()
+    (rust,) = re.findall(r'^rust-version = "(.+)"$', cargo, re.M)
+    stages = [rest for name, rest in instructions() if name == "FROM"]
+    assert stages[0].startswith(f"rust:{rust}-")
+    # what was linked against one Debian's C library runs on the same
+    assert stages[0].split(" ")[0].endswith("bookworm") and "debian12" in stages[1]
+    context = yaml.safe_load((CHART / "values.yaml").read_text())["podSecurityContext"]
+    assert ["USER", f"{context['runAsUser']}:{context['runAsGroup']}"] in instructions()
+    assert instructions()[-1] == ["ENTRYPOINT", '["/usr/local/bin/trailgate"]']
+
+
+def test_the_build_sees_what_cargo_needs_and_nothing_else():
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*" and all(rule.startswith("!") for rule in rules[1:])
+    seen = {rule[1:] for rule in rules[1:]}
+    # cargo looks for the benchmarks and tests that its manifest names
+    assert seen == {"Cargo.toml", "Cargo.lock", "build.rs", "proto", "src", "benches", "examples", "tests/it"}
+    for name in seen:
+        assert (ROOT / name).exists(), name
