@@ -18,11 +18,10 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::{kept, policy::Who};
+use crate::{clock::Clock, kept, policy::Who};
 
 /// The lines that may wait to be written: at [`MAX_ASKED`] some 20 MB, and some 2 MB
 /// of those that are usual.
@@ -165,7 +164,7 @@ impl Trail {
             Some(Who::Token(bearer)) => (Some(bearer.subject()), Some("token")),
         };
         let mut line = Line {
-            time: format!("{:.3}", Timestamp::now()),
+            time: format!("{:.3}", self.log.clock.now()),
             phase,
             caller,
             identity,
@@ -196,6 +195,7 @@ enum Message {
 pub struct Log {
     queue: SyncSender<Message>,
     lost: Arc<AtomicU64>,
+    clock: Clock,
 }
 
 impl fmt::Debug for Log {
@@ -209,7 +209,7 @@ impl Log {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(path: PathBuf) -> Result<Self, kept::Error> {
+    pub fn open(path: PathBuf, clock: Clock) -> Result<Self, kept::Error> {
         let open = Out::open(&path);
         let mut out = open.map_err(|error| named(&path).error(error.to_string()))?;
         let (queue, lines) = sync_channel(MAX_WAITING);
@@ -247,7 +247,7 @@ impl Log {
         let started = thread.spawn(write);
         // it ends by itself when nobody writes any more
         drop(started.map_err(error)?);
-        Ok(Self { queue, lost })
+        Ok(Self { queue, lost, clock })
     }
 
     /// Has a line written.
@@ -287,18 +287,16 @@ impl Log {
 fn next(lines: &Receiver<Message>, out: &mut Out) -> Option<Message> {
     /// How long a line may stay in memory while none follows.
     const LINGER: Duration = Duration::from_millis(100);
-    loop {
-        match lines.recv_timeout(LINGER) {
-            Ok(message) => return Some(message),
-            Err(RecvTimeoutError::Timeout) => {
-                // what cannot be written now is said with the next line
-                let _ = out.buffer.flush();
-                return lines.recv().ok();
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                let _ = out.buffer.flush();
-                return None;
-            }
+    match lines.recv_timeout(LINGER) {
+        Ok(message) => Some(message),
+        Err(RecvTimeoutError::Timeout) => {
+            // what cannot be written now is said with the next line
+            let _ = out.buffer.flush();
+            lines.recv().ok()
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            let _ = out.buffer.flush();
+            None
         }
     }
 }

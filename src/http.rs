@@ -1,26 +1,40 @@
 //! The HTTP port: is it alive, is it ready, what does it do.
 
-mod accept;
+mod listen;
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{ConnectInfo, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, timeout},
+};
+use tonic::Code;
 
-use self::accept::{Accepting, Visitor};
+use self::listen::Visitor;
 use crate::{
+    audit::{self, Trail},
     policy::{Access, Denied, Method},
+    proto::code_name,
     tls::Tls,
 };
 
 /// OpenMetrics text, as Prometheus asks for it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Scrapes that are being answered; others wait for [`SCRAPE_WAIT`]. Each holds its
+/// text until it is sent, some 100 KB, and a Prometheus or two ask.
+const MAX_SCRAPES: usize = 16;
+/// See [`MAX_SCRAPES`]; less than a scrape's time-out.
+const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 
 /// Writes the metrics down; `None` if that failed.
 pub type MetricsText = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -30,24 +44,36 @@ struct Port {
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
     access: Arc<Access>,
+    audit: Option<audit::Log>,
+    scrapes: Arc<Semaphore>,
+}
+
+/// A text that is being sent.
+struct Scrape {
+    text: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Scrape {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 /// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. Probes
-/// answer anyone.
+/// answer anyone; who may not read metrics is written to `audit`.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
-///
-/// # Errors
-/// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     access: Arc<Access>,
+    audit: Option<audit::Log>,
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+) {
     let app = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -56,11 +82,10 @@ pub async fn serve(
             metrics,
             ready,
             access,
+            audit,
+            scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
         });
-    let app = app.into_make_service_with_connect_info::<Visitor>();
-    axum::serve(Accepting::start(listener, tls), app)
-        .with_graceful_shutdown(shutdown)
-        .await
+    listen::serve(listener, tls, app, shutdown).await;
 }
 
 async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {
@@ -76,24 +101,50 @@ async fn text(
     ConnectInfo(visitor): ConnectInfo<Visitor>,
     headers: HeaderMap,
 ) -> Response {
-    let refused = |status: StatusCode, why: String| (status, format!("{why}\n")).into_response();
+    let start = Instant::now();
+    // who reads figures reads no events: only those are written who may not
+    let log = port.audit.as_ref();
+    let mut trail = log.map(|log| Trail::new(log.clone(), visitor.address, "/metrics"));
     let header = headers.get(header::AUTHORIZATION);
     let who = port
         .access
         .who(visitor.name(), header.map(HeaderValue::as_bytes));
-    let who = match who {
-        Ok(who) => who,
-        Err(error) => return refused(StatusCode::UNAUTHORIZED, error.to_string()),
+    let refused = match who {
+        Err(error) => Some((StatusCode::UNAUTHORIZED, error.to_string())),
+        Ok(who) => {
+            let rights = port.access.rights(&who, Some(Method::Metrics));
+            if let Some(trail) = &mut trail {
+                trail.who = Some(who);
+            }
+            rights.err().map(|denied| {
+                let status = match denied {
+                    Denied::Unknown => StatusCode::UNAUTHORIZED,
+                    Denied::NotAllowed => StatusCode::FORBIDDEN,
+                };
+                (status, denied.to_string())
+            })
+        }
     };
-    if let Err(denied) = port.access.rights(&who, Some(Method::Metrics)) {
-        let status = match denied {
-            Denied::Unknown => StatusCode::UNAUTHORIZED,
-            Denied::NotAllowed => StatusCode::FORBIDDEN,
-        };
-        return refused(status, denied.to_string());
+    if let Some((status, why)) = refused {
+        if let Some(trail) = trail {
+            let code = match status {
+                StatusCode::FORBIDDEN => Code::PermissionDenied,
+                _ => Code::Unauthenticated,
+            };
+            trail.ends(code_name(code), start.elapsed());
+        }
+        return (status, format!("{why}\n")).into_response();
     }
+    let place = timeout(SCRAPE_WAIT, port.scrapes.acquire_owned()).await;
+    let Ok(Ok(_place)) = place else {
+        let why = format!("{MAX_SCRAPES} scrapes are being answered; try again later");
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
+    };
     match (port.metrics)() {
-        Some(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Some(text) => {
+            let text = Bytes::from_owner(Scrape { text, _place });
+            ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
+        }
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

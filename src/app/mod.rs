@@ -160,7 +160,9 @@ impl Server {
         let clock = Clock::system();
         let files = Files::load(&config, clock.clone())?;
         let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
-        let audit = config.audit_log.take().map(audit::Log::open).transpose()?;
+        let audit = config.audit_log.take();
+        let audit = audit.map(|path| audit::Log::open(path, clock.clone()));
+        let audit = audit.transpose()?;
         let demo = if config.demo {
             Some(start_demo(&mut config, clock.clone()).await?)
         } else {
@@ -320,6 +322,7 @@ impl Server {
             self.http_listener,
             self.tls.clone(),
             Arc::clone(&self.access),
+            self.audit.clone(),
             text,
             is_ready,
             stop_http.clone().cancelled_owned(),

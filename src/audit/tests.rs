@@ -1,5 +1,6 @@
 use std::fs;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
@@ -18,7 +19,7 @@ fn peer() -> SocketAddr {
 async fn a_call_is_a_line_and_a_stream_is_two() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
-    let log = Log::open(path.clone()).unwrap();
+    let log = Log::open(path.clone(), Clock::system()).unwrap();
     let mut trail = Trail::new(
         log.clone(),
         peer(),
@@ -75,7 +76,7 @@ async fn a_call_is_a_line_and_a_stream_is_two() {
 async fn a_long_question_is_cut_short() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
-    let log = Log::open(path.clone()).unwrap();
+    let log = Log::open(path.clone(), Clock::system()).unwrap();
     let trail = Trail::new(log.clone(), peer(), "M");
     let asked = json!({"a": "é".repeat(MAX_ASKED)}).to_string();
     trail.notes.asked(asked.clone());
@@ -94,7 +95,7 @@ async fn a_file_that_was_moved_away_is_begun_anew_when_told_so() {
     let path = dir.path().join("audit.jsonl");
     let moved = dir.path().join("moved.jsonl");
     fs::write(&path, "{\"before\": true}\n").unwrap();
-    let log = Log::open(path.clone()).unwrap();
+    let log = Log::open(path.clone(), Clock::system()).unwrap();
     let call = |name: &str| Trail::new(log.clone(), peer(), name).ends("OK", Duration::ZERO);
     call("one");
     log.flush().await;
@@ -121,7 +122,9 @@ async fn a_file_that_was_moved_away_is_begun_anew_when_told_so() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_named() {
-    let error = Log::open("/".into()).unwrap_err().to_string();
+    let error = Log::open("/".into(), Clock::system())
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("--audit-log /: "), "{error}");
 }
 
@@ -131,6 +134,7 @@ async fn what_finds_the_queue_full_is_counted() {
     let log = Log {
         queue,
         lost: Arc::default(),
+        clock: Clock::system(),
     };
     for _ in 0..3 {
         Trail::new(log.clone(), peer(), "M").ends("OK", Duration::ZERO);

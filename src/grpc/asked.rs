@@ -58,7 +58,7 @@ mod tests {
         let json = json("LookupEventsRequest", &request).unwrap();
         assert_eq!(
             json,
-            r#"{"filters":[{"matches":[{"field":"eventName","operator":"PREFIX","values":["Put\""]}]}],"pageToken":"..."}"#
+            r#"{"filters":[{"matches":[{"field":"eventName","operator":"OPERATOR_PREFIX","values":["Put\""]}]}],"pageToken":"..."}"#
         );
         let request = SubscribeEventsRequest {
             start: Some(Start::ResumeToken("secret".into())),

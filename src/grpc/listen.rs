@@ -2,6 +2,7 @@
 //! finished in the end.
 
 use std::{
+    convert::Infallible,
     io::{self, Cursor},
     net::SocketAddr,
     sync::{
@@ -11,29 +12,35 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http2, service::service_fn};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Request;
 
 use super::{
+    body::{Answered, Asked},
     calls::{Calls, MethodObserver},
+    held::{Holder, Rooms, What},
     peer::Peer,
+    routes::Response,
+    status::too_many_calls,
 };
 use crate::{
-    accept::accept,
+    accept::{Place, Places},
     tls::{Port, Tls},
 };
 
 /// The most connections at once; further ones wait to be accepted. Each takes
 /// some 30 KB while it idles, and a service has a handful.
 const MAX_CONNECTIONS: usize = 4096;
+/// Of these, connections that have not shown a certificate, or not yet, where one is
+/// asked for: probes, callers by token, and handshakes.
+const MAX_UNKNOWN: usize = MAX_CONNECTIONS / 4;
 /// Calls under way on one connection. HTTP/2 implementations offer 100 or more.
 const MAX_STREAMS: u32 = 200;
 /// The most bytes of a request's headers. Tokens and deadlines take a few
@@ -42,6 +49,23 @@ const MAX_HEADERS: u32 = 16 * 1024;
 /// Streams that a client may open and reset at once before its connection is
 /// closed (rapid reset, CVE-2023-44487); hyper's own default.
 const MAX_PENDING_RESETS: usize = 20;
+/// Streams that a client may do wrong before its connection is closed: each that it
+/// may have once. A client that keeps to the protocol does none wrong.
+const MAX_WRONG: usize = MAX_STREAMS as usize;
+/// Bytes of a request that are sent before they are read; most are of a few hundred.
+/// An ingest, of 512 KiB a message, gets 5 MB a second through it at 50 ms there and
+/// back.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same of all requests of a connection: what it may have us hold that no call
+/// has read, 1 GB with [`MAX_CONNECTIONS`]. Calls read at once; an ingest that
+/// waits for subscribers does not.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// The largest frame, in bytes: HTTP/2's own least (RFC 9113, 6.5.2), since each is
+/// read whole.
+const MAX_FRAME: u32 = 16 * 1024;
+/// Bytes of an answer that are written ahead of the network; h2's own default. An
+/// answer is in one piece and counts as that, see `held.rs`.
+const SEND_BUFFER: usize = 400 * 1024;
 /// A connection that says nothing for so long is asked whether it lives, and
 /// closed when it does not answer within [`KEEPALIVE_TIMEOUT`].
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -85,18 +109,23 @@ pub(super) async fn serve<M: MethodObserver>(
     age: Option<Age>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
+    let places = Places::new(MAX_CONNECTIONS, asks_who.then_some(MAX_UNKNOWN));
+    let rooms = Arc::new(Rooms::default());
     let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
     let accepting = async {
         loop {
-            let (stream, peer, place) = accept(&listener, &room).await;
-            let tls = tls.clone();
-            let connection = connection(stream, peer, tls, calls.clone(), age, stopping.clone());
-            connections.spawn(async move {
-                connection.await;
-                drop(place);
-            });
+            let (stream, address, place) = places.accept(&listener).await;
+            let connection = Connection {
+                address,
+                place,
+                holder: rooms.holder(address.ip()),
+                calls: calls.clone(),
+                age,
+                stopping: stopping.clone(),
+            };
+            connections.spawn(connection.open(stream, tls.clone()));
         }
     };
     tokio::select! {
@@ -133,106 +162,160 @@ async fn comes_of(age: Option<Age>) -> Option<Duration> {
     Some(grace)
 }
 
-async fn connection<M: MethodObserver>(
-    stream: TcpStream,
+/// A connection, and what it is served with.
+struct Connection<M> {
     address: SocketAddr,
-    tls: Option<Arc<Tls>>,
+    place: Place,
+    holder: Arc<Holder>,
     calls: Calls<M>,
     age: Option<Age>,
     stopping: CancellationToken,
-) {
-    let Some(tls) = tls else {
-        let (read, write) = stream.into_split();
-        let peer = Peer::new(address, None);
-        return speak(read, write, peer, calls, age, stopping).await;
-    };
-    let accepted = tls.accept(Port::Grpc, stream);
-    match stopping.run_until_cancelled(accepted).await {
-        Some(Ok((stream, identity))) => {
-            let (read, write) = split(stream);
-            let peer = Peer::new(address, identity);
-            speak(read, write, peer, calls, age, stopping).await;
+}
+
+impl<M: MethodObserver> Connection<M> {
+    async fn open(mut self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        let address = self.address;
+        let Some(tls) = tls else {
+            let (read, write) = stream.into_split();
+            return self.speak(read, write, Peer::new(address, None)).await;
+        };
+        let stopping = self.stopping.clone();
+        let accepted = tls.accept(Port::Grpc, stream);
+        match stopping.run_until_cancelled(accepted).await {
+            Some(Ok((stream, identity))) => {
+                if identity.is_some() {
+                    self.place.is_known();
+                }
+                let (read, write) = split(stream);
+                self.speak(read, write, Peer::new(address, identity)).await;
+            }
+            Some(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS handshake"),
+            None => {}
         }
-        Some(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS handshake"),
-        None => {}
+    }
+
+    /// Speaks HTTP/2 with whoever is at the other end.
+    async fn speak(
+        self,
+        mut read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+        peer: Peer,
+    ) {
+        let Self {
+            address,
+            place: _place,
+            holder,
+            calls,
+            age,
+            stopping,
+        } = self;
+        let opened = timeout(SILENCE, preface(&mut read));
+        let Some(Ok(Ok(preface))) = stopping.run_until_cancelled(opened).await else {
+            tracing::debug!(peer = %address, "a connection did not begin HTTP/2");
+            return;
+        };
+        let stream = join(Cursor::new(preface).chain(read), write);
+        let has_called = Arc::new(AtomicBool::new(false));
+        let leaving = CancellationToken::new();
+        let stalls = {
+            let holder = Arc::clone(&holder);
+            async move { holder.stalls().await }
+        };
+        let service = {
+            let has_called = Arc::clone(&has_called);
+            // a call of a connection without an end pays nothing for it
+            let leaving = age.map(|_| Leaving(leaving.clone()));
+            service_fn(move |mut request| {
+                has_called.store(true, Relaxed);
+                if let Some(leaving) = &leaving {
+                    request.extensions_mut().insert(leaving.clone());
+                }
+                answer(&calls, &peer, &holder, request)
+            })
+        };
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADERS)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_WRONG)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME)
+            .max_send_buf_size(SEND_BUFFER)
+            .keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        // one that says no more than its first words answers no goodbye either
+        let unused = async {
+            stopping.cancelled().await;
+            sleep(GOODBYE).await;
+            if has_called.load(Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let served = async {
+            tokio::pin!(connection);
+            let grace = tokio::select! {
+                ended = connection.as_mut() => return ended,
+                // its streams are told by themselves
+                () = stopping.cancelled() => None,
+                Some(grace) = comes_of(age) => Some(grace),
+            };
+            // it takes no more calls, and those under way finish
+            connection.as_mut().graceful_shutdown();
+            let leave = async {
+                if let Some(grace) = grace {
+                    sleep(grace).await;
+                    leaving.cancel();
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                ended = connection => ended,
+                () = leave => Ok(()),
+            }
+        };
+        let ended = tokio::select! {
+            ended = served => ended,
+            () = unused => Ok(()),
+            () = stalls => {
+                tracing::debug!(peer = %address, "a connection took none of its answers");
+                Ok(())
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %address, %error, "a connection ended badly");
+        }
     }
 }
 
-/// Speaks HTTP/2 with whoever is at the other end.
-async fn speak<M: MethodObserver>(
-    mut read: impl AsyncRead + Send + Unpin + 'static,
-    write: impl AsyncWrite + Send + Unpin + 'static,
-    peer: Peer,
-    calls: Calls<M>,
-    age: Option<Age>,
-    stopping: CancellationToken,
-) {
-    let address = peer.address;
-    let opened = timeout(SILENCE, preface(&mut read));
-    let Some(Ok(Ok(preface))) = stopping.run_until_cancelled(opened).await else {
-        tracing::debug!(peer = %address, "a connection did not begin HTTP/2");
-        return;
-    };
-    let stream = join(Cursor::new(preface).chain(read), write);
-    let has_called = Arc::new(AtomicBool::new(false));
-    let leaving = CancellationToken::new();
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADERS)
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn({
-                let has_called = Arc::clone(&has_called);
-                // a call of a connection without an end pays nothing for it
-                let leaving = age.map(|_| Leaving(leaving.clone()));
-                move |mut request| {
-                    has_called.store(true, Relaxed);
-                    if let Some(leaving) = &leaving {
-                        request.extensions_mut().insert(leaving.clone());
-                    }
-                    calls.call(&peer, request)
-                }
-            }),
-        );
-    // one that says no more than its first words answers no goodbye either
-    let unused = async {
-        stopping.cancelled().await;
-        sleep(GOODBYE).await;
-        if has_called.load(Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
-    let served = async {
-        tokio::pin!(connection);
-        let grace = tokio::select! {
-            ended = connection.as_mut() => return ended,
-            // its streams are told by themselves
-            () = stopping.cancelled() => None,
-            Some(grace) = comes_of(age) => Some(grace),
+/// The call that has a place even where no other has: what it answers is a byte, and
+/// who asks restarts a server that does not answer.
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// The answer to a call, if there is room for one more.
+fn answer<M: MethodObserver>(
+    calls: &Calls<M>,
+    peer: &Peer,
+    holder: &Arc<Holder>,
+    request: http::Request<Incoming>,
+) -> impl Future<Output = Result<http::Response<Answered>, Infallible>> + use<M> {
+    let path = request.uri().path();
+    let is_large = path.starts_with("/trailgate.");
+    let is_check = path == CHECK;
+    let hold = holder.take(What::Calls, 1);
+    let call = (hold.is_some() || is_check).then(|| {
+        let (parts, body) = request.into_parts();
+        let body = Asked::new(parts.uri.path(), body, holder);
+        calls.call(peer, http::Request::from_parts(parts, body))
+    });
+    let holder = Arc::clone(holder);
+    async move {
+        let response: Response = match call {
+            Some(call) => call.await?,
+            None => too_many_calls().into_http(),
         };
-        // it takes no more calls, and those under way finish
-        connection.as_mut().graceful_shutdown();
-        let leave = async {
-            if let Some(grace) = grace {
-                sleep(grace).await;
-                leaving.cancel();
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            ended = connection => ended,
-            () = leave => Ok(()),
-        }
-    };
-    let ended = tokio::select! {
-        ended = served => ended,
-        () = unused => Ok(()),
-    };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %address, %error, "a connection ended badly");
+        Ok(response.map(|body| Answered::new(body, holder, is_large, hold)))
     }
 }

@@ -2,9 +2,11 @@
 //! connections are held to.
 
 mod asked;
+mod body;
 mod calls;
 mod events;
 mod export;
+mod held;
 mod ingest;
 mod listen;
 mod peer;
@@ -56,6 +58,8 @@ use crate::{
 /// The largest request, in bytes: the filters of a long list of values, with
 /// room to spare.
 const MAX_REQUEST: usize = 1024 * 1024;
+/// The largest request of health and reflection, in bytes: a name, or a file's.
+const MAX_NAME: usize = 4 * 1024;
 /// Exports at once. Each holds up to three batches of 3 MiB on the way out:
 /// together some 150 MB. One that nobody reads gives its place back, and keeps what
 /// is on the way until its connection ends. More would not be faster, since they
@@ -141,15 +145,18 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    let health_service = health_service.max_decoding_message_size(MAX_NAME);
     set_health(&health, ServingStatus::Serving).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let reflection_v1 = reflection().build_v1()?;
+    let reflection_v1 = reflection().build_v1()?.max_decoding_message_size(MAX_NAME);
     // what older clients ask, Python's among them
-    let reflection_v1alpha = reflection().build_v1alpha()?;
+    let reflection_v1alpha = reflection()
+        .build_v1alpha()?
+        .max_decoding_message_size(MAX_NAME);
     // a page is answered with what there is before; this catches the rest
     let limit = service.limits.timeout + Duration::from_secs(5);
     let stopping = service.stopping.clone();

@@ -2,11 +2,11 @@
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
-use hyper::body::Incoming;
 use tonic::{body::Body, server::NamedService};
 
 use super::{
     MAX_REQUEST, Service,
+    body::Asked,
     peer::{Asker, Peer},
     status::unknown_method,
     unary,
@@ -15,7 +15,7 @@ use crate::proto::server::{
     event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
 };
 
-pub(super) type Request = http::Request<Incoming>;
+pub(super) type Request = http::Request<Asked>;
 pub(super) type Response = http::Response<Body>;
 pub(super) type Responding = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 

@@ -238,6 +238,28 @@ pub(super) fn idle(time: Duration) -> Status {
     Status::with_error_details(Code::DeadlineExceeded, message, info("INGEST_IDLE"))
 }
 
+/// A request did not come in time.
+pub(super) fn not_sent(time: Duration) -> Status {
+    let message = format!(
+        "nothing of the request came for {} seconds; send it at once",
+        time.as_secs()
+    );
+    Status::with_error_details(Code::DeadlineExceeded, message, info("REQUEST_NOT_SENT"))
+}
+
+/// Too much of other requests is read already.
+pub(super) fn asked_too_much() -> Status {
+    let message =
+        "too many long requests are being read; try again later, or ask with fewer values";
+    too_many("TOO_MANY_REQUESTS", message)
+}
+
+/// Too many calls are under way already.
+pub(super) fn too_many_calls() -> Status {
+    let message = "too many calls are under way from this address, or in all; try again later";
+    too_many("TOO_MANY_CALLS", message)
+}
+
 /// A request is larger than may be.
 pub(super) fn too_large() -> Status {
     let message = format!(

@@ -74,27 +74,22 @@ where
     Ok((MetadataMap::from_headers(parts.headers), message))
 }
 
-/// The answer with a message, or with why there is none.
-pub(super) fn respond(answer: Result<impl Message, Status>) -> http::Response<Body> {
+/// The answer with a message, or with why there is none. It is written when there is
+/// room for it.
+pub(super) fn respond(
+    answer: Result<impl Message + Unpin + 'static, Status>,
+) -> http::Response<Body> {
     let framed = answer.and_then(|message| {
-        let len = message.encoded_len();
-        let too_long = |_| no_answer("it is longer than a message may be");
-        let head = u32::try_from(len).map_err(too_long)?;
-        let mut framed = BytesMut::with_capacity(HEAD + len);
-        framed.put_u8(0);
-        framed.put_u32(head);
-        message
-            .encode(&mut framed)
-            .map_err(|error| no_answer(&error.to_string()))?;
-        Ok(framed.freeze())
+        let len = u32::try_from(message.encoded_len());
+        let len = len.map_err(|_| no_answer("it is longer than a message may be"))?;
+        Ok(Framed {
+            message: Some((message, len)),
+            has_ended: false,
+        })
     });
     match framed {
         Ok(framed) => {
-            let body = Framed {
-                message: Some(framed),
-                has_ended: false,
-            };
-            let mut response = http::Response::new(Body::new(body));
+            let mut response = http::Response::new(Body::new(framed));
             let kind = HeaderValue::from_static("application/grpc");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
@@ -103,13 +98,13 @@ pub(super) fn respond(answer: Result<impl Message, Status>) -> http::Response<Bo
     }
 }
 
-/// A message, then the trailers of success.
-struct Framed {
-    message: Option<Bytes>,
+/// A message with its length, then the trailers of success.
+struct Framed<T> {
+    message: Option<(T, u32)>,
     has_ended: bool,
 }
 
-impl http_body::Body for Framed {
+impl<T: Message + Unpin> http_body::Body for Framed<T> {
     type Data = Bytes;
     type Error = Status;
 
@@ -117,8 +112,14 @@ impl http_body::Body for Framed {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(message) = self.message.take() {
-            return Poll::Ready(Some(Ok(Frame::data(message))));
+        if let Some((message, len)) = self.message.take() {
+            let room = usize::try_from(len).unwrap_or_default();
+            let mut framed = BytesMut::with_capacity(HEAD + room);
+            framed.put_u8(0);
+            framed.put_u32(len);
+            let encoded = message.encode(&mut framed);
+            let encoded = encoded.map_err(|error| no_answer(&error.to_string()));
+            return Poll::Ready(Some(encoded.map(|()| Frame::data(framed.freeze()))));
         }
         if std::mem::replace(&mut self.has_ended, true) {
             return Poll::Ready(None);

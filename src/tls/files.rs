@@ -6,7 +6,7 @@ use tokio_rustls::rustls::{
     self, RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{VerifierBuilderError, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
 };
 
 use super::Port;
@@ -104,7 +104,7 @@ impl Files {
             }
             _ => builder.with_no_client_auth(),
         };
-        let config = builder.with_single_cert(chain, key).map_err(|error| {
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
             let what = match error {
                 rustls::Error::InconsistentKeys(_) => {
                     "it is not the key of the certificate; give both of one pair".to_owned()
@@ -113,6 +113,12 @@ impl Files {
             };
             wrong_key(&what)
         })?;
+        if contents.client_ca.is_some() {
+            // a session that is taken up again shows no certificate: it would outlive
+            // one that has expired or whose authority is not trusted any more
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         let with = |port| {
             let mut config = config.clone();
             config.alpn_protocols = match port {

@@ -1,13 +1,17 @@
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tokio_rustls::{
     TlsConnector,
     rustls::{
-        ClientConfig, RootCertStore,
+        ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+        version::{TLS12, TLS13},
     },
 };
 
@@ -149,7 +153,7 @@ async fn new_files_are_in_force_once_they_can_be_used() {
         error.contains("--tls-key") && error.contains("not the key"),
         "{error}"
     );
-    assert!(!tls.reload().unwrap(), "it was said");
+    assert_eq!(tls.reload().unwrap_err().to_string(), error, "as before");
     assert_eq!(shake(&tls, &authority, None).await.unwrap().1, before);
     write(dir.path(), &second);
     assert!(tls.reload().unwrap());
@@ -181,4 +185,62 @@ fn files_that_are_none_are_named_with_what_would_do() {
         "{error}"
     );
     assert!(!error.contains("none\n"));
+}
+
+/// How the second of two handshakes of one client goes.
+async fn again(
+    tls: &Tls,
+    authority: &Authority,
+    shown: &(String, String),
+    version: &'static SupportedProtocolVersion,
+) -> HandshakeKind {
+    let mut roots = RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap();
+    roots.add(root).unwrap();
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_slice(shown.0.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(shown.1.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut kind = None;
+    for _ in 0..2 {
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let name = ServerName::try_from("gateway").unwrap();
+        let (server, client) = tokio::join!(
+            tls.accept(Port::Grpc, accepted.unwrap().0),
+            connector.connect(name, client.unwrap())
+        );
+        let (mut server, mut client) = (server.unwrap().0, client.unwrap());
+        // tickets come with the first bytes
+        server.write_all(b"x").await.unwrap();
+        server.flush().await.unwrap();
+        client.read_u8().await.unwrap();
+        kind = server.get_ref().1.handshake_kind();
+    }
+    kind.unwrap()
+}
+
+#[tokio::test]
+async fn where_certificates_are_asked_for_each_handshake_shows_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    write(dir.path(), &authority.issue(vec![dns("gateway")]));
+    std::fs::write(dir.path().join("ca.pem"), &authority.pem).unwrap();
+    let shown = authority.issue(vec![dns("alerts")]);
+    for version in [&TLS12, &TLS13] {
+        let asking = Tls::load(files(dir.path(), true)).unwrap();
+        let kind = again(&asking, &authority, &shown, version).await;
+        assert_eq!(kind, HandshakeKind::Full, "{version:?}");
+        // this test can tell
+        let open = Tls::load(files(dir.path(), false)).unwrap();
+        let kind = again(&open, &authority, &shown, version).await;
+        assert_eq!(kind, HandshakeKind::Resumed, "{version:?}");
+    }
 }

@@ -18,8 +18,8 @@ const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
 const LIBRARIES: [(&str, &[&str]); 15] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     ("tonic_types", &["grpc", "client", "cli"]),
-    ("hyper", &["grpc"]),
-    ("hyper_util", &["grpc"]),
+    ("hyper", &["grpc", "http"]),
+    ("hyper_util", &["grpc", "http"]),
     ("moka", &["coverage"]),
     ("jsonwebtoken", &["bearer"]),
     ("ring", &["bearer", "tls"]),

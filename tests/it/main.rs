@@ -2,6 +2,8 @@
 
 // `#[cfg(test)]` tells clippy that helpers are tests too
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod cli;
