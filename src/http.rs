@@ -17,13 +17,11 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout},
 };
-use tonic::Code;
 
 use self::listen::Visitor;
 use crate::{
     audit::{self, Trail},
     policy::{Access, Denied, Method},
-    proto::code_name,
     tls::Tls,
 };
 
@@ -128,10 +126,10 @@ async fn text(
     if let Some((status, why)) = refused {
         if let Some(trail) = trail {
             let code = match status {
-                StatusCode::FORBIDDEN => Code::PermissionDenied,
-                _ => Code::Unauthenticated,
+                StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+                _ => "UNAUTHENTICATED",
             };
-            trail.ends(code_name(code), start.elapsed());
+            trail.ends(code, start.elapsed());
         }
         return (status, format!("{why}\n")).into_response();
     }

@@ -13,7 +13,7 @@ use self::{files::Files, scopes::Finder};
 
 use crate::{
     audit,
-    budget::Budgets,
+    budget::{Budgets, Ledger},
     clock::Clock,
     collect::{self, Poller, Queues},
     config::Config,
@@ -182,7 +182,8 @@ impl Server {
         let grpc_listener = bind(GRPC, config.listen).await?;
         let http_listener = bind(HTTP, config.http_listen).await?;
         let daily = config.caller_daily_share();
-        let budgets = Budgets::new(config.rate_share()).with_daily_allowance(clock.clone(), daily);
+        let ledger = Ledger::new(clock.clone(), daily).shared_by(config.replicas.into());
+        let budgets = Budgets::new(config.rate_share()).with_ledger(ledger);
         let budgets = Arc::new(budgets);
         let cloudtrail: Arc<dyn CloudTrail> = aws;
         let upstream = Arc::new(Upstream::new(

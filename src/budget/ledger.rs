@@ -23,6 +23,8 @@ const DAY: i64 = 86_400;
 pub struct Ledger {
     clock: Clock,
     daily: u64,
+    /// Servers that share what a caller's terms say.
+    replicas: u64,
     today: Mutex<Today>,
     refused: AtomicU64,
 }
@@ -54,15 +56,25 @@ impl Ledger {
         Self {
             clock,
             daily,
+            replicas: 1,
             today: Mutex::default(),
             refused: AtomicU64::new(0),
         }
     }
 
+    /// Has so many servers share what a caller's terms say: each allows its part, up
+    /// to a whole request.
+    #[must_use]
+    pub fn shared_by(self, replicas: u64) -> Self {
+        Self { replicas, ..self }
+    }
+
     /// How many a caller may buy a day; `None`: any number, and they are not
     /// counted.
     fn allowance(&self, caller: &Caller) -> Option<u64> {
-        let daily = caller.terms().daily.unwrap_or(self.daily);
+        let own = caller.terms().daily;
+        let own = own.map(|daily| daily.div_ceil(self.replicas.max(1)));
+        let daily = own.unwrap_or(self.daily);
         (daily > 0).then_some(daily)
     }
 
@@ -177,6 +189,12 @@ mod tests {
             ledger.put_back(&on(Some(0)));
         }
         assert!(!ledger.is_spent(&on(Some(0))) && ledger.is_spent(&on(Some(2))));
+        let ledger = Ledger::new(Clock::system(), 1).shared_by(3);
+        assert!(ledger.take(&on(Some(4))) && ledger.take(&on(Some(4))));
+        assert!(
+            !ledger.take(&on(Some(4))),
+            "a third of them, and a whole one"
+        );
         let ledger = Ledger::new(Clock::system(), 0);
         assert!(ledger.take(&on(None)) && ledger.take(&on(None)));
         assert!(ledger.take(&on(Some(1))) && !ledger.take(&on(Some(1))));

@@ -306,7 +306,13 @@ impl Budgets {
     /// their terms do not say; 0: any number.
     #[must_use]
     pub fn with_daily_allowance(self, clock: Clock, daily: u64) -> Self {
-        let ledger = Some(Arc::new(Ledger::new(clock, daily)));
+        self.with_ledger(Ledger::new(clock, daily))
+    }
+
+    /// Keeps what callers buy there.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        let ledger = Some(Arc::new(ledger));
         Self { ledger, ..self }
     }
 

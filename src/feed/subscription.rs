@@ -273,10 +273,13 @@ impl Subscription {
         match start {
             Start::Now => {}
             Start::Time(from) => subscription.replay_from(from, first),
-            Start::Token(token) if token.log == subscription.feed.id => {
-                subscription.resume(&token, first, head);
+            Start::Token(token) => {
+                let token = token.within(&subscription.settings.selection);
+                match token.log == subscription.feed.id {
+                    true => subscription.resume(&token, first, head),
+                    false => subscription.resume_elsewhere(&token, first, head)?,
+                }
             }
-            Start::Token(token) => subscription.resume_elsewhere(&token, first, head)?,
         }
         Ok(subscription)
     }

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::{FilePlace, Standing, log};
+use super::{FilePlace, Selection, Standing, log};
 use crate::{
     event::{Position, Scope},
     sealed::{open, seal},
@@ -183,6 +183,14 @@ struct WireFile {
 }
 
 impl ResumeToken {
+    /// What it says of the scopes of a selection: of others, which its bearer may not
+    /// see any more, nothing is read or told.
+    pub(super) fn within(mut self, selection: &Selection) -> Self {
+        // with none left, all are as far as the one furthest behind: none is further
+        self.marks.retain(|mark| selection.has(&mark.scope));
+        self
+    }
+
     /// How far a scope is that it names.
     #[cfg(test)]
     pub(crate) fn settled_of(&self, scope: &Scope) -> Option<i64> {
@@ -514,5 +522,28 @@ mod tests {
                 assert!(before.settled - after.settled <= 240);
             }
         }
+    }
+
+    #[test]
+    fn of_scopes_that_may_not_be_seen_nothing_is_left() {
+        let token = token(marks(2, 3));
+        let seen = token.marks[1].scope.clone();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+        let all = Selection::default();
+        assert_eq!(token.clone().within(&all).marks, token.marks);
+        let accounts = names(&[&seen.account]);
+        let left = token
+            .clone()
+            .within(&all.clone().within(Some(&accounts), None));
+        assert_eq!(left.marks, token.marks[..3]);
+        let regions = names(&[&seen.region]);
+        let left = token
+            .clone()
+            .within(&all.clone().within(Some(&accounts), Some(&regions)));
+        assert_eq!(left.marks, token.marks[1..2]);
+        let none = token
+            .clone()
+            .within(&all.within(Some(&names(&["1"])), None));
+        assert!(none.marks.is_empty() && none.settled == token.settled);
     }
 }

@@ -132,6 +132,25 @@ pub(super) struct Page {
     pub(super) view: View,
 }
 
+/// Fields that records are known to have.
+struct Known<'a> {
+    fields: &'a dyn KnownFields,
+    /// Whoever sees some events is not told what others have.
+    are_suggested: bool,
+}
+
+impl KnownFields for Known<'_> {
+    fn knows(&self, name: &str) -> bool {
+        self.fields.knows(name)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(&str)) {
+        if self.are_suggested {
+            self.fields.for_each(each);
+        }
+    }
+}
+
 /// What is asked of, and what it goes by.
 pub(super) struct Context<'a> {
     /// Who asks, and what they may see.
@@ -190,11 +209,7 @@ impl Context<'_> {
         for (i, field) in request.top_fields.iter().enumerate() {
             self.may_ask_by(field, || format!("top_fields[{i}]"))?;
         }
-        let fields = Fields::parse(
-            &request.top_fields,
-            "top_fields",
-            self.lookup.known_fields(),
-        );
+        let fields = Fields::parse(&request.top_fields, "top_fields", &self.known());
         let fields =
             fields.map_err(|error| Invalid::new("INVALID_FIELD", error.path, error.message))?;
         let top_values = top_values(request.top_values)?;
@@ -215,7 +230,7 @@ impl Context<'_> {
     /// Checks what requests have in common; the rest is as for one page.
     fn asked(&self, asked: Asked) -> Result<Page, Status> {
         self.sees_any_scope()?;
-        let filter = self.compile(asked.filters, self.lookup.known_fields())?;
+        let filter = self.compile(asked.filters, &self.known())?;
         let filter = filter.seen.unwrap_or(filter.asked);
         let select = |of: &Arc<[Scope]>| {
             select(of, &asked.account_ids, &asked.regions).map_err(Status::from)
@@ -298,7 +313,7 @@ impl Context<'_> {
         }];
         let mut filters = vec![EventFilter { matches }];
         self.asker.rights.restrict(&mut filters);
-        let filter = Filter::compile(&filters, self.lookup.known_fields())
+        let filter = Filter::compile(&filters, &self.known())
             .map_err(|error| Invalid::new("INVALID_EVENT_ID", "event_id", error.message))?;
         let category = category(request.event_category)?;
         if filter.pushdowns(category).is_empty() {
@@ -336,6 +351,14 @@ impl Context<'_> {
             return Err(Invalid::new("RECORD_NOT_ALLOWED", "view", message).denied());
         }
         Ok(with_record)
+    }
+
+    /// The fields that a filter may name.
+    fn known(&self) -> Known<'_> {
+        Known {
+            fields: self.lookup.known_fields(),
+            are_suggested: self.asker.rights.sees_all(),
+        }
     }
 
     /// How events look to this caller.

@@ -207,3 +207,96 @@ fn methods_are_known_by_their_path() {
         assert_eq!(Method::of(path), None, "{path}");
     }
 }
+
+#[test]
+fn what_is_taken_out_is_not_asked_by_and_a_share_is_as_written() {
+    let text = "
+rules:
+  - callers: [a]
+    methods: ['*']
+    redact: [requestParameters.password, 'tags.a\\.b', record.odd]
+    weight: 3
+    daily_requests: 0
+    subscriptions: 2
+    exports: 1
+    calls_per_second: 5
+  - callers: [b]
+    methods: ['*']
+  - callers: [c]
+    methods: ['*']
+    redact: [userIdentity.principalId, readOnly]
+";
+    let policy = Policy::parse(text).unwrap();
+    let rights = |name| policy.rights(&who(Some(name))).unwrap();
+    let sees = |name, field| rights(name).sees_field(field);
+    for (field, is_seen) in [
+        ("requestParameters.password", false),
+        ("record.requestParameters.password", false),
+        ("requestParameters", false),
+        ("requestParameters.password.a", false),
+        ("requestParameters.user", true),
+        (r"tags.a\.b", false),
+        ("tags.a.b", true),
+        ("odd", false),
+        ("record.odd.x", false),
+        // AWS derives them from what may be in there
+        ("ResourceName", false),
+        ("ResourceType", false),
+        ("Username", true),
+        ("AccessKeyId", true),
+    ] {
+        assert_eq!(sees("a", field), is_seen, "{field}");
+        assert!(sees("b", field), "{field}");
+    }
+    for (field, is_seen) in [
+        ("Username", false),
+        ("ReadOnly", false),
+        ("readOnly", false),
+        ("EventName", true),
+        ("AccessKeyId", true),
+        ("ResourceName", false),
+    ] {
+        assert_eq!(sees("c", field), is_seen, "{field}");
+    }
+    let share = Share {
+        weight: 3,
+        daily_requests: Some(0),
+        subscriptions: Some(2),
+        exports: Some(1),
+        calls_per_second: Some(5),
+    };
+    assert_eq!(rights("a").share(), &share);
+    assert_eq!(rights("b").share(), &Share::default());
+    // what a caller may use is not what it may see
+    let other = Policy::parse(&text.replace("weight: 3", "weight: 4")).unwrap();
+    let other = other.rights(&who(Some("a"))).unwrap();
+    assert!(other.is_as(&rights("a")) && *other != *rights("a"));
+    assert!(!rights("b").is_as(&rights("a")));
+}
+
+#[test]
+fn paths_and_shares_that_cannot_be_meant_are_refused() {
+    for (part, says) in [
+        (
+            "redact: [eventTime]",
+            "rules[0].redact[0]: \"eventTime\" places the event",
+        ),
+        ("redact: [a, record.eventID]", "rules[0].redact[1]"),
+        ("redact: [EventName]", "is an attribute"),
+        ("redact: ['']", "redact[0]: empty"),
+        ("redact: [a..b]", "empty segment"),
+        ("weight: 0", "rules[0].weight: 0 turns; give 1 to 64"),
+        ("weight: 65", "1 to 64"),
+        ("subscriptions: 0", "rules[0].subscriptions: 0"),
+        ("exports: 0", "rules[0].exports: 0"),
+        ("daily_requests: -1", "invalid u64"),
+    ] {
+        let text = format!("rules: [{{callers: [a], methods: ['*'], {part}}}]");
+        let error = Policy::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(says), "{part}: {error}");
+    }
+    let paths: Vec<_> = (0..101).map(|i| format!("p{i}")).collect();
+    let text = format!("rules: [{{callers: [a], methods: ['*'], redact: {paths:?}}}]");
+    let error = Policy::parse(&text).unwrap_err().to_string();
+    assert!(error.contains("101 paths; at most 100"), "{error}");
+}

@@ -239,7 +239,7 @@ async fn the_files_that_settings_name_are_read_again_too() {
     let channel = Channel::from_shared(serving.url.clone()).unwrap();
     let mut scopes = ScopeServiceClient::new(channel.connect().await.unwrap());
     let refused = scopes.list_scopes(ListScopesRequest::default()).await;
-    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -19,11 +19,23 @@ async fn spent(rate: f64) -> Arc<Budget> {
 
 /// Queues these at once, and tells in what order they are served.
 async fn order(wanted: &[(Class, usize)]) -> Vec<(Class, usize)> {
+    weighted_order(wanted, |_| 1).await
+}
+
+/// The same, where callers have so many turns in a row.
+async fn weighted_order(
+    wanted: &[(Class, usize)],
+    weight: impl Fn(usize) -> u8,
+) -> Vec<(Class, usize)> {
     let budget = spent(2.0).await;
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for &(class, number) in wanted {
-        let (mut ticket, claim) = budget.queue(class, &caller(number), None).unwrap();
+        let caller = caller(number).on(Terms {
+            weight: weight(number),
+            daily: None,
+        });
+        let (mut ticket, claim) = budget.queue(class, &caller, None).unwrap();
         let served = Arc::clone(&served);
         tasks.push(tokio::spawn(async move {
             let _claim = claim;
@@ -62,6 +74,21 @@ async fn callers_take_turns_however_much_each_wants() {
     wanted.push((class, 2));
     let callers: Vec<usize> = order(&wanted).await.into_iter().map(|(_, it)| it).collect();
     assert_eq!(callers[..8], [0, 1, 2, 0, 1, 0, 1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_weighs_more_has_more_turns_and_starves_nobody() {
+    let class = Class::Interactive;
+    let mut wanted = Vec::new();
+    for number in [0, 1, 2] {
+        wanted.extend([(class, number); 12]);
+    }
+    let served = weighted_order(&wanted, |number| [1, 3, 0][number]).await;
+    let callers: Vec<usize> = served.into_iter().map(|(_, it)| it).collect();
+    // nothing is less than one
+    assert_eq!(callers[..10], [0, 1, 1, 1, 2, 0, 1, 1, 1, 2]);
+    // who has no more to ask has saved nothing up
+    assert_eq!(callers[20..26], [0, 2, 0, 2, 0, 2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,11 +75,8 @@ impl Context<'_> {
         let selection = Selection::new(&request.account_ids, &request.regions)
             .within(self.asker.rights.accounts(), self.asker.rights.regions());
         let resumes = matches!(request.start, Some(Asked::ResumeToken(_)));
-        let known: &dyn KnownFields = if resumes {
-            &All
-        } else {
-            self.lookup.known_fields()
-        };
+        let known = self.known();
+        let known: &dyn KnownFields = if resumes { &All } else { &known };
         let filter = self.compile(request.filters, known)?;
         // a token has no rights: those of its bearer may change
         let digest = self::digest(b"subscription", &filter.asked, selection.canonical());
