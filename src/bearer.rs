@@ -2,6 +2,8 @@
 //! issuer, as `OpenID Connect` providers and Kubernetes sign them.
 
 mod keys;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 mod ring;
 
 use std::{
@@ -101,7 +103,7 @@ impl Bearer {
         self.claims.get(name).map_or(&[], Vec::as_slice)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn new(subject: &str, claims: &[(&str, &[&str])]) -> Self {
         let claims = claims.iter().map(|(name, values)| {
             let values = values.iter().map(|&value| value.to_owned());

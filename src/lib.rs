@@ -18,6 +18,9 @@ pub mod coverage;
 pub mod event;
 pub mod feed;
 pub mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grpc;
 pub mod http;
 pub mod kept;

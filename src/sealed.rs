@@ -33,6 +33,12 @@ pub fn open<'a, T: Deserialize<'a>>(version: u8, bytes: &'a [u8]) -> Option<T> {
     postcard::from_bytes(body).ok().filter(|_| is_whole)
 }
 
+/// Bytes that are whole, whatever is in them: anybody can make such.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn forge(version: u8, body: &[u8]) -> Vec<u8> {
+    [&[version][..], &checksum(body), body].concat()
+}
+
 fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
     // SHA-256 has 32 bytes
     Sha256::digest(body)

@@ -48,7 +48,11 @@ impl Keys {
             setting: "--jwt-keys",
             path,
         };
-        let text = file.text()?;
+        Self::parse(file.text()?, file)
+    }
+
+    /// As [`Keys::read`], of a text that stands in `file`.
+    pub(super) fn parse(text: String, file: Named<'_>) -> Result<Self, Error> {
         let set: JwkSet = serde_json::from_str(&text)
             .map_err(|e| file.error(format!("no JSON Web Key Set: {e}")))?;
         let count = set.keys.len();

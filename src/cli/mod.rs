@@ -176,6 +176,12 @@ fn variable(error: &clap::Error) -> Option<String> {
     env::var_os(variable).map(|_| variable.to_string_lossy().into_owned())
 }
 
+/// A condition as `--where` takes it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn condition(text: &str) -> Option<crate::proto::v1::Match> {
+    where_clause::parse(text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

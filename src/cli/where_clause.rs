@@ -187,7 +187,7 @@ fn joined(text: &str) -> Option<String> {
 }
 
 /// Reads one condition.
-fn parse(text: &str) -> Result<Match, String> {
+pub(super) fn parse(text: &str) -> Result<Match, String> {
     let (field, rest) = field(text.trim_start());
     if field.is_empty() {
         return Err("no field; write it like eventName=RunInstances".to_owned());

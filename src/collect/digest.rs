@@ -9,6 +9,8 @@
 //! Source: "CloudTrail digest file structure", CloudTrail user guide.
 
 mod chain;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
 mod tracker;

@@ -5,6 +5,8 @@
 //! that they have, never by where the queue is said to be fed from: one queue
 //! may be fed by several.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 mod s3;
 #[cfg(test)]
 mod tests;

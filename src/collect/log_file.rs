@@ -13,6 +13,8 @@ mod gzip;
 mod nesting;
 mod split;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
 

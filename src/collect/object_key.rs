@@ -265,7 +265,7 @@ impl Root {
         }
         let at = civil_of(second)?;
         let time = format!(
-            "{:04}{:02}{:02}T{:02}{:02}Z",
+            "{:04}{:02}{:02}T{:02}{:02}",
             at.year(),
             at.month(),
             at.day(),
@@ -273,7 +273,7 @@ impl Root {
             at.minute()
         );
         let Scope { account, region } = scope;
-        // no key of that minute is this, and all have more
+        // no key of that minute is this, and all have more: `Z`, or seconds before it
         Some(format!("{day}{account}_{}_{region}_{time}", kind.segment()))
     }
 }

@@ -22,6 +22,8 @@ mod wire;
 pub use encoded::Event;
 pub use fields::{RECORD_FIELDS, is_documented_field};
 pub use identity::{Identity, is_uuid};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use parse::oracle;
 pub use parse::{LookupEvent, Places, parse_time};
 pub use parts::Parts;
 pub use position::Position;

@@ -3,8 +3,8 @@
 
 mod fields;
 
-#[cfg(test)]
-mod oracle;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
 

@@ -52,6 +52,8 @@ use crate::{
     clock::Clock,
     event::{Event, Scope, TimeRange},
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use token::oracle;
 
 /// Settings of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Resume tokens: where a stream stands, in this process and for any other.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
@@ -233,7 +235,12 @@ impl ResumeToken {
     /// shorter: what is a unit behind is read once more.
     fn unit(&self) -> Option<(u32, Vec<u8>)> {
         let newest = self.newest();
-        [1, 15, 240, 3600, 86_400].into_iter().find_map(|unit| {
+        let oldest = self.marks.iter().map(|mark| mark.settled).min();
+        let most = behind(newest, oldest.unwrap_or(newest));
+        let units = [1, 15, 240, 3600, 86_400].into_iter();
+        // a token that was made by hand may say any second
+        let mut fit = units.filter(|unit| most.div_ceil(u64::from(*unit)) <= u64::from(u32::MAX));
+        fit.find_map(|unit| {
             let bytes = self.bytes(&self.marks, newest, unit);
             (bytes.len() <= MAX_BYTES).then_some((unit, bytes))
         })
@@ -249,8 +256,7 @@ impl ResumeToken {
                 regions.push(region.to_owned());
                 regions.len() - 1
             });
-            let behind = newest.saturating_sub(mark.settled).max(0).unsigned_abs();
-            let behind = behind.div_ceil(u64::from(unit));
+            let behind = behind(newest, mark.settled).div_ceil(u64::from(unit));
             let entry = (
                 u16::try_from(place * 2 + usize::from(mark.is_missed)).unwrap_or(u16::MAX),
                 u32::try_from(behind).unwrap_or(u32::MAX),
@@ -298,13 +304,20 @@ impl ResumeToken {
             return Err(TokenError::Other);
         }
         let unit = i64::from(wire.unit);
+        // long names that somebody made up are held once, not once for each scope
+        let shared = |name: &String| Arc::<str>::from(name.as_str());
+        let regions: Vec<_> = wire.regions.iter().map(shared).collect();
         let mut marks = Vec::new();
         for (account, entries) in &wire.accounts {
+            let account = shared(account);
             for (place, behind, way) in entries {
-                let region = wire.regions.get(usize::from(*place / 2)).ok_or(GARBAGE)?;
+                let region = regions.get(usize::from(*place / 2)).ok_or(GARBAGE)?;
                 let behind = i64::from(*behind).saturating_mul(unit);
                 marks.push(Mark {
-                    scope: Scope::new(account, region),
+                    scope: Scope {
+                        account: Arc::clone(&account),
+                        region: Arc::clone(region),
+                    },
                     settled: wire.newest.saturating_sub(behind),
                     way: *way,
                     is_missed: place % 2 == 1,
@@ -331,6 +344,11 @@ impl ResumeToken {
             held_to: wire.held_to,
         })
     }
+}
+
+/// By how many seconds a watermark is behind the newest.
+fn behind(newest: i64, settled: i64) -> u64 {
+    u64::try_from(i128::from(newest) - i128::from(settled)).unwrap_or(0)
 }
 
 fn wire_reading(reading: &Reading) -> WireReading {
@@ -405,6 +423,9 @@ fn reading(wire: WireReading) -> Reading {
         },
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 
 #[cfg(test)]
 mod tests {
@@ -489,6 +510,29 @@ mod tests {
             let decoded = ResumeToken::decode(garbage, &[7; 16]);
             assert_eq!(decoded, Err(TokenError::Garbage));
         }
+    }
+
+    #[test]
+    fn no_second_that_a_hand_wrote_puts_a_scope_ahead() {
+        let mut marks = marks(2, 1);
+        for (oldest, is_named) in [(-1_i64 << 40, true), (i64::MIN, false)] {
+            marks[0].settled = oldest;
+            let before = token(marks.clone());
+            let after = ResumeToken::decode(&before.encode(), &[7; 16]).unwrap();
+            assert_eq!(after.settled, oldest);
+            assert_eq!(!after.marks.is_empty(), is_named);
+            let mut pairs = before.marks.iter().zip(&after.marks);
+            assert!(pairs.all(|(before, after)| after.settled <= before.settled));
+        }
+    }
+
+    #[test]
+    fn a_name_is_held_once_however_many_scopes_have_it() {
+        let text = token(marks(300, 1)).encode();
+        let told = ResumeToken::decode(&text, &[7; 16]).unwrap();
+        let mut scopes = told.marks.iter().map(|mark| &mark.scope);
+        let first = &scopes.next().unwrap().region;
+        assert!(scopes.all(|scope| Arc::ptr_eq(&scope.region, first)));
     }
 
     #[test]

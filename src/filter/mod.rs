@@ -9,8 +9,8 @@ mod compare;
 mod condition;
 mod field;
 mod members;
-#[cfg(test)]
-mod oracle;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod property;
 #[cfg(test)]

@@ -168,40 +168,10 @@ fn filters() -> impl Strategy<Value = Vec<EventFilter>> {
     prop::collection::vec(filter, 0..3)
 }
 
-fn has(event: &Event, attribute: &Attribute) -> bool {
-    let event = event.parts();
-    let value = Some(attribute.value.to_string());
-    match attribute.key {
-        AttributeKey::AccessKeyId => event.access_key_id == value,
-        AttributeKey::EventId => Some(&event.id) == value.as_ref(),
-        AttributeKey::EventName => Some(&event.name) == value.as_ref(),
-        AttributeKey::EventSource => Some(&event.source) == value.as_ref(),
-        AttributeKey::ReadOnly => event.read_only.map(|flag| flag.to_string()) == value,
-        AttributeKey::ResourceName => event.resources.iter().any(|r| r.name == value),
-        AttributeKey::ResourceType => event.resources.iter().any(|r| r.kind == value),
-        AttributeKey::Username => event.username == value,
-    }
-}
-
 proptest! {
-
-
     #[test]
     fn the_filter_agrees_with_the_oracle(filters in filters(), event in event()) {
-        let filter = Filter::compile(&filters, &()).unwrap();
-        let passes = filter.matches(&event);
-        prop_assert_eq!(passes, oracle::passes(&filters, &event));
-        if passes {
-            for attribute in filter.pushdowns(Category::Management) {
-                prop_assert!(has(&event, &attribute), "{}", attribute);
-            }
-            let sets = filter.pushdown_sets(Category::Management);
-            let is_found = |set: &Vec<Attribute>| set.iter().any(|attribute| has(&event, attribute));
-            prop_assert!(
-                sets.is_empty() || sets.iter().any(|choices| choices.iter().all(is_found)),
-                "{:?}", sets
-            );
-        }
+        prop_assert!(oracle::check(&filters, &event).is_ok());
     }
 
     #[test]

@@ -29,6 +29,8 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use calls::{CallObserver, MethodObserver};
 pub use request::Limits;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use request::oracle;
 
 use self::{
     calls::{Calls, Gate},

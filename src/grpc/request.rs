@@ -1,6 +1,8 @@
 //! From requests to questions: what is asked for must make sense before
 //! anything is looked at.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 mod same;
 mod subscribe;
 mod values;

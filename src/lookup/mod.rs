@@ -49,6 +49,8 @@ use crate::{
     filter::KnownFields,
     upstream::{Allowance, Upstream},
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use token::oracle;
 
 /// Answers questions from coverage and, where it has gaps, from AWS.
 #[derive(Debug)]

@@ -19,6 +19,9 @@ const VERSION: u8 = 2;
 const MAX_LEN: usize = 256 * 1024;
 /// The most scopes that a token speaks of: far more than a server has.
 const MAX_SCOPES: usize = 1 << 16;
+/// The longest reason for which a scope failed: ours have at most some thirty
+/// characters. Each scope that a token names gets a copy.
+const MAX_REASON: usize = 64;
 
 /// Where a chain of pages stands. It holds positions, never rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +165,9 @@ fn by_reason(failed: &[(usize, String)]) -> Vec<(Cow<'_, str>, Vec<usize>)> {
 fn by_place(reasons: &[(Cow<'_, str>, Vec<usize>)]) -> Option<Vec<(usize, String)>> {
     let mut failed = Vec::new();
     for (why, steps) in reasons {
+        if why.len() > MAX_REASON {
+            return None;
+        }
         let mut place = 0_usize;
         for step in steps {
             place = place.checked_add(*step)?;
@@ -174,6 +180,9 @@ fn by_place(reasons: &[(Cow<'_, str>, Vec<usize>)]) -> Option<Vec<(usize, String
     failed.sort_unstable();
     Some(failed)
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 
 #[cfg(test)]
 mod tests {
@@ -237,6 +246,8 @@ mod tests {
         assert_eq!(apart(&[(usize::MAX, 0, 0, None), (1, 0, 0, None)]), None);
         assert_eq!(by_place(&[("x".into(), vec![1; MAX_SCOPES + 1])]), None);
         assert_eq!(by_place(&[("x".into(), vec![usize::MAX, 1])]), None);
+        // a copy for each scope would be many times the token
+        assert_eq!(by_place(&[("x".repeat(65).into(), vec![1])]), None);
     }
 
     proptest! {

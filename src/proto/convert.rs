@@ -82,5 +82,7 @@ fn size(event: &Event, with_record: bool) -> usize {
     1 + encoded_len_varint(u64::try_from(len).unwrap_or(u64::MAX)) + len
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;

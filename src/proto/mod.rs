@@ -7,6 +7,8 @@ mod ready;
 
 pub use code::code_name;
 pub use codec::{Exact, ExactEncoder};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use convert::oracle;
 pub use convert::{Encoded, basic_size, full_size};
 pub use ready::Ready;
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Modules that may know all others.
-const COMPOSITION: [&str; 4] = ["app", "cli", "config", "telemetry"];
+const COMPOSITION: [&str; 5] = ["app", "cli", "config", "fuzzing", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
 const LIBRARIES: [(&str, &[&str]); 15] = [

@@ -203,8 +203,6 @@ fn what_is_not_known_is_named_and_shortened() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn nothing_that_is_sent_panics(cut in 0_usize..600, byte in any::<char>(), text in ".*") {
         let body = format!("{{\"Records\":[{}]}}", s3("ObjectCreated:Put", "a%20%f"));

@@ -1,36 +1,11 @@
 use std::{fs, io::Write as _, path::PathBuf};
 
+use super::{
+    oracle::{Given, read_in, records_of},
+    *,
+};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::*;
-
-/// What a file gives: its records (of one that is too large its length), and
-/// how it ends.
-type Given = (Vec<Result<Vec<u8>, u64>>, Result<Totals, Error>);
-
-fn read_in(limits: Limits, pieces: &[&[u8]]) -> Given {
-    let mut reader = Reader::new(limits);
-    let mut records = Vec::new();
-    for piece in pieces {
-        let mut input = *piece;
-        loop {
-            match reader.next(&mut input) {
-                Ok(Some(Record::Whole(record))) => records.push(Ok(record.to_vec())),
-                Ok(Some(Record::TooLarge(len))) => records.push(Err(len)),
-                Ok(None) => break,
-                Err(error) => {
-                    assert_eq!(reader.next(&mut &b"{"[..]), Err(error.clone()));
-                    return (records, Err(error));
-                }
-            }
-        }
-        assert!(input.is_empty(), "what gives no record is used up");
-    }
-    (records, reader.finish())
-}
 
 fn read(file: &[u8]) -> Given {
     read_in(Limits::default(), &[file])
@@ -59,13 +34,8 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 
 /// The records as `serde_json` finds them.
 fn oracle(text: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct File<'a> {
-        #[serde(rename = "Records", borrow)]
-        records: Vec<&'a RawValue>,
-    }
-    let file: File<'_> = serde_json::from_str(text).unwrap();
-    file.records.iter().map(|r| r.get().to_owned()).collect()
+    let records = records_of(text).unwrap();
+    records.into_iter().map(str::to_owned).collect()
 }
 
 #[test]
@@ -395,8 +365,6 @@ fn cut<'a>(file: &'a [u8], places: &[usize]) -> Vec<&'a [u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn records_are_those_that_serde_json_finds(text in a_file(), cuts in proptest::collection::vec(any::<usize>(), 0..8)) {
         let records = oracle(&text);

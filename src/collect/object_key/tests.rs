@@ -136,6 +136,9 @@ fn keys_of_a_time_lie_where_they_are_looked_for() {
     let after = |second| root.start_after(kind, &scope(), second).unwrap();
     assert!(after(TIME) < key && after(TIME + 59) < key);
     assert!(key < after(TIME + 60) && after(TIME - 60) < after(TIME));
+    let with_seconds = key.replace("T0708Z", "T070800Z");
+    assert_eq!(ObjectKey::parse(&with_seconds).kind, kind);
+    assert!(after(TIME) < with_seconds && with_seconds < after(TIME + 60));
     assert!(after(TIME - 8 * 3600) < day, "the day before");
     let digests = root.start_after(Kind::Digest, &scope(), TIME).unwrap();
     assert!(digests.ends_with("/CloudTrail-Digest/eu-west-1/2024/05/06/"));

@@ -47,7 +47,7 @@ impl Bucket {
         let mut objects = self.objects.lock().unwrap();
         let root = Root::new("some/prefix", Some("o-example"));
         let name = root.start_after(Kind::LogFile, scope, at).unwrap();
-        let key = format!("{name}_{:016}.json.gz", objects.len());
+        let key = format!("{name}Z_{:016}.json.gz", objects.len());
         let content = format!("{{\"Records\":[{}]}}", records.join(","));
         objects.insert(key.clone(), content.into_bytes());
         key

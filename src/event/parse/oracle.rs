@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{super::identity::hash, LookupEvent, Places, parse_time};
 use crate::event::{
-    MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS, Origin, Parts, Principal, Resource, Scope,
+    Event, MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS, Origin, Parts, Principal, Resource, Scope,
     fields::is_documented_field,
     json::{Key, array, scalar},
 };
@@ -35,7 +35,7 @@ fn places_of(fields: &Fields<'_>) -> Places {
     }
 }
 
-pub(super) fn from_lookup(scope: &Scope, api: LookupEvent, fallback_time: i64) -> Parts {
+pub(crate) fn from_lookup(scope: &Scope, api: LookupEvent, fallback_time: i64) -> Parts {
     let record = api.record.unwrap_or_default();
     let mut event = index(scope, record, Origin::LookupEvents, fallback_time);
     let set = |field: &mut String, given: Option<String>| {
@@ -188,5 +188,39 @@ fn principal(user: &Fields<'_>) -> Principal {
             .and_then(|issuer| text(&issuer, "userName")),
         session_name: session_name.flatten(),
         invoked_by: get("invokedBy"),
+    }
+}
+
+/// What is read in one pass is what is read with a map for every object.
+pub(crate) fn check(record: &[u8]) {
+    let scope = Scope::new("111122223333", "eu-west-1");
+    for origin in [Origin::LogFile, Origin::EventBridge] {
+        let parts = from_record(&scope, record, origin, 77);
+        let event = Event::from_record(&scope, record, origin, 77);
+        assert_eq!(event.parts(), parts, "{}", parts.record);
+        assert_eq!(event, Event::new(&parts), "{}", parts.record);
+    }
+    let record = String::from_utf8_lossy(record).into_owned();
+    let answers = [
+        LookupEvent::default(),
+        LookupEvent {
+            event_id: Some("id".into()),
+            event_name: Some("name".into()),
+            event_source: Some(String::new()),
+            event_time: Some(5),
+            read_only: Some("true".into()),
+            access_key_id: Some("key".into()),
+            username: Some(String::new()),
+            resources: vec![Resource::default()],
+            record: None,
+        },
+    ];
+    for mut api in answers {
+        api.record = Some(record.clone());
+        let parts = from_lookup(&scope, api.clone(), 77);
+        let event = Event::from_lookup(&scope, api, 77);
+        assert_eq!(event.parts(), parts, "{record}");
+        assert_eq!(event, Event::new(&parts), "{record}");
+        assert_eq!(Places::of(&record), places(&record), "{record}");
     }
 }

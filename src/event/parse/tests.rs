@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{super::json, *};
+use super::{super::json, oracle::check, *};
 use crate::event::{MAX_UNUSUAL_FIELD_LEN, MAX_UNUSUAL_FIELDS};
 
 fn scope() -> Scope {
@@ -109,42 +109,6 @@ fn times_round_down() {
     assert_eq!(parse_time("1970-01-01T00:00:01.9Z"), Some(1));
     assert_eq!(parse_time("1969-12-31T23:59:59.5Z"), Some(-1));
     assert_eq!(parse_time("red"), None);
-}
-
-/// What is read in one pass is what is read with a map for every object.
-fn check(record: &[u8]) {
-    let scope = scope();
-    for origin in [Origin::LogFile, Origin::EventBridge] {
-        let parts = oracle::from_record(&scope, record, origin, 77);
-        let event = Event::from_record(&scope, record, origin, 77);
-        assert_eq!(event.parts(), parts, "{}", parts.record);
-        assert_eq!(event, Event::new(&parts), "{}", parts.record);
-    }
-    let record = String::from_utf8_lossy(record).into_owned();
-    let places = Places::of(&record);
-    let answers = [
-        LookupEvent::default(),
-        LookupEvent {
-            event_id: Some("id".into()),
-            event_name: Some("name".into()),
-            event_source: Some(String::new()),
-            event_time: Some(5),
-            read_only: Some("true".into()),
-            access_key_id: Some("key".into()),
-            username: Some(String::new()),
-            resources: vec![Resource::default()],
-            record: None,
-        },
-    ];
-    for mut api in answers {
-        api.record = Some(record.clone());
-        let parts = oracle::from_lookup(&scope, api.clone(), 77);
-        let event = Event::from_lookup(&scope, api, 77);
-        assert_eq!(event.parts(), parts, "{record}");
-        assert_eq!(event, Event::new(&parts), "{record}");
-        let read = oracle::places(&record);
-        assert_eq!(places, read, "{record}");
-    }
 }
 
 /// Keys that mean something, that do not, and that are odd.
@@ -294,7 +258,8 @@ fn a_record() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    // more where the environment says so
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(500)))]
 
     #[test]
     fn anything_is_read_as_the_oracle_reads_it(text in a_value(false)) {

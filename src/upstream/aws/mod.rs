@@ -3,6 +3,8 @@
 
 mod classify;
 mod discover;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod oracle;
 mod role;
 
 use std::{
