@@ -3,9 +3,10 @@
 //! floor, an HTTP/2 server that sends the page's bytes as they are.
 //!
 //! Each server is a process of its own and has as many worker threads as the
-//! machine has cores; h2load drives them in turns. Clocks on the wall swing
-//! on shared machines: the figure is the processor time of the server's
-//! process, from its accounting.
+//! machine has cores; h2load drives them in turns. With the smallest page it is
+//! measured twice more with traces on, of which all and none are exported.
+//! Clocks on the wall swing on shared machines: the figure is the processor
+//! time of the server's process, from its accounting.
 
 #![allow(
     clippy::print_stdout,
@@ -109,8 +110,16 @@ fn compare(runtime: &tokio::runtime::Runtime) {
     fs::create_dir_all(&dir).expect("a directory");
     let (_simulator, aws) = start_role("simulator", &dir);
     let (scope, _) = runtime.block_on(support::events());
-    let (trailgate, metrics) = start_trailgate(&scope, aws);
+    let (trailgate, metrics) = start_trailgate("trailgate", &scope, aws, &[]);
     let held = runtime.block_on(warm(trailgate.address));
+    let (_collector, collector) = start_collector(&dir);
+    let collector = format!("http://{collector}");
+    let to = ["--otlp-endpoint", &collector, "--trace-sample"];
+    let [traced, unsampled] = [("traced", "1"), ("unsampled", "0")].map(|(name, part)| {
+        let (server, _) = start_trailgate(name, &scope, aws, &[to.as_slice(), &[part]].concat());
+        runtime.block_on(warm(server.address));
+        server
+    });
     println!(
         "pages of a cache of {held} events; CPU: of the server's process, user and system, a request"
     );
@@ -124,14 +133,18 @@ fn compare(runtime: &tokio::runtime::Runtime) {
         fs::write(dir.join("request"), framed(&request)).expect("written");
         fs::write(dir.join("page"), page.encode_to_vec()).expect("written");
         let (bare, floor) = (start("bare", &dir), start("floor", &dir));
-        let servers = [&trailgate, &bare, &floor];
-        for other in &servers[1..] {
+        let mut servers = vec![&trailgate, &bare, &floor];
+        // what a span costs is seen best beside the smallest page
+        if events == 1 {
+            servers.extend([&traced, &unsampled]);
+        }
+        for other in [&bare, &floor] {
             let told = runtime.block_on(page_of(other.address, request.clone()));
             assert_eq!(told, page, "{}: another page", other.name);
         }
         let body = framed(&page).len();
         println!("\n{events} events, {body} bytes, {requests} requests a run");
-        let mut runs = [[Run::default(); ROUNDS]; 3];
+        let mut runs = [[Run::default(); ROUNDS]; 5];
         // the first round warms up and does not count
         for round in 0..=ROUNDS {
             for (i, one) in servers.iter().enumerate() {
@@ -159,6 +172,11 @@ fn compare(runtime: &tokio::runtime::Runtime) {
                 ratio.quarter,
                 ratio.three_quarters,
             );
+        }
+        for (one, own) in servers.iter().zip(&runs).skip(3) {
+            let beside = own.iter().zip(&runs[0]);
+            let ratio = Figures::of(beside.map(|(own, off)| own.cpu_micros / off.cpu_micros));
+            println!("{} / trailgate: CPU {:.2}", one.name, ratio.middle);
         }
     }
     assert_eq!(upstream_requests(metrics, runtime), bought, "AWS was asked");
@@ -324,14 +342,28 @@ fn start_role(role: &str, dir: &Path) -> (Server, SocketAddr) {
     (server, line.parse().expect("an address"))
 }
 
+/// What takes every export: a floor that sends no more than that it did.
+fn start_collector(dir: &Path) -> (Server, SocketAddr) {
+    let dir = dir.join("collector");
+    fs::create_dir_all(&dir).expect("a directory");
+    fs::write(dir.join("page"), []).expect("written");
+    start_role("floor", &dir)
+}
+
 /// The program itself, in front of the simulator.
-fn start_trailgate(scope: &Scope, aws: SocketAddr) -> (Measured, SocketAddr) {
+fn start_trailgate(
+    name: &'static str,
+    scope: &Scope,
+    aws: SocketAddr,
+    more: &[&str],
+) -> (Measured, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trailgate"));
     command
         .args(["serve", "--aws-endpoint-url", &format!("http://{aws}")])
         .args(["--account", &scope.account, "--region", &scope.region])
         .args(["--rate", "0", "--history", "unlimited"])
         .args(["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+        .args(more)
         .env("AWS_ACCESS_KEY_ID", &*scope.account)
         .env("AWS_SECRET_ACCESS_KEY", "none");
     let (server, line) = spawn(command);
@@ -343,7 +375,7 @@ fn start_trailgate(scope: &Scope, aws: SocketAddr) -> (Measured, SocketAddr) {
     let metrics = addresses.next().expect("where HTTP listens");
     (
         Measured {
-            name: "trailgate",
+            name,
             address,
             server,
         },

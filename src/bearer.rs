@@ -153,7 +153,7 @@ impl Tokens {
     pub async fn keep(&self, looks: Looks) {
         let is_new = "new keys of tokens are in force";
         let is_old = "the keys of tokens stay as they were";
-        kept::keep(looks, is_new, is_old, || self.reload()).await;
+        kept::keep(looks, "keys", is_new, is_old, || self.reload()).await;
     }
 
     fn reload(&self) -> Result<bool, Error> {

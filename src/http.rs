@@ -25,8 +25,33 @@ use crate::{
     tls::Tls,
 };
 
-/// OpenMetrics text, as Prometheus asks for it.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// OpenMetrics 1.0, for who asks for it, as Prometheus does.
+    OpenMetrics,
+    /// Prometheus's text format 0.0.4.
+    Classic,
+}
+
+impl Text {
+    /// What whoever sends these headers reads.
+    fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter();
+        let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+        match accepted.any(|value| value.contains("application/openmetrics-text")) {
+            true => Self::OpenMetrics,
+            false => Self::Classic,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
 
 /// Scrapes that are being answered; others wait for [`SCRAPE_WAIT`]. Each holds its
 /// text until it is sent, some 100 KB, and a Prometheus or two ask.
@@ -35,7 +60,7 @@ const MAX_SCRAPES: usize = 16;
 const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 
 /// Writes the metrics down; `None` if that failed.
-pub type MetricsText = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+pub type MetricsText = Arc<dyn Fn(Text) -> Option<String> + Send + Sync>;
 
 #[derive(Clone)]
 struct Port {
@@ -138,10 +163,11 @@ async fn text(
         let why = format!("{MAX_SCRAPES} scrapes are being answered; try again later");
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
     };
-    match (port.metrics)() {
+    let form = Text::of(&headers);
+    match (port.metrics)(form) {
         Some(text) => {
             let text = Bytes::from_owner(Scrape { text, _place });
-            ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
+            ([(header::CONTENT_TYPE, form.content_type())], text).into_response()
         }
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

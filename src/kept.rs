@@ -2,9 +2,10 @@
 //! runs.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -78,6 +79,8 @@ pub struct Looks {
     told: Arc<watch::Sender<()>>,
     /// Those that have been followed.
     seen: watch::Receiver<()>,
+    /// What came of the last one, by kind of file: there are four.
+    outcomes: Arc<Mutex<BTreeMap<&'static str, bool>>>,
 }
 
 impl Default for Looks {
@@ -86,6 +89,7 @@ impl Default for Looks {
         Self {
             told: Arc::new(told),
             seen,
+            outcomes: Arc::default(),
         }
     }
 }
@@ -94,6 +98,23 @@ impl Looks {
     /// Has everyone look now.
     pub fn now(&self) {
         self.told.send_replace(());
+    }
+
+    /// Notes whether files of a kind could be used when they were read last.
+    pub fn note(&self, kind: &'static str, is_usable: bool) {
+        self.lock().insert(kind, is_usable);
+    }
+
+    /// The kinds of files that are kept up with, and whether they could be used when
+    /// they were read last.
+    #[must_use]
+    pub fn outcomes(&self) -> BTreeMap<&'static str, bool> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, bool>> {
+        // one insertion at a time: right after a panic elsewhere
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the next one; whether someone said so.
@@ -106,22 +127,27 @@ impl Looks {
     }
 }
 
-/// Has files read again, for ever: `reload` tells whether what it read is new and
+/// Has files of a kind read again, for ever: `reload` tells whether what it read is new and
 /// in force, and leaves what was in force where that cannot be used. Logs `is_new`,
 /// or `is_old` with the error, which is said once while it stays the same, and again
 /// to who had it looked at.
 pub async fn keep(
     mut looks: Looks,
+    kind: &'static str,
     is_new: &'static str,
     is_old: &'static str,
     mut reload: impl FnMut() -> Result<bool, Error>,
 ) {
     let mut said = None;
+    // the server began with them
+    looks.note(kind, true);
     loop {
         if looks.next().await {
             said = None;
         }
-        match reload() {
+        let reloaded = reload();
+        looks.note(kind, reloaded.is_ok());
+        match reloaded {
             Ok(has_changed) => {
                 if has_changed {
                     tracing::info!("{is_new}");

@@ -32,4 +32,5 @@ pub mod simulator;
 mod spelling;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;
 pub mod upstream;

@@ -1,6 +1,7 @@
 //! TLS of both ports: certificates that are read again when their files change,
 //! and who it is that shows one.
 
+mod expiry;
 mod files;
 mod peer;
 
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
@@ -67,6 +69,15 @@ impl Tls {
         })
     }
 
+    /// When the certificate ends that is in force; `None`: it does not say so in a way
+    /// that can be read.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Timestamp> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let certs = self.files.certs(&current.contents).ok()?;
+        expiry::expiry(certs.first()?)
+    }
+
     /// Whether who calls has to show a certificate, but for probes.
     #[must_use]
     pub fn asks_who(&self) -> bool {
@@ -97,7 +108,7 @@ impl Tls {
     pub async fn keep(&self, looks: Looks) {
         let is_new = "new certificates are in force";
         let is_old = "the certificates stay as they were";
-        kept::keep(looks, is_new, is_old, || self.reload()).await;
+        kept::keep(looks, "certificates", is_new, is_old, || self.reload()).await;
     }
 
     /// Shakes hands; who it is, if a certificate was shown.

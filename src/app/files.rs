@@ -79,7 +79,7 @@ impl PolicyFile {
 
     async fn keep(mut self, looks: Looks, access: Arc<Access>) {
         let (is_new, is_old) = ("a new policy is in force", "the policy stays as it was");
-        kept::keep(looks, is_new, is_old, || self.reload(&access)).await;
+        kept::keep(looks, "policy", is_new, is_old, || self.reload(&access)).await;
     }
 
     fn reload(&mut self, access: &Access) -> Result<bool, kept::Error> {

@@ -24,7 +24,7 @@ use crate::{
     lookup::Lookup,
     policy::Access,
     simulator::{self, Simulator},
-    telemetry::Metrics,
+    telemetry::{Metrics, Parts},
     tls::Tls,
     upstream::{Aws, AwsOptions, CloudTrail, Retry, Scopes, Signing, Upstream},
 };
@@ -234,16 +234,19 @@ impl Server {
         );
         let queues = Queues::start(&feed, &config.queues, &queue_options, &config.queue_filter);
         let queues = Arc::new(queues.await?);
-        let metrics = Metrics::new(
+        let looks = Looks::default();
+        let metrics = Metrics::new(Parts {
             budgets,
             coverage,
-            Arc::clone(&lookup),
-            Arc::clone(&feed),
-            Arc::clone(&poller),
+            lookup: Arc::clone(&lookup),
+            feed: Arc::clone(&feed),
+            poller: Arc::clone(&poller),
             queues,
-        );
+            looks: looks.clone(),
+            tls: tls.clone(),
+            audit: audit.clone(),
+        });
         let stop = CancellationToken::new();
-        let looks = Looks::default();
         files.keep(&looks, &stop);
         if let Some(log) = audit.clone() {
             let mut looks = looks.clone();
@@ -317,7 +320,7 @@ impl Server {
         let (ready, is_ready) = watch::channel(true);
         let stop_http = CancellationToken::new();
         let metrics = self.metrics.clone();
-        let text: http::MetricsText = Arc::new(move || metrics.text());
+        let text: http::MetricsText = Arc::new(move |text| metrics.text(text));
         // probes and metrics answer for as long as calls are under way
         let http = tokio::spawn(http::serve(
             self.http_listener,

@@ -54,10 +54,13 @@ impl Reload {
     /// stays the same, and to who had it looked at. What cannot be used changes
     /// nothing.
     pub async fn keep(mut self, mut looks: Looks) {
+        // the server began with them
+        looks.note("settings", true);
         loop {
             let is_told = looks.next().await;
             let before = self.read.clone();
             let reloaded = self.again();
+            looks.note("settings", reloaded.is_ok());
             if !is_told && self.read == before {
                 continue;
             }

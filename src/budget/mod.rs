@@ -12,6 +12,7 @@
 //! within a class by caller.
 
 mod caller;
+mod counts;
 mod ledger;
 mod meter;
 mod pace;
@@ -31,10 +32,11 @@ use tokio::time::Instant;
 
 pub use self::{
     caller::{Caller, Class, Terms},
+    counts::ClassStats,
     ledger::Ledger,
     ticket::{Claim, Permit, Place, Ticket},
 };
-use self::{meter::Meter, pace::Pace, queue::Queue, ticket::Take};
+use self::{counts::Counts, meter::Meter, pace::Pace, queue::Queue, ticket::Take};
 use crate::{clock::Clock, event::Scope};
 
 /// Why a request cannot be bought.
@@ -62,8 +64,8 @@ pub struct Stats {
     /// Requests that wait now, by class as [`Class::ALL`] has them; one that
     /// several wait for counts in the most urgent.
     pub waiting: [usize; 3],
-    /// How long all requests together have waited.
-    pub waited: Duration,
+    /// What was done for each class, as [`Class::ALL`] has them.
+    pub by_class: [ClassStats; 3],
 }
 
 impl Stats {
@@ -80,9 +82,8 @@ pub struct Budget {
     /// Requests a second at most; `None`: unmetered.
     ceiling: Option<f64>,
     state: Mutex<State>,
-    bought: AtomicU64,
+    counts: Counts,
     throttled: AtomicU64,
-    waited_millis: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -121,9 +122,8 @@ impl Budget {
                 next_permit: 0,
                 not_before: None,
             }),
-            bought: AtomicU64::new(0),
+            counts: Counts::default(),
             throttled: AtomicU64::new(0),
-            waited_millis: AtomicU64::new(0),
         }
     }
 
@@ -193,13 +193,14 @@ impl Budget {
         let mut state = self.lock();
         state.settle(Instant::now());
         let pace = state.metered.as_ref().map(|metered| &metered.pace);
+        let by_class = self.counts.stats();
         Stats {
             rate: pace.map(Pace::rate),
             ceiling: self.ceiling,
-            bought: self.bought.load(Relaxed),
+            bought: by_class.iter().map(|class| class.bought).sum(),
             throttled: self.throttled.load(Relaxed),
             waiting: state.queue.waiting(),
-            waited: Duration::from_millis(self.waited_millis.load(Relaxed)),
+            by_class,
         }
     }
 
@@ -223,9 +224,12 @@ impl Budget {
             pace.send();
         }
         state.next_permit += 1;
-        let since = state.queue.serve().unwrap_or(now);
+        // the ticket that is first is there
+        let (class, since) = state.queue.serve().unwrap_or((Class::default(), now));
         state.queue.rouse();
-        Take::Taken(permit, since)
+        drop(state);
+        self.counts.bought(class, now.duration_since(since));
+        Take::Taken(permit, class)
     }
 
     /// A request ended, or was not sent after all.

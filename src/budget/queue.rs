@@ -152,15 +152,16 @@ impl Queue {
         }
     }
 
-    /// Serves the ticket whose turn is next. Says since when it waited.
-    pub(super) fn serve(&mut self) -> Option<Instant> {
+    /// Serves the ticket whose turn is next. Says at which class's turn, and since when
+    /// it waited.
+    pub(super) fn serve(&mut self) -> Option<(Class, Instant)> {
         let ticket = self.first()?;
         let (class, _) = next_line(&self.lines)?;
         self.passed = self.line(class).take_turn(stride(class));
         self.leave_lines(ticket);
         let entry = self.tickets.get_mut(&ticket)?;
         entry.is_waiting = false;
-        Some(entry.since)
+        Some((class, entry.since))
     }
 
     /// How many turns there are up to the one of this ticket, if none comes

@@ -126,6 +126,8 @@ async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
     };
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(wait, Duration::from_millis(2_505));
+    let asked = budget.buy(Class::Backfill, &me(), soon).await;
+    assert!(matches!(asked, Err(Error::TooLate { .. })));
     let late = Some(start + Duration::from_secs(3));
     assert!(budget.buy(Class::Interactive, &me(), late).await.is_ok());
     assert!(
@@ -133,6 +135,10 @@ async fn a_turn_after_the_deadline_is_refused_at_once_with_the_wait() {
         "{:?}",
         start.elapsed()
     );
+    let of = budget.stats().by_class;
+    assert_eq!(of.map(|class| class.refused), [1, 0, 1]);
+    assert_eq!(of.map(|class| class.bought), [budget.stats().bought, 0, 0]);
+    assert!(of[0].waited >= Duration::from_secs(2) && of[2].waited.is_zero());
     for waiter in queue {
         waiter.await.unwrap();
     }

@@ -1,9 +1,6 @@
 //! Places in the queue, and what they lead to.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::Instant};
 
@@ -58,14 +55,11 @@ impl Ticket {
             // a wake is kept until it is waited for
             let woken = self.wake.notified();
             match budget.take(*id, Instant::now()) {
-                Take::Taken(permit, since) => {
-                    budget.bought.fetch_add(1, Relaxed);
-                    let waited = u64::try_from(since.elapsed().as_millis());
-                    let waited = waited.unwrap_or(u64::MAX);
-                    budget.waited_millis.fetch_add(waited, Relaxed);
+                Take::Taken(permit, class) => {
                     return Permit {
                         budget: Arc::clone(budget),
                         id: permit,
+                        class,
                         sent: Instant::now(),
                         was_sent: true,
                     };
@@ -91,8 +85,8 @@ impl Drop for Ticket {
 
 /// What came of looking for a turn.
 pub(super) enum Take {
-    /// A request, and since when it was waited for.
-    Taken(u64, Instant),
+    /// A request, at this class's turn.
+    Taken(u64, Class),
     /// The turn is this one's; there may be quota then.
     At(Instant),
     /// It is another's turn.
@@ -127,6 +121,7 @@ impl Place {
         let mut state = self.budget.lock();
         let Some(id) = state.queue.claim(self.id, class, caller) else {
             let wait = state.wait_of(self.id, now);
+            self.budget.counts.refused(class);
             return Err(Error::TooLate { wait });
         };
         // a request that was sent already is waited for
@@ -136,6 +131,7 @@ impl Place {
             let wait = state.wait_of(self.id, now);
             if super::later(now, wait) > deadline {
                 state.queue.disclaim(self.id, id);
+                self.budget.counts.refused(class);
                 return Err(Error::TooLate { wait });
             }
         }
@@ -167,6 +163,7 @@ impl Drop for Claim {
 pub struct Permit {
     budget: Arc<Budget>,
     id: u64,
+    class: Class,
     sent: Instant,
     was_sent: bool,
 }
@@ -175,7 +172,7 @@ impl Permit {
     /// Gives it back: the request was not sent.
     pub fn give_back(mut self) {
         self.was_sent = false;
-        self.budget.bought.fetch_sub(1, Relaxed);
+        self.budget.counts.given_back(self.class);
     }
 
     /// AWS throttled the request although it was bought: see

@@ -11,7 +11,7 @@ use super::{EXIT_USAGE, signals};
 use crate::{
     app::{self, Server, reload::Reload},
     config::{Config, Settings},
-    telemetry,
+    telemetry::{self, Flush},
 };
 
 /// Exit status where a port or AWS cannot be had (`EX_UNAVAILABLE`).
@@ -58,32 +58,34 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
         let given = self.settings;
-        let settings = super::check_variables().and_then(|()| given.clone().with_file());
-        let usable = settings.and_then(|settings| {
-            let config = Config::try_from(settings.clone())?;
-            let logs = telemetry::init_logs(config.log_format, &config.log_level)?;
-            Ok((config, Reload::new(given, &settings, logs)?))
-        });
-        let (config, reload) = match usable {
-            Ok(usable) => usable,
-            Err(error) => return fail(EXIT_USAGE, &error),
-        };
-        match tokio::runtime::Builder::new_multi_thread()
+        let runtime = match tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
         {
-            Ok(runtime) => {
-                let code = runtime.block_on(serve(config, reload));
-                // what was bought is kept for nobody now: the process ends
-                runtime.shutdown_background();
-                code
-            }
-            Err(error) => fail(1, &error),
-        }
+            Ok(runtime) => runtime,
+            Err(error) => return fail(1, &error),
+        };
+        let settings = super::check_variables().and_then(|()| given.clone().with_file());
+        let usable = settings.and_then(|settings| {
+            let config = Config::try_from(settings.clone())?;
+            let traces = config.traces.as_ref();
+            // traces are exported on it
+            let _on = runtime.enter();
+            let (logs, flush) = telemetry::init(config.log_format, &config.log_level, traces)?;
+            Ok((config, Reload::new(given, &settings, logs)?, flush))
+        });
+        let (config, reload, flush) = match usable {
+            Ok(usable) => usable,
+            Err(error) => return fail(EXIT_USAGE, &error),
+        };
+        let code = runtime.block_on(serve(config, reload, flush));
+        // what was bought is kept for nobody now: the process ends
+        runtime.shutdown_background();
+        code
     }
 }
 
-async fn serve(config: Config, reload: Reload) -> ExitCode {
+async fn serve(config: Config, reload: Reload, flush: Flush) -> ExitCode {
     // told before it serves, it reads the file again when it does
     let mut hang_ups = match signals::hang_ups() {
         Ok(hang_ups) => hang_ups,
@@ -142,6 +144,7 @@ async fn serve(config: Config, reload: Reload) -> ExitCode {
         }
     };
     keep.abort();
+    flush.flush().await;
     match stopped {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),

@@ -17,7 +17,7 @@ pub mod source_filter;
 pub mod trails;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -154,6 +154,17 @@ impl Poller {
             .values()
             .map(|running| running.status.polls());
         (wanted.running.len(), polls.sum())
+    }
+
+    /// How many scopes are polled, by a word for how their collection stands.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<&'static str, usize> {
+        let all = ["starting", "collecting", "overrun", "failing"];
+        let mut states = BTreeMap::from(all.map(|state| (state, 0)));
+        for running in self.lock().running.values() {
+            *states.entry(running.status.health().as_str()).or_default() += 1;
+        }
+        states
     }
 
     fn look(&self, wanted: &mut Wanted) {

@@ -110,6 +110,19 @@ pub enum Health {
     Failing(&'static str),
 }
 
+impl Health {
+    /// A word for it, as metrics have it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Collecting => "collecting",
+            Self::Overrun => "overrun",
+            Self::Failing(_) => "failing",
+        }
+    }
+}
+
 /// What the two walks of one scope share.
 #[derive(Debug)]
 pub(super) struct Status {

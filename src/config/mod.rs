@@ -24,7 +24,9 @@ use crate::{
     event::{Scope, is_account},
     feed,
     grpc::Limits,
-    kept, telemetry, tls,
+    kept,
+    telemetry::{self, TraceOptions},
+    tls,
     upstream::Signing,
 };
 
@@ -36,6 +38,12 @@ pub struct Error(String);
 impl Error {
     fn new(message: impl Into<String>) -> Self {
         Self(message.into())
+    }
+}
+
+impl From<telemetry::Error> for Error {
+    fn from(error: telemetry::Error) -> Self {
+        Self::new(error.to_string())
     }
 }
 
@@ -98,6 +106,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written, as `tracing` directives.
     pub log_level: String,
+    /// Where traces go; `None`: there are none.
+    pub traces: Option<TraceOptions>,
     /// What TLS is served with; `None`: plain text.
     pub tls: Option<tls::Files>,
     /// Whose bearer tokens are taken; `None`: none are looked at.
@@ -201,6 +211,7 @@ impl TryFrom<Settings> for Config {
             ));
         }
         let max_connection_age = connection_age(&settings)?;
+        let traces = traces(&settings)?;
         let poll = poll(&settings)?;
         check_queues(&settings)?;
         let trails = trails(&settings)?;
@@ -246,6 +257,7 @@ impl TryFrom<Settings> for Config {
             max_connection_age,
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+            traces,
             tls,
             jwt,
             policy: settings.policy,
@@ -294,6 +306,36 @@ fn jwt(settings: &Settings) -> Result<Option<bearer::Options>, Error> {
              whom they are, and what they are signed with",
         )),
     }
+}
+
+fn traces(settings: &Settings) -> Result<Option<TraceOptions>, Error> {
+    let sample = settings.trace_sample.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&sample) {
+        return Err(Error::new(format!(
+            "--trace-sample {sample} is no part of all traces; give 0 to 1, such as 0.1"
+        )));
+    }
+    let Some(endpoint) = settings.otlp_endpoint.clone() else {
+        return match settings.trace_sample {
+            None => Ok(None),
+            Some(_) => Err(Error::new(
+                "--trace-sample goes with --otlp-endpoint, which says where traces go",
+            )),
+        };
+    };
+    if !is_url(&endpoint) {
+        return Err(Error::new(format!(
+            "--otlp-endpoint {endpoint:?} is no URL; write it like http://127.0.0.1:4317"
+        )));
+    }
+    // a URL is shown and logged
+    if endpoint.contains('@') {
+        return Err(Error::new(
+            "--otlp-endpoint has a user in it; send what the collector asks for by \
+             OTEL_EXPORTER_OTLP_HEADERS",
+        ));
+    }
+    Ok(Some(TraceOptions { endpoint, sample }))
 }
 
 fn connection_age(settings: &Settings) -> Result<Option<Duration>, Error> {

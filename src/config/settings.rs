@@ -329,6 +329,21 @@ pub struct Settings {
     #[arg(long, value_name = "LEVEL", env = "TRAILGATE_LOG_LEVEL")]
     pub log_level: Option<String>,
 
+    /// Export traces by OTLP to this collector's port for gRPC, such as
+    /// http://127.0.0.1:4317 [default: no traces]
+    #[arg(long, value_name = "URL", env = "TRAILGATE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of the traces that begin here is exported, 0 to 1; whoever calls with
+    /// a trace has decided for that one [default: 1]
+    #[arg(
+        long,
+        value_name = "PART",
+        env = "TRAILGATE_TRACE_SAMPLE",
+        allow_negative_numbers = true
+    )]
+    pub trace_sample: Option<f64>,
+
     /// Serve both ports by TLS: the certificate, and those between it and its
     /// authority, in PEM. Read again when it changes
     #[arg(long, value_name = "FILE", env = "TRAILGATE_TLS_CERT")]

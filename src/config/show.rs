@@ -112,6 +112,7 @@ impl Config {
             max_connection_age: self.max_connection_age.map(Into::into),
             log_format: Some(self.log_format),
             log_level: Some(self.log_level.clone()),
+            trace_sample: self.traces.as_ref().map(|traces| traces.sample),
             ..Settings::default()
         }
     }

@@ -1,6 +1,9 @@
 //! Gaps: what neither the log nor history can tell.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use super::log::Position;
 use crate::event::{Scope, TimeRange};
@@ -40,6 +43,15 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [
+        Self::Overrun,
+        Self::BeforeHistory,
+        Self::NotInHistory,
+        Self::NotServed,
+        Self::Unreadable,
+    ];
+
     /// A stable word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -71,6 +83,24 @@ impl GapReason {
             }
             Self::Unreadable => "a log file that was announced or listed could not be read",
         }
+    }
+}
+
+/// How many gaps there were, by reason.
+#[derive(Debug, Default)]
+pub(super) struct GapCounts([AtomicU64; GapReason::ALL.len()]);
+
+impl GapCounts {
+    pub(super) fn note(&self, reason: GapReason) {
+        let counts = GapReason::ALL.iter().zip(&self.0);
+        for (_, count) in counts.filter(|(it, _)| **it == reason) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// As [`GapReason::ALL`] has them.
+    pub(super) fn all(&self) -> [u64; GapReason::ALL.len()] {
+        self.0.each_ref().map(|count| count.load(Relaxed))
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::{
     batches::Batches,
-    gaps::Gaps,
+    gaps::{GapCounts, Gaps},
     group::Groups,
     index::{Index, Verdict},
     log::{Arrived, Entry, Log},
@@ -96,6 +96,12 @@ pub struct Stats {
     pub subscriptions: u64,
     /// Subscriptions that read history.
     pub replays: u64,
+    /// Positions that the subscription that is furthest behind has before it.
+    pub lag: u64,
+    /// Gaps that collectors reported, as [`GapReason::ALL`] has reasons.
+    pub gaps: [u64; GapReason::ALL.len()],
+    /// Gaps that subscriptions were told of.
+    pub gaps_told: [u64; GapReason::ALL.len()],
 }
 
 /// What became of events that were brought.
@@ -155,6 +161,8 @@ pub struct Feed {
     repeated: AtomicU64,
     subscriptions: Arc<AtomicU64>,
     replays: Arc<AtomicU64>,
+    gaps: GapCounts,
+    gaps_told: GapCounts,
     /// Where each subscription stands.
     readers: Readers,
     /// Pages of history that are being read at once.
@@ -193,6 +201,8 @@ impl Feed {
             repeated: AtomicU64::new(0),
             subscriptions: Arc::default(),
             replays: Arc::default(),
+            gaps: GapCounts::default(),
+            gaps_told: GapCounts::default(),
             readers: Readers::default(),
             pages: Arc::new(Semaphore::new(MAX_PAGES)),
         }
@@ -314,6 +324,7 @@ impl Feed {
 
     /// Says that events cannot be delivered.
     pub fn miss(&self, gap: Gap) {
+        self.gaps.note(gap.reason);
         let mut state = self.lock();
         let position = state.log.push(Entry::Mark);
         state.gaps.push(position, gap);
@@ -344,6 +355,7 @@ impl Feed {
     pub fn stats(&self) -> Stats {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let state = self.lock();
+        let head = state.log.head();
         Stats {
             bytes: state.log.bytes(),
             entries: state.log.head() - state.log.first(),
@@ -354,6 +366,9 @@ impl Feed {
             evaluations: self.groups.evaluations(),
             subscriptions: self.subscriptions.load(Relaxed),
             replays: self.replays.load(Relaxed),
+            lag: head.saturating_sub(self.readers.last().unwrap_or(head)),
+            gaps: self.gaps.all(),
+            gaps_told: self.gaps_told.all(),
         }
     }
 

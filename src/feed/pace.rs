@@ -60,6 +60,13 @@ impl Readers {
         Reader(place)
     }
 
+    /// Where the last of them stands.
+    pub(super) fn last(&self) -> Option<Position> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = all.iter().filter_map(Weak::upgrade);
+        places.map(|place| place.at.load(Relaxed)).min()
+    }
+
     /// Those that stand there and may move still.
     fn within(&self, from: Position, to: Position) -> Vec<Arc<Place>> {
         if from >= to {

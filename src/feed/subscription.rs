@@ -368,6 +368,7 @@ impl Subscription {
     fn next_gap(&mut self) -> Option<Gap> {
         let gap = self.gaps.pop_front()?;
         self.before_gaps.take_if(|_| self.gaps.is_empty());
+        self.feed.gaps_told.note(gap.reason);
         Some(gap)
     }
 

@@ -17,6 +17,7 @@ use prost::{Message, bytes::Bytes};
 use prost_types::FileDescriptorSet;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
+use tracing::{Instrument, Span};
 
 use super::{
     peer::{Asker, Peer},
@@ -28,8 +29,11 @@ use crate::{
     audit::{self, Trail},
     policy::{Access, Method as Right, Rights, Who},
     proto::{DESCRIPTORS, code_name},
+    trace,
 };
 
+/// What the names of trailgate's own methods begin with.
+const OWN: &str = "trailgate.";
 /// What anyone may ask: whether the server is healthy.
 const HEALTH: &str = "grpc.health.v1.Health/";
 
@@ -119,6 +123,7 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let start = Instant::now();
+        let span = span(method, request.headers());
         let mut trail = self.gate.trail(peer, path);
         let admitted = self
             .gate
@@ -134,11 +139,23 @@ impl<M: MethodObserver> Calls<M> {
                 start,
                 trail,
                 is_told: false,
+                span: span.clone(),
             }),
             end: start + self.limit,
             guard: None,
-            inner,
+            inner: match span.is_disabled() {
+                true => inner,
+                false => Box::pin(inner.instrument(span)),
+            },
         }
+    }
+}
+
+/// The span of a call of trailgate's own methods; probes have none.
+fn span<M>(method: Option<&Arc<Method<M>>>, headers: &HeaderMap) -> Span {
+    match method {
+        Some(method) if method.name.starts_with(OWN) => trace::call(&method.name, headers),
+        _ => Span::none(),
     }
 }
 
@@ -263,6 +280,7 @@ struct Ending<M: MethodObserver> {
     start: Instant,
     trail: Option<Trail>,
     is_told: bool,
+    span: Span,
 }
 
 impl<M: MethodObserver> Ending<M> {
@@ -299,6 +317,9 @@ impl<M: MethodObserver> Ending<M> {
         if std::mem::replace(&mut self.is_told, true) {
             return;
         }
+        let span = self.span.clone();
+        trace::ended(&span, code as i32);
+        let _in = span.enter();
         let (is_ok, code) = (code == Code::Ok, code_name(code));
         let latency = self.start.elapsed();
         let Method { name, observer, .. } = &*self.method;
@@ -307,7 +328,7 @@ impl<M: MethodObserver> Ending<M> {
             trail.ends(code, latency);
         }
         // a line for each answer out of the cache would cost more than the answer
-        if name.starts_with("trailgate.") && !is_ok {
+        if name.starts_with(OWN) && !is_ok {
             tracing::info!(method = name, code, ?latency, "call ended");
         } else {
             tracing::debug!(method = name, code, ?latency, "call ended");
@@ -341,6 +362,8 @@ impl<M: MethodObserver> http_body::Body for Watched<M> {
         if self.is_over {
             return Poll::Ready(None);
         }
+        let span = self.ending.span.clone();
+        let _in = span.enter();
         let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         // rights may go while a stream lives
         if let Some(Ok(data)) = &frame
@@ -477,6 +500,7 @@ mod tests {
             start: Instant::now(),
             trail: None,
             is_told: false,
+            span: Span::none(),
         }
     }
 

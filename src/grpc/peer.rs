@@ -104,13 +104,18 @@ impl Asker {
         }
     }
 
-    /// As they were introduced; one in the same process was not, and may everything.
+    /// As they were introduced; one in the same process was not.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         let known = request.extensions().get::<Self>();
-        known.cloned().unwrap_or_else(|| Self {
+        known.cloned().unwrap_or_else(Self::local)
+    }
+
+    /// One in the same process, who may everything.
+    pub(super) fn local() -> Self {
+        Self {
             caller: Caller::named("local"),
             rights: Arc::new(Rights::all()),
             notes: None,
-        })
+        }
     }
 }

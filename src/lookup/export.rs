@@ -15,6 +15,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use tracing::Instrument;
+
 use super::{Chain, Error, Lookup, Outlook, PageToken, Question, Reason, ScopeAnswer, Stats};
 use crate::event::Event;
 
@@ -65,7 +67,7 @@ impl Export {
         let (sender, steps) = mpsc::channel(1);
         let unread = Arc::new(AtomicBool::new(false));
         let is_unread = Arc::clone(&unread);
-        tokio::spawn(async move {
+        let run = async move {
             let chain = Chain::new(&lookup, question);
             let exporting = Exporting {
                 scopes: chain.unsearched(),
@@ -83,7 +85,8 @@ impl Export {
             let is_taken = ended.is_ok() && timeout(UNREAD, sender.closed()).await.is_ok();
             is_unread.store(!is_taken, Relaxed);
             drop(place);
-        });
+        };
+        tokio::spawn(run.in_current_span());
         Self {
             steps,
             unread,

@@ -3,6 +3,7 @@
 
 mod answer;
 mod chain;
+mod counts;
 mod density;
 mod descend;
 mod error;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 pub use self::{
     answer::{Answer, Reason, ScopeAnswer, ScopeState, Stats},
     chain::{Chain, Link, Outlook},
+    counts::Totals,
     error::Error,
     estimate::Estimate,
     export::{Export, Step, UNREAD},
@@ -36,6 +38,7 @@ pub use self::{
 };
 use self::{
     answer::{Searched, answer},
+    counts::Counts,
     descend::Terms,
     plan::Pushdowns,
     search::End,
@@ -60,6 +63,7 @@ pub struct Lookup {
     upstream: Arc<Upstream>,
     walks: Arc<Walks>,
     history: Option<Duration>,
+    counts: Counts,
 }
 
 impl Lookup {
@@ -79,6 +83,7 @@ impl Lookup {
             upstream,
             walks,
             history,
+            counts: Counts::default(),
         }
     }
 
@@ -124,6 +129,12 @@ impl Lookup {
     #[must_use]
     pub fn walks(&self) -> (usize, usize) {
         self.walks.count()
+    }
+
+    /// What answers took so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.counts.totals()
     }
 
     /// The way to AWS, with its budgets and how each scope does.
@@ -175,7 +186,12 @@ impl Lookup {
             question.limit(),
             question.size,
         );
-        Ok(answer(question, page, &searched, allowance.spent()))
+        Ok(self.counted(answer(question, page, &searched, allowance.spent())))
+    }
+
+    fn counted(&self, answer: Answer) -> Answer {
+        self.counts.note(&answer.stats);
+        answer
     }
 
     /// The newest event that passes the question's filter in any of its scopes,
@@ -211,7 +227,7 @@ impl Lookup {
             next: None,
             is_full: false,
         };
-        Ok(answer(question, page, &searched, allowance.spent()))
+        Ok(self.counted(answer(question, page, &searched, allowance.spent())))
     }
 
     /// An event by its id, where it is held already: nothing is asked of AWS.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
+use tracing::{Instrument, Span};
 
 use super::{
     density::Densities,
@@ -19,6 +20,7 @@ use crate::{
     clock::Clock,
     coverage::{Coverage, Freshness, Key, settled_before, unique},
     event::{Event, TimeRange},
+    trace,
     upstream::{Allowance, ErrorKind, FetchError, Page, PageRequest, Payers, Upstream},
 };
 
@@ -101,6 +103,8 @@ struct State {
     token: Option<String>,
     /// The place in the queue of the page that is being fetched.
     place: Option<Place>,
+    /// Its span, for who joins it to link to.
+    span: Span,
 }
 
 impl State {
@@ -137,6 +141,7 @@ impl Walk {
             pending,
             token: None,
             place: None,
+            span: Span::none(),
         };
         Self {
             key,
@@ -214,7 +219,7 @@ impl Walk {
     ) -> Result<Arc<Commit>, NoPage> {
         let scope = &self.key.scope;
         let (class, caller) = (allowance.class(), allowance.caller());
-        let (mut outcome, _waiting) = {
+        let (mut outcome, _waiting, span) = {
             let mut state = self.state();
             let (ticket, claim) = match state.phase {
                 // it moved on since it was found: the page is there
@@ -252,17 +257,24 @@ impl Walk {
             let waiting = Waiting::new(&self.waiting, allowance, claim);
             // under the lock: the next outcome is the one of this page
             let outcome = self.outcome.subscribe();
-            if let Some(ticket) = ticket {
-                state.place = Some(ticket.place());
-                state.phase = Phase::Fetching;
-                // its own task: a page that was bought is kept, whoever hangs up
-                tokio::spawn(Arc::clone(walks).fetch(Fetching::new(walks, self), ticket));
-            }
-            (outcome, waiting)
+            let span = match ticket {
+                Some(ticket) => {
+                    state.place = Some(ticket.place());
+                    state.phase = Phase::Fetching;
+                    state.span = trace::page(&scope.account, &scope.region, class.as_str());
+                    // its own task: a page that was bought is kept, whoever hangs up
+                    let fetch = Arc::clone(walks).fetch(Fetching::new(walks, self), ticket);
+                    tokio::spawn(fetch.instrument(state.span.clone()));
+                    Span::none()
+                }
+                None => trace::joined(&state.span),
+            };
+            (outcome, waiting, span)
         };
         // the sender lives as long as `self`, and tells outcomes alone
         let told = outcome
             .changed()
+            .instrument(span)
             .await
             .ok()
             .and_then(|()| outcome.borrow().clone());
@@ -290,6 +302,7 @@ impl Walk {
         let mut state = self.state();
         state.phase = phase;
         state.place = None;
+        state.span = Span::none();
         self.outcome.send_replace(Some(outcome));
     }
 

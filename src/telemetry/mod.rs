@@ -1,14 +1,34 @@
-//! What the server does, seen: logs and metrics.
+//! What the server does, seen: logs, metrics and traces.
 
+mod line;
 mod metrics;
+mod out;
+mod parts;
+mod process;
+mod text;
+mod traces;
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt, LevelFilter, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
+};
 
 pub use metrics::Metrics;
+pub use parts::Parts;
+pub use traces::{BadEndpoint, Options as TraceOptions};
 
-use crate::config::LogFormat;
+use self::{line::WithTrace, traces::Traces};
+use crate::{config::LogFormat, trace::TARGET};
 
 /// Directives that are no log filter.
 #[derive(Debug, thiserror::Error)]
@@ -49,34 +69,79 @@ impl Logs {
     }
 }
 
-/// Writes log lines to standard error from now on. Called once a process; a second
-/// call changes nothing, and its result neither.
+/// Traces cannot be exported, or log lines not be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// See [`BadLevel`].
+    #[error("--log-level {0}")]
+    Level(#[from] BadLevel),
+    /// See [`BadEndpoint`].
+    #[error("--otlp-endpoint {0}")]
+    Endpoint(#[from] BadEndpoint),
+}
+
+/// The end of this process's traces.
+#[derive(Debug)]
+#[must_use = "what is left is exported as it is flushed"]
+pub struct Flush(Option<Traces>);
+
+impl Flush {
+    /// Exports what is left, within some seconds.
+    pub async fn flush(self) {
+        if let Some(traces) = self.0 {
+            traces.stop().await;
+        }
+    }
+}
+
+/// Writes log lines to standard error from now on, and exports traces if `traces` says
+/// where to; that needs a Tokio runtime around. Called once a process; a second call
+/// changes nothing, and its result neither.
 ///
 /// # Errors
-/// If `level` is no list of `tracing` directives.
-pub fn init_logs(format: LogFormat, level: &str) -> Result<Logs, BadLevel> {
-    let filter = filter(level)?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+/// If `level` is no list of `tracing` directives, or traces cannot be exported so.
+pub fn init(
+    format: LogFormat,
+    level: &str,
+    traces: Option<&TraceOptions>,
+) -> Result<(Logs, Flush), Error> {
+    let (level, handle) = reload::Layer::new(filter(level)?);
+    let traces = traces.map(Traces::start).transpose()?;
+    let filter = filter_fn(is_for_lines)
+        .with_max_level_hint(LevelFilter::TRACE)
+        .and(level);
+    let is_terminal = io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(is_terminal);
+    let lines: Box<dyn Layer<_> + Send + Sync> = match format {
+        LogFormat::Text => lines
+            .map_event_format(|lines| WithTrace::text(lines.with_ansi(is_terminal)))
+            .with_filter(filter)
+            .boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .map_event_format(WithTrace::json)
+            .with_filter(filter)
+            .boxed(),
+    };
+    let spans: Option<Box<dyn Layer<Registry> + Send + Sync>> =
+        traces.as_ref().map(|traces| traces.layer().boxed());
     // a subscriber that is set already stays: tests run servers side by side. One
     // that is gone has no filter to replace
-    let replace: Box<dyn Fn(EnvFilter) + Send + Sync> = match format {
-        LogFormat::Text => {
-            let lines = lines.with_filter_reloading();
-            let handle = lines.reload_handle();
-            let _ = lines.try_init();
-            Box::new(move |filter| drop(handle.reload(filter)))
-        }
-        LogFormat::Json => {
-            let lines = lines.json().flatten_event(true).with_filter_reloading();
-            let handle = lines.reload_handle();
-            let _ = lines.try_init();
-            Box::new(move |filter| drop(handle.reload(filter)))
-        }
-    };
-    Ok(Logs { replace })
+    let _ = tracing_subscriber::registry()
+        .with(spans)
+        .with(lines)
+        .try_init();
+    let replace = Box::new(move |filter| drop(handle.reload(filter)));
+    Ok((Logs { replace }, Flush(traces)))
+}
+
+/// What may be a log line, whatever the level: no span of traces, and nothing that
+/// tells what nobody is to read.
+fn is_for_lines(metadata: &Metadata<'_>) -> bool {
+    // the AWS SDK writes whole answers there, events and messages with them
+    let is_body = metadata.target().starts_with("aws_") && *metadata.level() == Level::TRACE;
+    metadata.target() != TARGET && !is_body
 }
 
 /// Whether log lines can be chosen by it.

@@ -73,12 +73,17 @@ impl Files {
         })
     }
 
+    /// The certificate, and those between it and its authority.
+    pub(super) fn certs(&self, contents: &Contents) -> Result<Vec<CertificateDer<'static>>, Error> {
+        certificates(self.cert(), &contents.cert)
+    }
+
     /// What to serve gRPC and HTTP with.
     pub(super) fn configs(
         &self,
         contents: &Contents,
     ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), Error> {
-        let chain = certificates(self.cert(), &contents.cert)?;
+        let chain = self.certs(contents)?;
         let wrong_key = |what: &str| self.key().error(what);
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|_| wrong_key("it has no private key in PEM (BEGIN PRIVATE KEY)"))?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What can be done about an upstream error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorKind {
     /// The scope's quota is used up, by whomever: wait, then try again.
     Throttled,
@@ -20,6 +20,22 @@ pub enum ErrorKind {
     Transient,
     /// Nothing answers at the endpoint.
     Gone,
+}
+
+impl ErrorKind {
+    /// A word for it, as metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Credentials => "credentials",
+            Self::InvalidToken => "invalid_token",
+            Self::Invalid => "invalid",
+            Self::Transient => "transient",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 /// What the codes of refusals to assume an account's role begin with.

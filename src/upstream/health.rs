@@ -126,7 +126,11 @@ impl Health {
 /// without Insights has management events all the same. One or two for each that
 /// is configured.
 #[derive(Debug, Default)]
-pub(super) struct Healths(Mutex<HashMap<(Scope, Category), Health>>);
+pub(super) struct Healths {
+    scopes: Mutex<HashMap<(Scope, Category), Health>>,
+    /// Attempts that failed, by what can be done about it: seven kinds a scope.
+    failed: Mutex<HashMap<(Scope, ErrorKind), u64>>,
+}
 
 impl Healths {
     /// How a scope does; what bars it is of its management events.
@@ -172,6 +176,10 @@ impl Healths {
         sent: Instant,
         error: Option<&Error>,
     ) {
+        if let Some(error) = error {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            *failed.entry((scope.clone(), error.kind)).or_default() += 1;
+        }
         let now = Instant::now();
         let mut healths = self.lock();
         let health = healths.entry((scope.clone(), category)).or_default();
@@ -181,9 +189,20 @@ impl Healths {
         }
     }
 
+    /// How many attempts failed, by scope and kind.
+    pub(super) fn failed(&self) -> Vec<(Scope, ErrorKind, u64)> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.iter();
+        let mut failed: Vec<_> = failed
+            .map(|((s, kind), n)| (s.clone(), *kind, *n))
+            .collect();
+        failed.sort();
+        failed
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<(Scope, Category), Health>> {
         // every change is made whole: still right after a panic elsewhere
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

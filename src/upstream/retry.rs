@@ -4,11 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
 use super::{Allowance, CloudTrail, Error, ErrorKind, Health, Page, PageRequest, health::Healths};
 use crate::{
     budget::{Budget, Budgets, Caller, Class, Ledger, Ticket},
     event::{Category, Scope},
+    trace,
 };
 
 /// How often, and after what pauses, a request is sent again.
@@ -120,6 +122,12 @@ impl Upstream {
         self.healths.of(scope)
     }
 
+    /// How many attempts failed, by scope and by what can be done about it.
+    #[must_use]
+    pub fn failed(&self) -> Vec<(Scope, ErrorKind, u64)> {
+        self.healths.failed()
+    }
+
     /// The error that a scope is not asked for now: it denied a request, or did
     /// not accept the credentials, a short while ago.
     #[must_use]
@@ -154,7 +162,7 @@ impl Upstream {
             let permit = tokio::select! {
                 biased;
                 () = abandoned(payers) => return Err(FetchError::Abandoned),
-                permit = ticket.ready() => permit,
+                permit = ticket.ready().instrument(trace::quota(attempt)) => permit,
             };
             let payer = match self.payer(scope, request.category, &payers.borrow()) {
                 Ok(payer) => payer,
@@ -164,7 +172,12 @@ impl Upstream {
                 }
             };
             let sent = Instant::now();
-            let answer = self.cloudtrail.lookup_events(scope, request).await;
+            let span = trace::attempt(&scope.account, &scope.region, attempt);
+            let answer = self.cloudtrail.lookup_events(scope, request);
+            let answer = answer.instrument(span.clone()).await;
+            let outcome = answer.as_ref().map(|page| page.events.len());
+            trace::answered(&span, outcome.map_err(|error| error.code.as_str()));
+            drop(span);
             tracing::debug!(%scope, attempt, took = ?sent.elapsed(), "request bought");
             let error = answer.as_ref().err();
             self.healths.note(scope, request.category, sent, error);

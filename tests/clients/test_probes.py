@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from conftest import BIG
 from processes import Server, Simulator, get
 from rpc import Client, refusal
+from test_metrics import scrape
 
 SERVICES = {"trailgate.v1.EventService", "trailgate.v1.ScopeService"}
 
@@ -76,8 +77,7 @@ def test_reflection_tells_the_contract(big_server):
 
 def metrics(server):
     """Samples by name and labels; the whole text must be OpenMetrics."""
-    status, text = get(f"{server.http}/metrics")
-    assert status == 200
+    text = scrape(server, accept="application/openmetrics-text; version=1.0.0")
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -107,7 +107,9 @@ def test_probes_and_metrics_count_what_happened(records):
             assert found[labelled(calls, method=method, code="INVALID_ARGUMENT")] == 1
             count = labelled("trailgate_grpc_call_duration_seconds_count", method=method)
             assert found[count] == len(pages) + 1
-            bought = labelled("trailgate_upstream_requests_total", account=BIG[0], region=BIG[1])
+            bought = labelled(
+                "trailgate_upstream_requests_total", account=BIG[0], region=BIG[1],
+                **{"class": "interactive"})
             told = sum(page.stats.upstream_calls for page in pages)
             assert found[bought] == told == simulator.operation(*BIG)["requests"]
             assert found[labelled("trailgate_cache_bytes")] > sum(

@@ -15,9 +15,10 @@ use std::{
 const COMPOSITION: [&str; 5] = ["app", "cli", "config", "fuzzing", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 15] = [
+const LIBRARIES: [(&str, &[&str]); 20] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
-    ("tonic_types", &["grpc", "client", "cli"]),
+    // the exporter of traces calls a part of its own so
+    ("tonic_types", &["grpc", "client", "cli", "telemetry"]),
     ("hyper", &["grpc", "http"]),
     ("hyper_util", &["grpc", "http"]),
     ("moka", &["coverage"]),
@@ -26,6 +27,11 @@ const LIBRARIES: [(&str, &[&str]); 15] = [
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("axum", &["http", "simulator"]),
+    ("opentelemetry", &["trace", "telemetry"]),
+    ("opentelemetry_", &["trace", "telemetry"]),
+    ("tracing_opentelemetry", &["trace", "telemetry"]),
+    ("prometheus_client", &["telemetry"]),
+    ("procfs", &["telemetry"]),
     ("clap", &["cli", "config"]),
     ("aws_config", &["upstream", "collect", "app"]),
     ("aws_sdk_", &["upstream", "collect", "app"]),

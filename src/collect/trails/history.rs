@@ -7,6 +7,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
+use tracing::Instrument;
 
 use super::{Inner, STALL, Source, Sources, Trails, stalled};
 use crate::{
@@ -38,7 +39,7 @@ impl LogFiles for Trails {
     ) -> mpsc::Receiver<FilePage> {
         let (pages, read) = mpsc::channel(1);
         let (inner, scope) = (Arc::clone(&self.0), scope.clone());
-        tokio::spawn(async move {
+        let reading = async move {
             let sources = found_sources(inner.found.subscribe()).await;
             let sources = sources.get(&scope).map(Vec::as_slice).unwrap_or_default();
             let reading = Reading {
@@ -51,7 +52,8 @@ impl LogFiles for Trails {
             };
             // who has gone does not mind
             let _ = pages.send(end).await;
-        });
+        };
+        tokio::spawn(reading.in_current_span());
         read
     }
 }

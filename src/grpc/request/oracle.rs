@@ -13,16 +13,15 @@ use tokio::{
 };
 use tonic::{Status, metadata::MetadataMap};
 
-use super::{Context, Limits, enumerated, operator};
+use super::{Asker, Context, Limits, enumerated, operator};
 use crate::{
-    budget::{Budgets, Caller},
+    budget::Budgets,
     clock::Clock,
     coverage::{self, Coverage},
     event::{Event, LookupEvent, Scope, TimeRange},
     feed::{self, Feed, FilePage, FilePlace, FindScopes, LogFiles, Subscription},
     filter::Match,
     lookup::{self, Lookup, Order, PageToken},
-    policy::Rights,
     proto::v1::{self, subscribe_events_request::Start},
     upstream::{CloudTrail, Page, PageFuture, PageRequest, Retry, Scopes, Upstream},
 };
@@ -102,6 +101,7 @@ impl World {
             limits: Limits {
                 timeout: Duration::from_secs(10),
                 max_upstream_calls: 20,
+                calls_per_second: 0,
             },
         }
     }
@@ -228,8 +228,7 @@ impl World {
 impl Gateway<'_> {
     fn context(&self) -> Context<'_> {
         Context {
-            caller: Caller::named("tester"),
-            rights: Arc::new(Rights::all()),
+            asker: Asker::local(),
             lookup: &self.lookup,
             scopes: self.world.scopes.now(),
             scopes_before: Vec::new(),

@@ -19,7 +19,11 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_sdk_cloudtrail::{Client, operation::lookup_events::LookupEventsOutput, types as aws};
+use aws_sdk_cloudtrail::{
+    Client,
+    operation::{RequestId, lookup_events::LookupEventsOutput},
+    types as aws,
+};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::DateTime;
 
@@ -29,7 +33,10 @@ use self::{classify::classify, role::AssumedRole};
 use super::{
     CloudTrail, Error, ErrorKind, PAGE_EVENTS, Page, PageFuture, PageRequest, Partition, Roles,
 };
-use crate::event::{Category, LookupEvent, Resource, Scope};
+use crate::{
+    event::{Category, LookupEvent, Resource, Scope},
+    trace,
+};
 
 /// Whose keys sign the requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -255,6 +262,10 @@ impl CloudTrail for Aws {
                 .set_next_token(request.token.clone())
                 .send()
                 .await;
+            trace::request_id(match &answer {
+                Ok(answer) => answer.request_id(),
+                Err(error) => error.request_id(),
+            });
             answer.map(page).map_err(|error| classify(&error))
         })
     }
