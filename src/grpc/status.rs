@@ -214,7 +214,7 @@ pub(super) fn too_many(reason: &str, message: &str) -> Status {
 /// A caller called more often than it may.
 pub(super) fn too_often(too_often: TooOften) -> Status {
     let TooOften { per_second, wait } = too_often;
-    let mut details = info("TOO_MANY_CALLS");
+    let mut details = info("CALL_RATE_EXCEEDED");
     details.set_retry_info(Some(wait));
     let message = format!(
         "this caller may begin {per_second} calls a second; ask for more at once, or again in \

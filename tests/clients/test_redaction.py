@@ -198,7 +198,7 @@ def test_a_share_bounds_streams_and_calls(as_who):
     again = refusal(lambda: [few.events.GetEvent(
         pb.GetEventRequest(event_id="x"), timeout=PATIENCE) for _ in range(30)])
     if again.code != grpc.StatusCode.NOT_FOUND:
-        assert again.info.reason == "TOO_MANY_CALLS" and "3 calls a second" in again.message
+        assert again.info.reason == "CALL_RATE_EXCEEDED" and "3 calls a second" in again.message
     # others call as they like
     other = as_who("all.example.org")
     for _ in range(30):
