@@ -5,6 +5,7 @@ mod keys;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod oracle;
 mod ring;
+mod url;
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +17,12 @@ use std::{
 use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use self::keys::{Found, Keys};
+use self::{
+    keys::{Found, Keys},
+    url::Fetcher,
+};
 use crate::{
     clock::Clock,
     kept::{self, Error, Looks},
@@ -39,8 +44,23 @@ pub struct Options {
     pub issuer: String,
     /// The audiences of which `aud` must have one.
     pub audiences: Vec<String>,
-    /// The file with the issuer's keys: a JSON Web Key Set.
-    pub keys: PathBuf,
+    /// The issuer's keys: a JSON Web Key Set.
+    pub keys: KeysAt,
+}
+
+/// Where keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysAt {
+    /// In a file.
+    File(PathBuf),
+    /// Behind a URL.
+    Url {
+        /// By https, or on this machine.
+        url: String,
+        /// The file of the authorities of its certificate; `None`: those that this
+        /// machine trusts.
+        ca: Option<PathBuf>,
+    },
 }
 
 /// Why a token is not taken, and what would be.
@@ -131,38 +151,74 @@ pub struct Tokens {
     options: Options,
     clock: Clock,
     keys: Mutex<Arc<Keys>>,
+    /// Where they are not in a file.
+    fetcher: Option<Fetcher>,
+    /// When they were fetched.
+    fetched: Mutex<Option<Instant>>,
 }
 
 impl Tokens {
-    /// Reads the keys.
+    /// Reads the keys; those behind a URL are [fetched](Tokens::fetch) later, and until
+    /// then no token is taken.
     ///
     /// # Errors
     /// If they cannot be read, or none can be used.
     pub fn load(options: Options, clock: Clock) -> Result<Self, Error> {
         ring::install();
-        let keys = Keys::read(&options.keys)?;
+        let (keys, fetcher) = match &options.keys {
+            KeysAt::File(path) => (Keys::read(path)?, None),
+            KeysAt::Url { url, ca } => (Keys::none(), Some(Fetcher::new(url, ca.as_deref())?)),
+        };
         Ok(Self {
             options,
             clock,
             keys: Mutex::new(Arc::new(keys)),
+            fetcher,
+            fetched: Mutex::default(),
         })
     }
 
-    /// Keeps up with the keys' file, for ever: one that cannot be used leaves what
-    /// was in force.
+    /// Keeps up with the keys, for ever: what cannot be used leaves what was in force.
     pub async fn keep(&self, looks: Looks) {
         let is_new = "new keys of tokens are in force";
         let is_old = "the keys of tokens stay as they were";
-        kept::keep(looks, "keys", is_new, is_old, || self.reload()).await;
+        match &self.options.keys {
+            KeysAt::File(path) => {
+                let reload = || Ok(self.replace(Keys::read(path)?));
+                kept::keep(looks, "keys", is_new, is_old, reload).await;
+            }
+            KeysAt::Url { .. } => {
+                let fetch = |is_told| self.fetch(is_told);
+                kept::keep_up(looks, "keys", is_new, is_old, fetch).await;
+            }
+        }
     }
 
-    fn reload(&self) -> Result<bool, Error> {
-        let keys = Keys::read(&self.options.keys)?;
+    /// Fetches keys that are behind a URL, if they are due or it `must` be; whether
+    /// they are others.
+    ///
+    /// # Errors
+    /// If the issuer does not answer with keys that can be used.
+    pub async fn fetch(&self, must: bool) -> Result<bool, Error> {
+        let fetched = *self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.fetcher {
+            Some(fetcher) if must || fetcher.is_due(fetched) => {
+                let keys = fetcher.fetch().await?;
+                let now = Some(Instant::now());
+                *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                Ok(self.replace(keys))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Has keys in force; whether they are others.
+    fn replace(&self, keys: Keys) -> bool {
         let is_new = !keys.is_as(&self.keys());
         if is_new {
             *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         }
-        Ok(is_new)
+        is_new
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -186,7 +242,12 @@ impl Tokens {
         let key = match keys.find(header.kid.as_deref(), header.alg) {
             Found::Key(key) => key,
             Found::NotTaken => return Err(Refused::Algorithm),
-            Found::None => return Err(Refused::UnknownKey),
+            Found::None => {
+                if let Some(fetcher) = &self.fetcher {
+                    fetcher.want();
+                }
+                return Err(Refused::UnknownKey);
+            }
         };
         let mut validation = Validation::new(header.alg);
         validation.set_issuer(&[&self.options.issuer]);

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 /// The largest file, in bytes: a bundle of all public certificate authorities takes
 /// 250 KB, a few hundred accounts or a thousand rules less.
-const MAX: u64 = 1024 * 1024;
+pub const MAX: u64 = 1024 * 1024;
 /// How often files are looked at. Kubernetes takes a minute or so to change what is
 /// mounted.
 pub const LOOK: Duration = Duration::from_secs(10);
@@ -132,20 +132,34 @@ impl Looks {
 /// or `is_old` with the error, which is said once while it stays the same, and again
 /// to who had it looked at.
 pub async fn keep(
-    mut looks: Looks,
+    looks: Looks,
     kind: &'static str,
     is_new: &'static str,
     is_old: &'static str,
     mut reload: impl FnMut() -> Result<bool, Error>,
 ) {
+    let reload = |_| std::future::ready(reload());
+    keep_up(looks, kind, is_new, is_old, reload).await;
+}
+
+/// As [`keep`], where reading takes its time: `reload` is told whether someone said
+/// so.
+pub async fn keep_up<F: Future<Output = Result<bool, Error>>>(
+    mut looks: Looks,
+    kind: &'static str,
+    is_new: &'static str,
+    is_old: &'static str,
+    mut reload: impl FnMut(bool) -> F,
+) {
     let mut said = None;
     // the server began with them
     looks.note(kind, true);
     loop {
-        if looks.next().await {
+        let is_told = looks.next().await;
+        if is_told {
             said = None;
         }
-        let reloaded = reload();
+        let reloaded = reload(is_told).await;
         looks.note(kind, reloaded.is_ok());
         match reloaded {
             Ok(has_changed) => {

@@ -45,6 +45,15 @@ impl Files {
         })
     }
 
+    /// Fetches what is not in a file. What cannot be fetched now is later.
+    pub(super) async fn fetch(&self) {
+        if let Some(tokens) = &self.tokens
+            && let Err(error) = tokens.fetch(false).await
+        {
+            tracing::error!(%error, "no token is taken until there are keys");
+        }
+    }
+
     /// Keeps up with them until `stop`.
     pub(super) fn keep(self, looks: &Looks, stop: &CancellationToken) {
         if let Some(tls) = self.tls {

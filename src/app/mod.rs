@@ -159,6 +159,7 @@ impl Server {
     pub async fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::system();
         let files = Files::load(&config, clock.clone())?;
+        files.fetch().await;
         let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
         let audit = config.audit_log.take();
         let audit = audit.map(|path| audit::Log::open(path, clock.clone()));

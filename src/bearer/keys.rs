@@ -10,6 +10,9 @@ use jsonwebtoken::{
 
 use crate::kept::{Error, Named};
 
+/// What names them.
+pub(super) const SETTING: &str = "--jwt-keys";
+
 /// The most keys: issuers have a handful, while they change them.
 const MAX_KEYS: usize = 100;
 
@@ -45,7 +48,7 @@ impl Keys {
     /// If it is none, or no key is left.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let file = Named {
-            setting: "--jwt-keys",
+            setting: SETTING,
             path,
         };
         Self::parse(file.text()?, file)
@@ -68,6 +71,14 @@ impl Keys {
             return Err(file.error(what));
         }
         Ok(Self { text, keys })
+    }
+
+    /// None yet.
+    pub(super) fn none() -> Self {
+        Self {
+            text: String::new(),
+            keys: Vec::new(),
+        }
     }
 
     /// Whether both were read from the same text.

@@ -16,7 +16,7 @@ use ::ring::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::{Bearer, Keys, MAX_SUBJECT, Options, Refused, SKEW, Tokens, ring};
+use super::{Bearer, Keys, KeysAt, MAX_SUBJECT, Options, Refused, SKEW, Tokens, ring};
 use crate::{clock::Clock, kept::Named};
 
 const NOW: i64 = 1_767_323_045;
@@ -44,10 +44,12 @@ static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
         options: Options {
             issuer: ISSUER.to_owned(),
             audiences: vec![AUDIENCE.to_owned()],
-            keys: file().path.to_owned(),
+            keys: KeysAt::File(file().path.to_owned()),
         },
         clock: Clock::at(jiff::Timestamp::from_second(NOW).unwrap()),
         keys: Mutex::new(Arc::new(Keys::parse(keys.to_string(), file()).unwrap())),
+        fetcher: None,
+        fetched: Mutex::default(),
     }
 });
 

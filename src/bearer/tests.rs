@@ -70,7 +70,7 @@ fn options(path: &std::path::Path) -> Options {
     Options {
         issuer: "https://issuer.example.org".into(),
         audiences: vec!["trailgate".into(), "other".into()],
-        keys: path.to_owned(),
+        keys: KeysAt::File(path.to_owned()),
     }
 }
 

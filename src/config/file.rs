@@ -133,6 +133,7 @@ impl Settings {
             jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
             jwt_audience: list(self.jwt_audience, file.jwt_audience),
             jwt_keys: self.jwt_keys.or(file.jwt_keys),
+            jwt_keys_ca: self.jwt_keys_ca.or(file.jwt_keys_ca),
             policy: self.policy.or(file.policy),
         }
     }
@@ -289,6 +290,7 @@ mod tests {
             jwt_issuer: Some("13".into()),
             jwt_audience: vec!["14".into()],
             jwt_keys: Some("15".into()),
+            jwt_keys_ca: Some("17".into()),
             policy: Some("12".into()),
         };
         assert_eq!(Settings::default().or(file.clone()), file);

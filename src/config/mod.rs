@@ -9,7 +9,11 @@ mod sources;
 mod value;
 pub(crate) mod variables;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use settings::{Credentials, LogFormat, Poll, Settings};
 pub(crate) use show::show;
@@ -18,7 +22,7 @@ pub(crate) use sources::{is_region, too_many};
 pub use value::{History, Size, Span};
 
 use crate::{
-    bearer,
+    bearer::{self, KeysAt},
     collect::{self, PlaceError, Polling, Trail, source_filter::SourceFilter},
     coverage,
     event::{Scope, is_account},
@@ -292,13 +296,27 @@ fn jwt(settings: &Settings) -> Result<Option<bearer::Options>, Error> {
         jwt_issuer: issuer,
         jwt_audience: audiences,
         jwt_keys: keys,
+        jwt_keys_ca: ca,
         ..
     } = settings;
+    let url = keys.as_deref().and_then(Path::to_str);
+    let url = url.filter(|keys| keys.starts_with("https://") || keys.starts_with("http://"));
+    if ca.is_some() && url.is_none() {
+        return Err(Error::new(
+            "--jwt-keys-ca goes with a URL; name that with --jwt-keys",
+        ));
+    }
     match (issuer, keys) {
         (Some(issuer), Some(keys)) if !audiences.is_empty() => Ok(Some(bearer::Options {
             issuer: issuer.clone(),
             audiences: audiences.clone(),
-            keys: keys.clone(),
+            keys: match url {
+                Some(url) => KeysAt::Url {
+                    url: url.to_owned(),
+                    ca: ca.clone(),
+                },
+                None => KeysAt::File(keys.clone()),
+            },
         })),
         (None, None) if audiences.is_empty() => Ok(None),
         _ => Err(Error::new(

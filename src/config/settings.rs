@@ -373,9 +373,16 @@ pub struct Settings {
     #[serde(default, alias = "jwt_audiences", deserialize_with = "one_or_many")]
     pub jwt_audience: Vec<String>,
 
-    /// The issuer's public keys: a JSON Web Key Set. Read again when it changes
-    #[arg(long, value_name = "FILE", env = "TRAILGATE_JWT_KEYS")]
+    /// The issuer's public keys: a JSON Web Key Set, in a file that is read again when
+    /// it changes, or behind an https URL that is asked every five minutes, and sooner
+    /// when a token is signed by a key that is not there
+    #[arg(long, value_name = "FILE|URL", env = "TRAILGATE_JWT_KEYS")]
     pub jwt_keys: Option<PathBuf>,
+
+    /// Trust these authorities where --jwt-keys is a URL [default: those that this
+    /// machine trusts]
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_JWT_KEYS_CA")]
+    pub jwt_keys_ca: Option<PathBuf>,
 
     /// Who may ask what, in YAML. Read again when it changes [default: everything,
     /// to whoever is answered]

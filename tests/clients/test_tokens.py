@@ -1,6 +1,10 @@
 """Callers who are known by bearer tokens."""
 
+import http.server
 import json
+import signal
+import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -191,3 +195,83 @@ def test_commands_send_tokens(server, keys, tmp_path):
     assert said.returncode != 0 and "no JSON Web Token" in said.stderr
     said = run("lookup", "--endpoint", server.endpoint, "--token-file", tmp_path / "none")
     assert said.returncode != 0 and "--token-file" in said.stderr and "none" in said.stderr
+
+
+class Issuer:
+    """Publishes keys by HTTPS."""
+
+    def __init__(self, authority, folder):
+        issuer = self
+        self.keys, self.asked, self.status = [], 0, 200
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                issuer.asked += 1
+                text = json.dumps({"keys": [key.public for key in issuer.keys]}).encode()
+                self.send_response(issuer.status if self.path == "/keys" else 404)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        cert, key = authority.files(folder, "127.0.0.1")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_port}/keys"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_keys_behind_a_url_are_followed(authority, tmp_path, keys):
+    first, second = keys["RS256"], keys["ES256"]
+    ca = tmp_path / "authority.pem"
+    ca.write_bytes(authority.pem)
+    with Issuer(authority, tmp_path) as issuer:
+        issuer.keys = [first]
+        settings = [
+            "--demo", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE,
+            "--jwt-keys", issuer.url,
+        ]
+        with Server(*settings, "--jwt-keys-ca", ca) as server, Client(server) as client:
+            assert ask(client, first.sign()).events
+            asked = issuer.asked
+            assert asked == 1
+            # a token of a key that is not there is refused, and has the issuer asked soon
+            issuer.keys = [second]
+            assert code(lambda: ask(client, second.sign())) == UNAUTHENTICATED
+            server.process.send_signal(signal.SIGHUP)
+            wait_for("the new key is in force", lambda: code(
+                lambda: ask(client, second.sign())) == grpc.StatusCode.OK)
+            assert code(lambda: ask(client, first.sign())) == UNAUTHENTICATED
+            # an issuer that does not answer leaves the keys, aloud
+            issuer.status = 503
+            server.process.send_signal(signal.SIGHUP)
+            wait_for("it is said", lambda: "the keys of tokens stay as they were" in server.stderr())
+            assert "503" in server.stderr() and issuer.url in server.stderr()
+            assert ask(client, second.sign()).events
+        # a certificate of nobody that this machine trusts
+        issuer.status = 200
+        with Server(*settings) as server, Client(server) as client:
+            assert "no token is taken until there are keys" in server.stderr()
+            assert code(lambda: ask(client, second.sign())) == UNAUTHENTICATED
+
+
+def test_urls_of_keys_that_cannot_be_used_are_refused(tmp_path):
+    for keys, says in [
+        (["--jwt-keys", "http://issuer.example.org/keys"], "https URL"),
+        (["--jwt-keys", "keys.json", "--jwt-keys-ca", tmp_path], "goes with a URL"),
+        (["--jwt-keys", "https://issuer.example.org", "--jwt-keys-ca", tmp_path / "x"], "--jwt-keys-ca"),
+    ]:
+        ended = run(
+            "config", "check", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, *map(str, keys))
+        assert ended.returncode == 64 and says in ended.stderr, ended.stderr
