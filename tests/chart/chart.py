@@ -239,7 +239,8 @@ def check_golden(name, text):
 
 def metrics():
     """Names of the server's samples, out of the source that names them."""
-    source = (ROOT / "src/telemetry/metrics.rs").read_text()
+    files = sorted((ROOT / "src/telemetry").glob("*.rs"))
+    source = "".join(file.read_text() for file in files)
     kinds = dict(re.findall(r"^    (\w+): Family<\w+, (Counter|Histogram)", source, re.M))
     found = set()
 

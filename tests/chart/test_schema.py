@@ -48,7 +48,15 @@ def test_settings_are_those_of_the_server():
 def test_settings_have_the_servers_types(name):
     kind = settings()[name]
     schema = SCHEMA["properties"]["config"]["properties"][name]
-    if kind in TYPES:
+    if name == "jwt_keys":
+        # or a URL
+        assert schema["pattern"] == "^(/.|https://.)"
+    elif name == "audit_log":
+        # or standard output
+        assert schema == {"type": "string", "pattern": "^(-$|/.)"}
+    elif name == "trace_sample":
+        assert schema == {"type": "number", "minimum": 0, "maximum": 1}
+    elif kind in TYPES:
         assert schema == TYPES[kind]
     elif kind == "Vec<String>":
         assert resolved(schema)["type"] == "array"

@@ -70,12 +70,13 @@ def test_listening_as_in_a_pod_is_what_is_meant(tmp_path):
 
 
 def ask(url, context):
-    """Status and text of a URL."""
+    """Status and text of a URL, asked as Prometheus asks."""
+    openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
     try:
-        with opener.open(url, timeout=60) as answer:
+        with opener.open(urllib.request.Request(url, headers=openmetrics), timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
