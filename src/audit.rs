@@ -21,7 +21,7 @@ use std::{
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::{clock::Clock, kept, policy::Who};
+use crate::{clock::Clock, kept, policy::Who, trace};
 
 /// The lines that may wait to be written: at [`MAX_ASKED`] some 20 MB, and some 2 MB
 /// of those that are usual.
@@ -67,6 +67,9 @@ pub struct Line<'a> {
     pub events: u64,
     /// Requests to AWS that it bought.
     pub requests: u64,
+    /// The trace that it is of, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// How long it took, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -175,6 +178,7 @@ impl Trail {
             asked_beginning: None,
             events: 0,
             requests: 0,
+            trace_id: trace::ids().map(|(trace, _)| trace.to_string()),
             seconds: latency.map(|latency| latency.as_secs_f64()),
         };
         self.notes.complete(&mut line);

@@ -63,7 +63,7 @@ pub struct EndpointError {
 }
 
 /// How a gateway is known by TLS, and how it knows its caller.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     /// The authorities of the gateway's certificate, in PEM. `None`: those that
     /// this machine trusts.
@@ -115,14 +115,23 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As of [`Client::new`]; `tls` has what is no certificate or no key.
+    /// As of [`Client::new`]; `tls` has what is no certificate or no key, or has
+    /// anything where `endpoint` is plain text.
     ///
     /// # Panics
     ///
     /// As [`Client::new`].
     pub fn with_tls(endpoint: &str, tls: &Tls) -> Result<Self, EndpointError> {
         let mut to = address(endpoint)?;
-        if to.uri().scheme_str() == Some("https") {
+        let is_secure = to.uri().scheme_str() == Some("https");
+        if !is_secure && *tls != Tls::default() {
+            return Err(EndpointError {
+                endpoint: endpoint.to_owned(),
+                reason: "certificates are for TLS, and this is plain text; give https://"
+                    .to_owned(),
+            });
+        }
+        if is_secure {
             let mut config = match &tls.ca {
                 Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
                 None => ClientTlsConfig::new().with_native_roots(),

@@ -192,6 +192,20 @@ impl Filter {
     ///
     /// The first thing that is wrong with the question, in its order.
     pub fn compile(filters: &[EventFilter], known: &dyn KnownFields) -> Result<Self, Error> {
+        Self::compile_with(filters, known, 0)
+    }
+
+    /// As [`Filter::compile`], of filters to each of which so many matches were added
+    /// beside what was asked.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Filter::compile`].
+    pub fn compile_with(
+        filters: &[EventFilter],
+        known: &dyn KnownFields,
+        added: usize,
+    ) -> Result<Self, Error> {
         if filters.len() > MAX_FILTERS {
             let message = format!(
                 "{} filters; at most {MAX_FILTERS} are allowed",
@@ -204,7 +218,7 @@ impl Filter {
         let mut alternatives = Vec::with_capacity(filters.len());
         for (i, filter) in filters.iter().enumerate() {
             let path = format!("filters[{i}].matches");
-            if filter.matches.len() > MAX_MATCHES {
+            if filter.matches.len() > MAX_MATCHES + added {
                 let count = filter.matches.len();
                 let message = format!("{count} matches; at most {MAX_MATCHES} are allowed");
                 return Err(Error::new(path, message));

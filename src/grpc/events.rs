@@ -52,7 +52,7 @@ impl EventService for Service {
             Ok(Response::new(server::GetEventResponse {
                 event: Some(view.message(event)),
                 scopes,
-                stats: Some(stats(total)),
+                stats: Some(view.stats(total)),
             }))
         };
         let held = self
@@ -113,12 +113,14 @@ impl EventService for Service {
         let (metadata, _, request) = request.into_parts();
         asker.asks("SummarizeEventsRequest", &request);
         let names = request.top_fields.clone();
+        let view = asker.view(false);
         let (question, of) = self.context(asker).summary(request, &metadata)?;
         let _turn = self
             .turn_to_summarize(&question.caller, question.deadline)
             .await?;
         let summary = self.lookup.summarize(question, &of).await?;
-        Ok(Response::new(response(&summary, &of, names)))
+        let stats = view.stats(summary.stats);
+        Ok(Response::new(response(&summary, &of, names, stats)))
     }
 
     type SubscribeEventsStream = Streamed<Ready>;
@@ -170,7 +172,7 @@ impl Service {
         Ok(server::LookupEventsResponse {
             events: page.view.messages(&answer.events),
             scopes: answer.scopes.iter().map(scope_status).collect(),
-            stats: Some(stats(answer.stats)),
+            stats: Some(page.view.stats(answer.stats)),
             next_page_token: next_page(page, &answer),
             estimate: None,
         })
@@ -255,15 +257,6 @@ fn convert(estimate: Estimate) -> v1::Estimate {
         duration: span(estimate.duration),
         window_upstream_calls: count(estimate.window_calls),
         window_duration: span(estimate.window_duration),
-    }
-}
-
-pub(super) fn stats(stats: Stats) -> v1::Stats {
-    v1::Stats {
-        upstream_calls: count(stats.upstream_calls),
-        events_scanned: count(stats.events_scanned),
-        events_matched: count(stats.events_matched),
-        events_from_cache: count(stats.events_from_cache),
     }
 }
 

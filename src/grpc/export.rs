@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{
     MAX_EXPORTS, Service,
-    events::{Streamed, scope_status, stats},
+    events::{Streamed, scope_status},
     request::Page,
     status::{broken_off, shutting_down, too_many, unread},
     view::View,
@@ -86,7 +86,7 @@ fn respond(step: &Step, view: &View) -> server::ExportEventsResponse {
     server::ExportEventsResponse {
         events: view.messages(&step.events),
         scopes: step.scopes.iter().map(status).collect(),
-        stats: Some(stats(step.stats)),
+        stats: Some(view.stats(step.stats)),
         next_page_token: step
             .next
             .as_ref()

@@ -403,12 +403,13 @@ impl Context<'_> {
             }
             source.push(EventFilter { matches });
         }
-        let compile = |source: &[EventFilter]| {
-            Filter::compile(source, known).map_err(|error| Status::from(Invalid::from(error)))
+        let compile = |source: &[EventFilter], added| {
+            Filter::compile_with(source, known, added)
+                .map_err(|error| Status::from(Invalid::from(error)))
         };
-        let asked = compile(&source)?;
+        let asked = compile(&source, 0)?;
         let is_restricted = self.asker.rights.restrict(&mut source);
-        let seen = is_restricted.then(|| compile(&source)).transpose()?;
+        let seen = is_restricted.then(|| compile(&source, 1)).transpose()?;
         Ok(Compiled { asked, seen })
     }
 

@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::{
     MAX_SUMMARIES, Service,
-    events::{count, scope_status, stats},
+    events::{count, scope_status},
     slots::Slot,
     status::too_many,
 };
@@ -48,6 +48,7 @@ pub(super) fn response(
     summary: &Summary,
     of: &SummaryOf,
     names: Vec<String>,
+    stats: v1::Stats,
 ) -> v1::SummarizeEventsResponse {
     let listed: usize = summary.top.iter().map(|top| top.values.len()).sum();
     let most = (VALUE_BYTES / listed.max(1)).clamp(MIN_VALUE, MAX_VALUE);
@@ -82,7 +83,7 @@ pub(super) fn response(
         buckets: summary.buckets.iter().map(bucket).collect(),
         top: names.into_iter().zip(&summary.top).map(top).collect(),
         scopes: summary.scopes.iter().map(scope_status).collect(),
-        stats: Some(stats(summary.stats)),
+        stats: Some(stats),
         event_count: count(summary.events),
         bucket: Some(Duration {
             seconds: of.width,
@@ -155,7 +156,12 @@ mod tests {
             fields: Fields::default(),
             top_values: 1000,
         };
-        let response = response(&summary, &of, vec!["field".into(); 10]);
+        let response = response(
+            &summary,
+            &of,
+            vec!["field".into(); 10],
+            v1::Stats::default(),
+        );
         assert_eq!(response.top.len(), 10);
         assert!(response.top.iter().all(|top| {
             top.is_truncated && top.values.iter().all(|v| v.is_cut && v.value.len() == 256)

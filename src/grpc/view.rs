@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::events::count;
+
 use crate::{
     audit::Notes,
     event::Event,
+    lookup::Stats,
     policy::{Rights, Share},
-    proto::Encoded,
+    proto::{Encoded, v1},
 };
 
 /// How events look to one caller in one call. Cheap to clone.
@@ -41,6 +44,21 @@ impl View {
     /// Whether events look the same to everyone who asks for as much of them.
     pub(super) fn is_common(&self) -> bool {
         self.rights.redaction().is_empty()
+    }
+
+    /// What an answer cost. Events that may not be seen are not counted: that one was
+    /// looked through would tell that it is there.
+    pub(super) fn stats(&self, stats: Stats) -> v1::Stats {
+        let seen = match self.rights.hides_events() {
+            true => stats.events_matched,
+            false => u64::MAX,
+        };
+        v1::Stats {
+            upstream_calls: count(stats.upstream_calls),
+            events_scanned: count(stats.events_scanned.min(seen)),
+            events_matched: count(stats.events_matched),
+            events_from_cache: count(stats.events_from_cache.min(seen)),
+        }
     }
 
     /// An event as it goes out.

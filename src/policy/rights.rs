@@ -222,6 +222,12 @@ impl Rights {
         }
     }
 
+    /// Whether there may be events in the scopes that it sees that it does not see.
+    #[must_use]
+    pub fn hides_events(&self) -> bool {
+        self.event_sources.is_some()
+    }
+
     /// Whether it may see an event of a scope that it sees.
     #[must_use]
     pub fn sees_event(&self, event: &Event) -> bool {

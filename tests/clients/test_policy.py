@@ -239,6 +239,32 @@ def test_a_field_that_is_not_seen_is_no_oracle(as_who, field):
         assert (refused.code, refused.info.reason) == (DENIED, "FIELD_NOT_ALLOWED")
 
 
+def test_what_was_looked_through_tells_of_no_event_that_is_not_seen(as_who):
+    security, reports = as_who("security.example.org"), as_who("reports.example.org")
+    all_of_them = security.all(account_ids=[OWN], regions=["eu-west-1"])
+    pb = event_service_pb2
+    for event in all_of_them:
+        by = filters_of([[{"field": "EventId", "operator": "EQUALS", "values": [event.event_id]}]])
+        matched = int(event.event_source == "iam.amazonaws.com")
+        basic = {"filters": by, "view": "EVENT_VIEW_BASIC"}
+        export = list(reports.events.ExportEvents(
+            pb.ExportEventsRequest(**basic), timeout=PATIENCE))
+        summary = reports.events.SummarizeEvents(
+            pb.SummarizeEventsRequest(filters=by), timeout=PATIENCE)
+        for stats in [reports.page(**basic).stats, export[-1].stats, summary.stats]:
+            assert (stats.events_scanned, stats.events_matched) == (matched, matched)
+            assert stats.events_from_cache <= matched
+        assert security.page(filters=by).stats.events_scanned >= 1
+
+
+def test_who_sees_less_may_ask_as_much(as_who):
+    reports = as_who("reports.example.org")
+    one = {"field": "EventName", "operator": "EQUALS", "values": ["CreateThing"]}
+    assert reports.page(filters=filters_of([[one] * 32]), view="EVENT_VIEW_BASIC").events
+    refused = reports.refusal(filters=filters_of([[one] * 33]), view="EVENT_VIEW_BASIC")
+    assert "33 matches; at most 32" in refused.message
+
+
 def test_a_new_policy_holds_for_the_next_page_and_a_broken_one_for_none(serve, authority, folder):
     files = authority.files(folder, "reports.example.org")
     may = "rules: [{callers: [reports.example.org], methods: [LookupEvents]}]"

@@ -111,6 +111,13 @@ def test_commands_show_certificates(server, authority, folder, alerts):
     assert ran.returncode != 0 and "--ca-cert" in ran.stderr and "nothing.pem" in ran.stderr
 
 
+def test_certificates_are_not_left_out_silently(folder, alerts):
+    cert, key = alerts
+    ended = run(
+        "lookup", "--endpoint", "http://127.0.0.1:1", "--client-cert", cert, "--client-key", key)
+    assert ended.returncode != 0 and "give https://" in ended.stderr
+
+
 def test_a_new_certificate_is_picked_up_without_a_restart(authority, tmp_path):
     cert, key = authority.files(tmp_path, "127.0.0.1")
     with Server("--demo", "--tls-cert", cert, "--tls-key", key) as server:
