@@ -5,15 +5,15 @@
 
 use std::{
     fmt,
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     time::Duration,
 };
@@ -78,16 +78,27 @@ pub struct Line<'a> {
 /// What a call tells of itself on its way.
 #[derive(Debug, Default)]
 pub struct Notes {
-    asked: OnceLock<String>,
+    /// And whether that is all of it.
+    asked: OnceLock<(String, bool)>,
     events: AtomicU64,
     /// Shared with whatever buys for the call.
     requests: Arc<AtomicU64>,
 }
 
 impl Notes {
-    /// Notes what was asked, once: `json` is that.
-    pub fn asked(&self, json: String) {
-        let _ = self.asked.set(json);
+    /// Notes what was asked, once: `json` is that. Of a long one only the beginning is
+    /// kept, for as long as the call takes.
+    pub fn asked(&self, mut json: String) {
+        let is_whole = json.len() <= MAX_ASKED;
+        if !is_whole {
+            let mut end = MAX_ASKED;
+            while !json.is_char_boundary(end) {
+                end -= 1;
+            }
+            json.truncate(end);
+            json.shrink_to_fit();
+        }
+        let _ = self.asked.set((json, is_whole));
     }
 
     /// Notes that so many more events were told.
@@ -106,18 +117,10 @@ impl Notes {
     pub fn complete<'a>(&'a self, line: &mut Line<'a>) {
         line.events = self.events.load(Relaxed);
         line.requests = self.requests.load(Relaxed);
-        if let Some(asked) = self.asked.get() {
-            line.asked = match asked.len() <= MAX_ASKED {
-                true => serde_json::from_str(asked).ok(),
-                false => None,
-            };
-            if line.asked.is_none() {
-                let mut end = asked.len().min(MAX_ASKED);
-                while !asked.is_char_boundary(end) {
-                    end -= 1;
-                }
-                line.asked_beginning = asked.get(..end);
-            }
+        match self.asked.get() {
+            Some((json, true)) => line.asked = serde_json::from_str(json).ok(),
+            Some((beginning, false)) => line.asked_beginning = Some(beginning),
+            None => {}
         }
     }
 }
@@ -272,12 +275,16 @@ impl Log {
         let _ = self.queue.try_send(Message::Reopen);
     }
 
-    /// Waits until all lines so far are written.
+    /// Waits until all lines so far are written, however long that takes.
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = is_done.await;
+        let mut message = Message::Flush(done);
+        while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
+            // lines are being written, as fast as the disk takes them
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            message = again;
         }
+        let _ = is_done.await;
     }
 
     /// Lines that were lost since it was opened.
@@ -354,7 +361,12 @@ impl Out {
 fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // what is asked is nobody's else to read
-    options.create(true).append(true).mode(0o600).open(path)
+    let file = options.create(true).append(true).mode(0o600).open(path)?;
+    if file.metadata()?.is_file() {
+        // of one that was there as well
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 fn named(path: &Path) -> kept::Named<'_> {

@@ -33,6 +33,11 @@ pub(super) struct Fetcher {
 pub(super) fn check(url: &str) -> Result<Url, String> {
     let url: Url = url.parse().map_err(|error| format!("no URL: {error}"))?;
     let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "it has a user or a password, which logs would have; give it without".to_owned(),
+        );
+    }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_here => Ok(url),
@@ -44,12 +49,23 @@ impl Fetcher {
     /// Asks nobody yet. `ca`: the authorities of the issuer's certificate, where it is
     /// none that this machine trusts.
     pub(super) fn new(url: &str, ca: Option<&Path>) -> Result<Self, Error> {
-        let url_error = |what: String| named(url).error(what);
+        // a password is nobody's to read
+        let shown = if url.contains('@') {
+            "https://...@..."
+        } else {
+            url
+        };
+        let url_error = |what: String| named(shown).error(what);
         let mut builder = Client::builder()
             .user_agent(concat!("trailgate/", env!("CARGO_PKG_VERSION")))
             .timeout(PATIENCE)
             // it would be another's to say who is taken
             .redirect(Policy::none());
+        let url = check(url).map_err(url_error)?;
+        if url.scheme() == "http" {
+            // this machine, and not a proxy's
+            builder = builder.no_proxy();
+        }
         if let Some(path) = ca {
             let file = Named {
                 setting: "--jwt-keys-ca",
@@ -66,8 +82,10 @@ impl Fetcher {
             }
         }
         Ok(Self {
-            client: builder.build().map_err(|error| url_error(said(&error)))?,
-            url: check(url).map_err(url_error)?,
+            client: builder
+                .build()
+                .map_err(|error| named(url.as_str()).error(said(&error)))?,
+            url,
             is_wanted: AtomicBool::new(false),
         })
     }
@@ -156,6 +174,7 @@ mod tests {
             "ftp://localhost/keys",
             "https://",
             "http://[::2]/",
+            "https://user:secret@issuer.example.org/",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

@@ -15,20 +15,8 @@ const MARK: &str = "\"REDACTED\"";
 /// deeper is taken out with what it is in.
 const MAX_DEPTH: usize = 128;
 
-/// What says who made the call; `Username` is derived from these (`LookupEvents`, API
-/// reference, and the records we have seen).
-const USERNAME: [&[&str]; 5] = [
-    &["userIdentity", "arn"],
-    &["userIdentity", "invokedBy"],
-    &["userIdentity", "principalId"],
-    &[
-        "userIdentity",
-        "sessionContext",
-        "sessionIssuer",
-        "userName",
-    ],
-    &["userIdentity", "userName"],
-];
+/// What says who made the call; `Username` is derived from what is in there.
+const USERNAME: &[&str] = &["userIdentity"];
 
 /// What AWS derives the resources of an event from: it does not say from what in
 /// there.
@@ -75,7 +63,7 @@ impl Redaction {
     /// Whether the attribute `Username` tells of it.
     #[must_use]
     pub fn concerns_username(&self) -> bool {
-        USERNAME.iter().any(|path| self.concerns(path))
+        self.concerns(USERNAME)
     }
 
     /// Whether the resources of an event tell of it.
@@ -135,6 +123,8 @@ impl Redaction {
             );
             // the session's name is the end of the ARN, and of the principal's id
             hide(&mut principal.session_name, &["userIdentity", "arn"]);
+            // which only some types have
+            hide(&mut principal.session_name, &["userIdentity", "type"]);
             hide(
                 &mut principal.session_name,
                 &["userIdentity", "principalId"],
@@ -145,6 +135,10 @@ impl Redaction {
             hide(
                 &mut principal.role_name,
                 &[issuer.as_slice(), &["userName"]].concat(),
+            );
+            hide(
+                &mut principal.role_name,
+                &[issuer.as_slice(), &["type"]].concat(),
             );
             hide(&mut principal.invoked_by, &["userIdentity", "invokedBy"]);
         }
@@ -196,7 +190,7 @@ fn member(
             _ => {}
         }
     }
-    if is_taken || (depth >= MAX_DEPTH && !rests.is_empty()) {
+    if is_taken {
         places.push(scanner.place()?);
         return Some(());
     }
@@ -214,19 +208,17 @@ fn value(
         scanner.value()?;
         return Some(());
     }
+    if depth >= MAX_DEPTH {
+        places.push(scanner.place()?);
+        return Some(());
+    }
     if scanner.is_object() {
         return scanner.object(true, &mut |scanner, key| {
             member(scanner, &key, paths, depth + 1, places)
         });
     }
     if scanner.is_array() {
-        return scanner.array(&mut |scanner| {
-            if depth >= MAX_DEPTH {
-                places.push(scanner.place()?);
-                return Some(());
-            }
-            value(scanner, paths, depth + 1, places)
-        });
+        return scanner.array(&mut |scanner| value(scanner, paths, depth + 1, places));
     }
     scanner.value()?;
     Some(())

@@ -185,6 +185,14 @@ struct WireFile {
 }
 
 impl ResumeToken {
+    /// Forgets the hash of the record that was read last: see
+    /// [`Position::forget_record`]. What is read comes in ascending order.
+    pub fn forget_record(&mut self) {
+        if let Some(reading) = &mut self.reading {
+            reading.after.forget_record(true);
+        }
+    }
+
     /// What it says of the scopes of a selection: of others, which its bearer may not
     /// see any more, nothing is read or told.
     pub(super) fn within(mut self, selection: &Selection) -> Self {

@@ -291,7 +291,7 @@ impl<M: MethodObserver> Ending<M> {
         let Some(status) = Status::from_header_map(answer.headers()) else {
             if self.method.is_stream {
                 if let Some(trail) = &self.trail {
-                    trail.begins();
+                    self.span.in_scope(|| trail.begins());
                 }
                 return answer.map(|body| {
                     Body::new(Watched {

@@ -198,10 +198,16 @@ impl Service {
 
 /// The token of the next page; empty: there is none.
 fn next_page(page: Page, answer: &Answer) -> String {
-    let mut question = page.question;
+    let Page {
+        mut question,
+        digest,
+        view,
+    } = page;
     question.follow(answer);
     match answer.next {
-        Some(_) => question.token(page.digest).encode(),
+        Some(_) => view
+            .page_token(question.token(digest), question.order)
+            .encode(),
         None => String::new(),
     }
 }

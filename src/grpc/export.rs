@@ -15,7 +15,7 @@ use super::{
     view::View,
 };
 use crate::{
-    lookup::{Error, Export, PageToken, ScopeAnswer, Step, UNREAD},
+    lookup::{Error, Export, Order, ScopeAnswer, Step, UNREAD},
     proto::{server, v1},
 };
 
@@ -23,6 +23,7 @@ use crate::{
 struct Exporting {
     export: Export,
     view: View,
+    order: Order,
     stopping: CancellationToken,
 }
 
@@ -41,8 +42,10 @@ impl Service {
             too_many("TOO_MANY_EXPORTS", &message)
         })?;
         let lookup = Arc::clone(&self.lookup);
+        let order = page.question.order;
         let exporting = Exporting {
             export: Export::start(lookup, page.question, page.digest, slot),
+            order,
             view: page.view,
             stopping: self.stopping.clone(),
         };
@@ -65,7 +68,7 @@ async fn next(
     };
     match step {
         Some(Ok(step)) => {
-            let response = respond(&step, &exporting.view);
+            let response = respond(&step, &exporting.view, exporting.order);
             Some((Ok(response), (!step.is_last).then_some(exporting)))
         }
         Some(Err(error)) => Some((Err(error.into()), None)),
@@ -74,7 +77,7 @@ async fn next(
     }
 }
 
-fn respond(step: &Step, view: &View) -> server::ExportEventsResponse {
+fn respond(step: &Step, view: &View, order: Order) -> server::ExportEventsResponse {
     let status = |scope: &ScopeAnswer| {
         let mut status = scope_status(scope);
         if !step.is_last && status.state() == v1::SearchState::Partial {
@@ -90,7 +93,7 @@ fn respond(step: &Step, view: &View) -> server::ExportEventsResponse {
         next_page_token: step
             .next
             .as_ref()
-            .map(PageToken::encode)
+            .map(|token| view.page_token(token.clone(), order).encode())
             .unwrap_or_default(),
     }
 }

@@ -1,6 +1,6 @@
 //! `ScopeService`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -29,11 +29,22 @@ impl ScopeService for Service {
         let asker = Asker::of(&request);
         let caller = asker.caller.clone();
         let request = request.into_inner();
+        asker.asks("ListScopesRequest", &request);
+        let rights = Arc::clone(&asker.rights);
         let context = self.context(asker);
         let scopes = select(&context.scopes, &request.account_ids, &request.regions)?;
         let reports = self.lookup.coverage().report(&scopes);
         let scopes = scopes.iter().zip(&reports);
-        let scopes = scopes.map(|(scope, report)| self.scope(scope, report, &caller));
+        let scopes = scopes.map(|(scope, report)| {
+            let mut told = self.scope(scope, report, &caller);
+            if let Some(coverage) = &mut told.coverage
+                && (rights.hides_events() || !rights.sees_whole_events())
+            {
+                // they would tell of events, or of how long they are, that are not seen
+                (coverage.events, coverage.bytes) = (0, 0);
+            }
+            told
+        });
         Ok(Response::new(v1::ListScopesResponse {
             scopes: scopes.collect(),
         }))

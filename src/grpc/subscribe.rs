@@ -107,6 +107,11 @@ async fn next(
 }
 
 impl Subscribed {
+    fn token(&self) -> String {
+        let token = self.subscription.token();
+        self.view.resume_token(token).encode()
+    }
+
     /// What is told before it ends with `status`. The last of it is progress, whose
     /// token is as good as can be had.
     fn last(&mut self, status: Status) -> Item {
@@ -120,11 +125,12 @@ impl Subscribed {
     fn batch(&self, batch: &Batch) -> Ready {
         let make = || {
             let message = server::EventBatch {
-                events: self.view.messages(&batch.events),
+                events: self.view.uncounted(&batch.events),
             };
-            let token = self.subscription.token().encode();
+            let token = self.token();
             Ready::batch(&message, &token, batch.may_repeat)
         };
+        self.view.tells(batch.events.len());
         match batch.ready.as_ref().filter(|_| self.view.is_common()) {
             // all wake at once: who comes second waits, rather than do the same
             Some(ready) => ready.get_or_init(make).clone(),
@@ -150,7 +156,7 @@ impl Subscribed {
     fn respond(&self, payload: Payload) -> Ready {
         Ready::of(&v1::SubscribeEventsResponse {
             payload: Some(payload),
-            resume_token: self.subscription.token().encode(),
+            resume_token: self.token(),
             may_repeat: self.subscription.may_repeat(),
         })
     }

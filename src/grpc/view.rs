@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::events::count;
-
 use crate::{
     audit::Notes,
     event::Event,
-    lookup::Stats,
+    feed::ResumeToken,
+    lookup::{Order, PageToken, Stats},
     policy::{Rights, Share},
     proto::{Encoded, v1},
 };
@@ -35,7 +35,7 @@ impl View {
     }
 
     /// Notes that so many events are told.
-    fn tells(&self, events: usize) {
+    pub(super) fn tells(&self, events: usize) {
         if let Some(notes) = &self.notes {
             notes.told(events);
         }
@@ -61,16 +61,43 @@ impl View {
         }
     }
 
+    /// The token of the next page, and of one that comes in: who does not see all of a
+    /// record is told no hash of it, and can try none.
+    pub(super) fn page_token(&self, mut token: PageToken, order: Order) -> PageToken {
+        if !self.rights.sees_whole_events() {
+            token.after.forget_record(order == Order::OldestFirst);
+        }
+        token
+    }
+
+    /// As [`View::page_token`], of a stream.
+    pub(super) fn resume_token(&self, mut token: ResumeToken) -> ResumeToken {
+        if !self.rights.sees_whole_events() {
+            token.forget_record();
+        }
+        token
+    }
+
     /// An event as it goes out.
     pub(super) fn message(&self, event: &Arc<Event>) -> Encoded {
         self.tells(1);
-        let redacted = self.rights.redaction().apply(event).map(Arc::new);
-        let event = redacted.unwrap_or_else(|| Arc::clone(event));
-        Encoded::new(event, self.with_record)
+        self.encoded(event)
     }
 
     /// Events as they go out.
     pub(super) fn messages(&self, events: &[Arc<Event>]) -> Vec<Encoded> {
-        events.iter().map(|event| self.message(event)).collect()
+        self.tells(events.len());
+        self.uncounted(events)
+    }
+
+    /// Events as they go out, maybe to others as well: who tells them notes that.
+    pub(super) fn uncounted(&self, events: &[Arc<Event>]) -> Vec<Encoded> {
+        events.iter().map(|event| self.encoded(event)).collect()
+    }
+
+    fn encoded(&self, event: &Arc<Event>) -> Encoded {
+        let redacted = self.rights.redaction().apply(event).map(Arc::new);
+        let event = redacted.unwrap_or_else(|| Arc::clone(event));
+        Encoded::new(event, self.with_record)
     }
 }

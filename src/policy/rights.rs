@@ -148,13 +148,16 @@ impl Rights {
         self.methods.contains(&method)
     }
 
+    /// Whether it may see all of those events that it sees.
+    #[must_use]
+    pub fn sees_whole_events(&self) -> bool {
+        self.sees_record && self.redaction.is_empty()
+    }
+
     /// Whether it may see all of every event.
     #[must_use]
     pub fn sees_all(&self) -> bool {
-        self.sees_all_scopes()
-            && self.event_sources.is_none()
-            && self.sees_record
-            && self.redaction.is_empty()
+        self.sees_all_scopes() && self.event_sources.is_none() && self.sees_whole_events()
     }
 
     /// Whether it may see events of every scope, those too that are heard of later.

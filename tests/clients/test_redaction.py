@@ -1,5 +1,7 @@
 """What a policy takes out of events, and what of the server it lets callers use."""
 
+import base64
+import hashlib
 import json
 
 import grpc
@@ -260,3 +262,50 @@ def test_every_call_is_written_with_who_asked_what_and_what_it_cost(
     bought = sum(scope.requests_bought for scope in scopes.scopes)
     paid = sum(line["requests"] for line in written)
     assert 3 <= paid <= bought
+
+
+def test_streams_that_share_what_they_tell_are_counted_each(audit):
+    with Server("--demo", "--audit-log", audit) as server, Client(server) as client:
+        streams = [
+            client.events.SubscribeEvents(pb.SubscribeEventsRequest(), timeout=PATIENCE)
+            for _ in range(2)
+        ]
+        # both stand at the end of the log before the next event comes
+        read = [0, 0]
+        while min(read) < 3:
+            for number, stream in enumerate(streams):
+                read[number] += len(next(stream).batch.events)
+        for stream in streams:
+            stream.cancel()
+        wait_for("both ends are written", lambda: sum(
+            line["phase"] == "end" for line in lines(audit)) == 2)
+        told = [line["events"] for line in lines(audit) if line["phase"] == "end"]
+        assert sorted(told) >= sorted(read) and min(told) >= 3
+
+
+def hash_of(event):
+    """What a token has of the record of an event."""
+    return hashlib.sha256(event.record.encode()).digest()[:16]
+
+
+def decoded(token):
+    """The bytes of a token."""
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
+@pytest.mark.parametrize("order", ["ORDER_NEWEST_FIRST", "ORDER_OLDEST_FIRST"])
+def test_tokens_tell_nothing_of_what_was_taken_out(as_who, order):
+    every, some = as_who("all.example.org"), as_who("some.example.org")
+    whole = {event.event_id: event for event in every.all(order=order)}
+    seen, token = [], ""
+    while True:
+        page = some.page(page_size=7, order=order, page_token=token)
+        seen += [event.event_id for event in page.events]
+        token = page.next_page_token
+        if not token:
+            break
+        assert hash_of(whole[page.events[-1].event_id]) not in decoded(token)
+    # and lose nothing
+    assert sorted(seen) == sorted(whole) and len(seen) == COUNT
+    page = every.page(page_size=7, order=order)
+    assert hash_of(whole[page.events[-1].event_id]) in decoded(page.next_page_token)

@@ -109,7 +109,7 @@ fn the_index_tells_no_more_than_the_record() {
         (
             "userIdentity.accessKeyId",
             (|parts: &mut Parts| {
-                parts.access_key_id = None;
+                (parts.access_key_id, parts.username) = (None, None);
                 parts.resources.clear();
             }) as fn(&mut Parts),
         ),
@@ -124,11 +124,12 @@ fn the_index_tells_no_more_than_the_record() {
         ("userAgent", |parts| parts.user_agent = None),
         ("sharedEventID", |parts| parts.shared_event_id = None),
         ("userIdentity.type", |parts| {
-            parts.resources.clear();
-            parts.principal.as_mut().unwrap().kind = None;
+            (parts.username, parts.resources) = (None, Vec::new());
+            let principal = parts.principal.as_mut().unwrap();
+            (principal.kind, principal.session_name) = (None, None);
         }),
         ("userIdentity.accountId", |parts| {
-            parts.resources.clear();
+            (parts.username, parts.resources) = (None, Vec::new());
             parts.principal.as_mut().unwrap().account_id = None;
         }),
         ("userIdentity.principalId", |parts| {

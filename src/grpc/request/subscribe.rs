@@ -88,7 +88,7 @@ impl Context<'_> {
                 let token = ResumeToken::decode(&token, &digest).map_err(|error| {
                     Invalid::new("INVALID_RESUME_TOKEN", "resume_token", error.to_string())
                 })?;
-                Start::Token(Box::new(token))
+                Start::Token(Box::new(self.view(with_record).resume_token(token)))
             }
             start => {
                 self.check_known(&request.account_ids, &request.regions, feed)?;
@@ -106,7 +106,7 @@ impl Context<'_> {
                 digest,
                 told_digest,
                 max_events,
-                max_bytes: PAGE_BYTES,
+                max_bytes: self.room(PAGE_BYTES),
                 with_record,
                 size: match with_record {
                     true => proto::full_size,
