@@ -20,9 +20,13 @@ def test_a_call_under_way_ends_well(records):
                 server.process.send_signal(signal.SIGTERM)
                 wait_for("not ready", lambda: get(f"{server.http}/readyz")[0] == 503)
                 assert get(f"{server.http}/livez")[0] == 200
-                # nobody new is let in
-                with Client(server) as late:
-                    assert late.refusal(timeout=5).code == grpc.StatusCode.UNAVAILABLE
+
+                def is_refused():
+                    with Client(server) as late:
+                        return late.refusal(timeout=5).code == grpc.StatusCode.UNAVAILABLE
+
+                # a moment after it said so
+                wait_for("nobody new is let in", is_refused)
                 refused = refusal(lambda: client.page(timeout=5))
                 assert refused.code == grpc.StatusCode.UNAVAILABLE
                 assert not call.done(), "the call did not outlast the checks"
