@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The pause after a connection could not be accepted: files have run out, and
 /// come back as connections end.
@@ -89,10 +91,7 @@ impl Places {
     /// The next connection that there is a place for. While there is none at all,
     /// others wait to be accepted; one that its address or nobody has a place for
     /// is closed.
-    pub(crate) async fn accept(
-        self: &Arc<Self>,
-        listener: &TcpListener,
-    ) -> (TcpStream, SocketAddr, Place) {
+    async fn accept(self: &Arc<Self>, listener: &TcpListener) -> (TcpStream, SocketAddr, Place) {
         loop {
             // the semaphore is never closed
             let permit = Arc::clone(&self.room).acquire_owned().await.ok();
@@ -114,6 +113,33 @@ impl Places {
             let _ = stream.set_nodelay(true);
             return (stream, peer, place);
         }
+    }
+
+    /// Has each connection opened that comes until `shutdown` resolves; then takes no
+    /// more, tells those that are there by `stopping`, and waits for their end.
+    pub(crate) async fn serve<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+        stopping: CancellationToken,
+        open: impl Fn(TcpStream, SocketAddr, Place) -> F,
+    ) {
+        let connections = TaskTracker::new();
+        let accepting = async {
+            loop {
+                let (stream, peer, place) = self.accept(&listener).await;
+                connections.spawn(open(stream, peer, place));
+            }
+        };
+        tokio::select! {
+            () = shutdown => {}
+            () = accepting => {}
+        }
+        // whoever connects now is refused rather than left waiting
+        drop(listener);
+        stopping.cancel();
+        connections.close();
+        connections.wait().await;
     }
 
     fn take(

@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
 use super::{
@@ -112,31 +112,21 @@ pub(super) async fn serve<M: MethodObserver>(
     let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
     let places = Places::new(MAX_CONNECTIONS, asks_who.then_some(MAX_UNKNOWN));
     let rooms = Arc::new(Rooms::default());
-    let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
-    let accepting = async {
-        loop {
-            let (stream, address, place) = places.accept(&listener).await;
-            let connection = Connection {
-                address,
-                place,
-                holder: rooms.holder(address.ip()),
-                calls: calls.clone(),
-                age,
-                stopping: stopping.clone(),
-            };
-            connections.spawn(connection.open(stream, tls.clone()));
-        }
+    let open = |stream, address: SocketAddr, place| {
+        let connection = Connection {
+            address,
+            place,
+            holder: rooms.holder(address.ip()),
+            calls: calls.clone(),
+            age,
+            stopping: stopping.clone(),
+        };
+        connection.open(stream, tls.clone())
     };
-    tokio::select! {
-        () = shutdown => {}
-        () = accepting => {}
-    }
-    // whoever connects now is refused rather than left waiting
-    drop(listener);
-    stopping.cancel();
-    connections.close();
-    connections.wait().await;
+    places
+        .serve(listener, shutdown, stopping.clone(), open)
+        .await;
 }
 
 /// Reads a client's first words, which no time limit of HTTP/2's waits for.

@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     accept::{Place, Places},
@@ -64,27 +64,18 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Places::new(MAX_CONNECTIONS, None);
-    let connections = TaskTracker::new();
     let stopping = CancellationToken::new();
-    let accepting = async {
-        loop {
-            let (stream, peer, place) = places.accept(&listener).await;
-            let (app, tls, stopping) = (app.clone(), tls.clone(), stopping.clone());
-            connections.spawn(async move {
-                if let Err(error) = open(stream, peer, tls, app, stopping, place).await {
-                    tracing::debug!(%peer, %error, "a connection ended badly");
-                }
-            });
+    let open = |stream, peer, place| {
+        let (app, tls, stopping) = (app.clone(), tls.clone(), stopping.clone());
+        async move {
+            if let Err(error) = open(stream, peer, tls, app, stopping, place).await {
+                tracing::debug!(%peer, %error, "a connection ended badly");
+            }
         }
     };
-    tokio::select! {
-        () = shutdown => {}
-        () = accepting => {}
-    }
-    drop(listener);
-    stopping.cancel();
-    connections.close();
-    connections.wait().await;
+    places
+        .serve(listener, shutdown, stopping.clone(), open)
+        .await;
 }
 
 async fn open(
