@@ -13,7 +13,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     time::Duration,
 };
@@ -21,7 +21,12 @@ use std::{
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::{clock::Clock, kept, policy::Who, trace};
+use crate::{
+    clock::Clock,
+    kept::{self, Looks},
+    policy::Who,
+    trace,
+};
 
 /// The lines that may wait to be written: at [`MAX_ASKED`] some 20 MB, and some 2 MB
 /// of those that are usual.
@@ -269,21 +274,26 @@ impl Log {
         }
     }
 
-    /// Has the file opened again, as whoever moves it away needs.
-    pub fn reopen(&self) {
+    fn reopen(&self) {
         // a queue that is full is written in a moment; who moves files asks again
         let _ = self.queue.try_send(Message::Reopen);
+    }
+
+    /// Opens the file again whenever someone says so, for ever: it was moved away.
+    pub async fn keep(self, mut looks: Looks) {
+        loop {
+            if looks.next().await {
+                self.reopen();
+            }
+        }
     }
 
     /// Waits until all lines so far are written, however long that takes.
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
-        let mut message = Message::Flush(done);
-        while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
-            // lines are being written, as fast as the disk takes them
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            message = again;
-        }
+        let queue = self.queue.clone();
+        // it waits for room, as fast as the disk takes lines
+        tokio::task::spawn_blocking(move || queue.send(Message::Flush(done)));
         let _ = is_done.await;
     }
 

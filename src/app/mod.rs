@@ -250,15 +250,7 @@ impl Server {
         let stop = CancellationToken::new();
         files.keep(&looks, &stop);
         if let Some(log) = audit.clone() {
-            let mut looks = looks.clone();
-            let keep = async move {
-                loop {
-                    // whoever moved the file away says so
-                    if looks.next().await {
-                        log.reopen();
-                    }
-                }
-            };
+            let keep = log.keep(looks.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
         }
         if let Some(trails) = trails {
