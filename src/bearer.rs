@@ -17,7 +17,6 @@ use std::{
 use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use self::{
     keys::{Found, Keys},
@@ -153,8 +152,6 @@ pub struct Tokens {
     keys: Mutex<Arc<Keys>>,
     /// Where they are not in a file.
     fetcher: Option<Fetcher>,
-    /// When they were fetched.
-    fetched: Mutex<Option<Instant>>,
 }
 
 impl Tokens {
@@ -174,7 +171,6 @@ impl Tokens {
             clock,
             keys: Mutex::new(Arc::new(keys)),
             fetcher,
-            fetched: Mutex::default(),
         })
     }
 
@@ -200,14 +196,8 @@ impl Tokens {
     /// # Errors
     /// If the issuer does not answer with keys that can be used.
     pub async fn fetch(&self, must: bool) -> Result<bool, Error> {
-        let fetched = *self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.fetcher {
-            Some(fetcher) if must || fetcher.is_due(fetched) => {
-                let keys = fetcher.fetch().await?;
-                let now = Some(Instant::now());
-                *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = now;
-                Ok(self.replace(keys))
-            }
+            Some(fetcher) if must || fetcher.is_due() => Ok(self.replace(fetcher.fetch().await?)),
             _ => Ok(false),
         }
     }

@@ -49,7 +49,6 @@ static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
         clock: Clock::at(jiff::Timestamp::from_second(NOW).unwrap()),
         keys: Mutex::new(Arc::new(Keys::parse(keys.to_string(), file()).unwrap())),
         fetcher: None,
-        fetched: Mutex::default(),
     }
 });
 

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -27,6 +30,8 @@ pub(super) struct Fetcher {
     url: Url,
     /// A token was signed by a key that is not there.
     is_wanted: AtomicBool,
+    /// When they were fetched.
+    fetched: Mutex<Option<Instant>>,
 }
 
 /// Whether keys of an issuer may come from there: nobody between can change them.
@@ -87,6 +92,7 @@ impl Fetcher {
                 .map_err(|error| named(url.as_str()).error(said(&error)))?,
             url,
             is_wanted: AtomicBool::new(false),
+            fetched: Mutex::default(),
         })
     }
 
@@ -95,9 +101,9 @@ impl Fetcher {
         self.is_wanted.store(true, Relaxed);
     }
 
-    /// Whether keys that were fetched then are to be fetched again.
-    pub(super) fn is_due(&self, fetched: Option<Instant>) -> bool {
-        fetched.is_none_or(|fetched| {
+    /// Whether they are to be fetched, or fetched again.
+    pub(super) fn is_due(&self) -> bool {
+        self.fetched().is_none_or(|fetched| {
             let age = fetched.elapsed();
             age >= EVERY || (age >= AGAIN && self.is_wanted.load(Relaxed))
         })
@@ -129,7 +135,14 @@ impl Fetcher {
             }
         }
         let text = String::from_utf8(text).map_err(|error| file.error(error.to_string()))?;
-        Keys::parse(text, file)
+        let keys = Keys::parse(text, file)?;
+        *self.fetched() = Some(Instant::now());
+        Ok(keys)
+    }
+
+    fn fetched(&self) -> MutexGuard<'_, Option<Instant>> {
+        // an instant is right after a panic elsewhere, too
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,16 +205,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn they_are_fetched_now_and_then_and_sooner_if_one_is_missing() {
         let fetcher = Fetcher::new("http://127.0.0.1:1/keys", None).unwrap();
-        assert!(fetcher.is_due(None));
-        let fetched = Some(Instant::now());
+        assert!(fetcher.is_due());
+        *fetcher.fetched() = Some(Instant::now());
         fetcher.want();
         tokio::time::advance(AGAIN - Duration::from_secs(1)).await;
-        assert!(!fetcher.is_due(fetched));
+        assert!(!fetcher.is_due());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(fetcher.is_due(fetched));
+        assert!(fetcher.is_due());
         fetcher.is_wanted.store(false, Relaxed);
-        assert!(!fetcher.is_due(fetched));
+        assert!(!fetcher.is_due());
         tokio::time::advance(EVERY).await;
-        assert!(fetcher.is_due(fetched));
+        assert!(fetcher.is_due());
     }
 }
