@@ -1,7 +1,5 @@
 //! Settings that are read again while the server runs.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::{
@@ -18,7 +16,7 @@ const RELOADED: [&str; 1] = ["log_level"];
 #[derive(Debug)]
 pub struct Reload {
     given: Settings,
-    logs: Arc<Logs>,
+    logs: Logs,
     /// What is in force, by name.
     in_force: Map<String, Value>,
     /// What was read last, or why it could not be used.
@@ -44,7 +42,7 @@ impl Reload {
         let in_force = in_force.by_name()?;
         Ok(Self {
             given,
-            logs: Arc::new(logs),
+            logs,
             read: Ok(in_force.clone()),
             in_force,
         })
@@ -86,17 +84,18 @@ impl Reload {
         let settings = self.given.clone().with_file();
         let read = settings.and_then(|settings| {
             let config = Config::try_from(settings.clone())?;
-            let commit = self.logs.level(&config.log_level)?;
-            Ok((settings.by_name()?, commit))
+            let wanted = settings.by_name()?;
+            // nothing else can fail
+            self.logs.set_level(&config.log_level)?;
+            Ok(wanted)
         });
-        let (wanted, commit) = match read {
-            Ok(read) => read,
+        let wanted = match read {
+            Ok(wanted) => wanted,
             Err(error) => {
                 self.read = Err(error.clone());
                 return Err(error);
             }
         };
-        commit();
         self.read = Ok(wanted.clone());
         let is_reloaded = |name: &String| RELOADED.contains(&name.as_str());
         let differ = wanted

@@ -8,10 +8,7 @@ mod process;
 mod text;
 mod traces;
 
-use std::{
-    io::{self, IsTerminal},
-    sync::Arc,
-};
+use std::io::{self, IsTerminal};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
@@ -58,14 +55,13 @@ impl Logs {
         }
     }
 
-    /// Makes another level ready, which is in force once the function is called.
+    /// Has another level in force.
     ///
     /// # Errors
-    /// If `level` is no list of `tracing` directives.
-    pub fn level(self: &Arc<Self>, level: &str) -> Result<impl FnOnce() + use<>, BadLevel> {
-        let filter = filter(level)?;
-        let logs = Arc::clone(self);
-        Ok(move || (logs.replace)(filter))
+    /// If `level` is no list of `tracing` directives: the one before stays.
+    pub fn set_level(&self, level: &str) -> Result<(), BadLevel> {
+        (self.replace)(filter(level)?);
+        Ok(())
     }
 }
 
