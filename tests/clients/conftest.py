@@ -7,6 +7,7 @@ import pytest
 import oracle
 from certificates import Authority
 from processes import RECORDS, Server, Simulator
+from rpc import Client
 
 # nothing of this machine's settings may decide a test
 for name in list(os.environ):
@@ -94,3 +95,18 @@ def authority(folder):
     authority = Authority()
     (folder / "ca.pem").write_bytes(authority.pem)
     return authority
+
+
+@pytest.fixture
+def as_who(server, authority, folder):
+    """A client with a certificate of a name; none: without one."""
+    clients = []
+
+    def client(name):
+        files = name and authority.files(folder, name)
+        clients.append(Client(server, authority.credentials(files)))
+        return clients[-1]
+
+    yield client
+    for client in clients:
+        client.channel.close()

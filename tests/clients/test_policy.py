@@ -85,21 +85,6 @@ def server(serve):
         yield server
 
 
-@pytest.fixture
-def as_who(server, authority, folder):
-    """A client with a certificate of a name; none: without one."""
-    clients = []
-
-    def client(name):
-        files = name and authority.files(folder, name)
-        clients.append(Client(server, authority.credentials(files)))
-        return clients[-1]
-
-    yield client
-    for client in clients:
-        client.channel.close()
-
-
 def calls(client):
     """Each method, called with as little as will do."""
     pb, stub = event_service_pb2, client.events

@@ -88,20 +88,6 @@ def server(authority, folder, simulator, audit):
         yield server
 
 
-@pytest.fixture
-def as_who(server, authority, folder):
-    clients = []
-
-    def client(name):
-        files = name and authority.files(folder, name)
-        clients.append(Client(server, authority.credentials(files)))
-        return clients[-1]
-
-    yield client
-    for client in clients:
-        client.channel.close()
-
-
 def subscribed(client, **question):
     """All events of a subscription from the beginning."""
     stream = client.events.SubscribeEvents(pb.SubscribeEventsRequest(
