@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use hyper::rt::Executor;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -43,6 +44,36 @@ pub(crate) fn neighbour(address: IpAddr) -> Option<IpAddr> {
 /// What one address may have of so many.
 pub(crate) fn share(of: usize) -> usize {
     (of / PART).max(1)
+}
+
+/// What connections and their calls run in: it can be waited for, and cut off. Cheap
+/// to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    running: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl Tasks {
+    /// Tasks that end where they stand when `cut` is cancelled.
+    pub(crate) fn until(cut: CancellationToken) -> Self {
+        Self {
+            running: TaskTracker::new(),
+            cut,
+        }
+    }
+
+    async fn end(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        let task = self.cut.clone().run_until_cancelled_owned(task);
+        self.running.spawn(task);
+    }
 }
 
 /// Places for connections.
@@ -116,19 +147,20 @@ impl Places {
     }
 
     /// Has each connection opened that comes until `shutdown` resolves; then takes no
-    /// more, tells those that are there by `stopping`, and waits for their end.
+    /// more, tells those that are there by `stopping`, and waits for the end of all
+    /// `tasks`.
     pub(crate) async fn serve<F: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
         stopping: CancellationToken,
+        tasks: Tasks,
         open: impl Fn(TcpStream, SocketAddr, Place) -> F,
     ) {
-        let connections = TaskTracker::new();
         let accepting = async {
             loop {
                 let (stream, peer, place) = self.accept(&listener).await;
-                connections.spawn(open(stream, peer, place));
+                tasks.execute(open(stream, peer, place));
             }
         };
         tokio::select! {
@@ -138,8 +170,7 @@ impl Places {
         // whoever connects now is refused rather than left waiting
         drop(listener);
         stopping.cancel();
-        connections.close();
-        connections.wait().await;
+        tasks.end().await;
     }
 
     fn take(

@@ -7,7 +7,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions, Permissions},
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
@@ -22,9 +22,11 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
+    accept::neighbour,
     clock::Clock,
     kept::{self, Looks},
     policy::Who,
+    rates::Rates,
     trace,
 };
 
@@ -38,6 +40,10 @@ pub const MAX_ASKED: usize = 4096;
 
 /// The longest name of a method that is told, in characters.
 const MAX_METHOD: usize = 200;
+
+/// Lines a second of calls that are refused at the door, for each address: who is let
+/// in to nothing fills no disk, and crowds out nobody's lines.
+const REFUSED: u32 = 10;
 
 /// What stands for standard output.
 const STDOUT: &str = "-";
@@ -78,6 +84,15 @@ pub struct Line<'a> {
     /// How long it took, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Calls that were refused at the door since the line before, and have none of
+    /// their own: too many came from one address.
+    #[serde(skip_serializing_if = "is_none")]
+    pub refused_before: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde has it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a call tells of itself on its way.
@@ -138,6 +153,8 @@ pub struct Trail {
     method: String,
     /// Who called, once that is known.
     pub who: Option<Who>,
+    /// It is not let in: of very many such calls not each has a line.
+    pub is_refused: bool,
     /// What it tells of itself.
     pub notes: Arc<Notes>,
 }
@@ -153,6 +170,7 @@ impl Trail {
             peer,
             method,
             who: None,
+            is_refused: false,
             notes: Arc::default(),
         }
     }
@@ -168,6 +186,10 @@ impl Trail {
     }
 
     fn write(&self, phase: &'static str, code: Option<&'static str>, latency: Option<Duration>) {
+        let Log { refused, .. } = &self.log;
+        if self.is_refused && refused.from(self.peer.ip()).is_err() {
+            return;
+        }
         let (caller, identity) = match &self.who {
             None => (None, None),
             Some(Who::Anonymous) => (None, Some("anonymous")),
@@ -188,6 +210,7 @@ impl Trail {
             requests: 0,
             trace_id: trace::ids().map(|(trace, _)| trace.to_string()),
             seconds: latency.map(|latency| latency.as_secs_f64()),
+            refused_before: refused.untold.swap(0, Relaxed),
         };
         self.notes.complete(&mut line);
         self.log.write(&line);
@@ -207,7 +230,35 @@ enum Message {
 pub struct Log {
     queue: SyncSender<Message>,
     lost: Arc<AtomicU64>,
+    refused: Arc<Refused>,
     clock: Clock,
+}
+
+/// Calls that were refused.
+struct Refused {
+    /// By address, as it has a share; `None`: this machine.
+    rates: Rates<Option<IpAddr>>,
+    /// Of which no line was written.
+    untold: AtomicU64,
+}
+
+impl Default for Refused {
+    fn default() -> Self {
+        Self {
+            rates: Rates::new(REFUSED),
+            untold: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Refused {
+    /// One from there has a line, if it has not had too many.
+    fn from(&self, address: IpAddr) -> Result<(), ()> {
+        let taken = self.rates.take(&neighbour(address), None);
+        taken.map_err(|_| {
+            self.untold.fetch_add(1, Relaxed);
+        })
+    }
 }
 
 impl fmt::Debug for Log {
@@ -233,7 +284,7 @@ impl Log {
         };
         let write = move || {
             let mut said = 0;
-            while let Some(message) = next(&lines, &mut out) {
+            while let Some(message) = next(&lines, &mut out, &path) {
                 match message {
                     Message::Line(line) => {
                         if let Err(error) = out.write(&line) {
@@ -259,7 +310,12 @@ impl Log {
         let started = thread.spawn(write);
         // it ends by itself when nobody writes any more
         drop(started.map_err(error)?);
-        Ok(Self { queue, lost, clock })
+        Ok(Self {
+            queue,
+            lost,
+            refused: Arc::default(),
+            clock,
+        })
     }
 
     /// Has a line written.
@@ -305,18 +361,17 @@ impl Log {
 }
 
 /// The next message; what was written goes out when none comes.
-fn next(lines: &Receiver<Message>, out: &mut Out) -> Option<Message> {
+fn next(lines: &Receiver<Message>, out: &mut Out, path: &Path) -> Option<Message> {
     /// How long a line may stay in memory while none follows.
     const LINGER: Duration = Duration::from_millis(100);
     match lines.recv_timeout(LINGER) {
         Ok(message) => Some(message),
         Err(RecvTimeoutError::Timeout) => {
-            // what cannot be written now is said with the next line
-            let _ = out.buffer.flush();
+            out.flush(path);
             lines.recv().ok()
         }
         Err(RecvTimeoutError::Disconnected) => {
-            let _ = out.buffer.flush();
+            out.flush(path);
             None
         }
     }
@@ -345,15 +400,23 @@ impl Out {
     }
 
     fn flush(&mut self, path: &Path) {
-        if let Err(error) = self.buffer.flush() {
-            self.complain(path, &error);
+        match self.buffer.flush() {
+            Ok(()) => self.has_complained = false,
+            Err(error) => self.complain(path, &error),
         }
     }
 
     fn reopen(&mut self, path: &Path) {
         self.flush(path);
         match Self::open(path) {
-            Ok(out) => *self = out,
+            Ok(out) => {
+                let before = std::mem::replace(self, out);
+                // what the file before did not take
+                let (_, rest) = before.buffer.into_parts();
+                if let Err(error) = self.write(&rest.unwrap_or_default()) {
+                    self.complain(path, &error);
+                }
+            }
             // the one before is still written
             Err(error) => {
                 tracing::error!(path = %path.display(), %error, "the audit log cannot be opened again");

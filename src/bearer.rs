@@ -194,12 +194,13 @@ impl Tokens {
     /// they are others.
     ///
     /// # Errors
-    /// If the issuer does not answer with keys that can be used.
+    /// If the issuer did not answer with keys that can be used when it was asked last.
     pub async fn fetch(&self, must: bool) -> Result<bool, Error> {
-        match &self.fetcher {
-            Some(fetcher) if must || fetcher.is_due() => Ok(self.replace(fetcher.fetch().await?)),
-            _ => Ok(false),
-        }
+        let Some(fetcher) = &self.fetcher else {
+            return Ok(false);
+        };
+        let keys = fetcher.fetch(must).await?;
+        Ok(keys.is_some_and(|keys| self.replace(keys)))
     }
 
     /// Has keys in force; whether they are others.

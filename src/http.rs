@@ -149,7 +149,8 @@ async fn text(
         }
     };
     if let Some((status, why)) = refused {
-        if let Some(trail) = trail {
+        if let Some(mut trail) = trail {
+            trail.is_refused = true;
             let code = match status {
                 StatusCode::FORBIDDEN => "PERMISSION_DENIED",
                 _ => "UNAUTHENTICATED",

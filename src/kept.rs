@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -42,7 +43,19 @@ impl Named<'_> {
     /// # Errors
     /// If it cannot be read, or has more than 1 MiB.
     pub fn bytes(self) -> Result<Vec<u8>, Error> {
-        self.read(|path| fs::read(path))
+        let error = |error: io::Error| self.error(error.to_string());
+        let size = fs::metadata(self.path).map_err(error)?.len();
+        let mut bytes = Vec::new();
+        // a pipe has no size
+        if size <= MAX {
+            let file = fs::File::open(self.path).map_err(error)?;
+            file.take(MAX + 1).read_to_end(&mut bytes).map_err(error)?;
+        }
+        let size = size.max(bytes.len().try_into().unwrap_or(u64::MAX));
+        if size > MAX {
+            return Err(self.error(format!("{size} bytes; at most {MAX} are read")));
+        }
+        Ok(bytes)
     }
 
     /// Its text.
@@ -50,16 +63,8 @@ impl Named<'_> {
     /// # Errors
     /// As of [`Named::bytes`]; if it is not UTF-8.
     pub fn text(self) -> Result<String, Error> {
-        self.read(|path| fs::read_to_string(path))
-    }
-
-    fn read<T>(self, read: impl Fn(&Path) -> io::Result<T>) -> Result<T, Error> {
-        let error = |error: io::Error| self.error(error.to_string());
-        let size = fs::metadata(self.path).map_err(error)?.len();
-        if size > MAX {
-            return Err(self.error(format!("{size} bytes; at most {MAX} are read")));
-        }
-        read(self.path).map_err(error)
+        let text = String::from_utf8(self.bytes()?);
+        text.map_err(|_| self.error("it is not UTF-8 text"))
     }
 
     /// What is wrong with it, and what would do.

@@ -27,6 +27,7 @@ pub mod kept;
 pub mod lookup;
 pub mod policy;
 pub mod proto;
+mod rates;
 pub mod sealed;
 pub mod simulator;
 mod spelling;

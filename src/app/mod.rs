@@ -325,6 +325,7 @@ impl Server {
             stop_http.clone().cancelled_owned(),
         ));
         let stopping = CancellationToken::new();
+        let cut = self.service.cut();
         let grpc = grpc::serve(
             self.service,
             self.grpc_listener,
@@ -341,12 +342,15 @@ impl Server {
                 tracing::info!("stopping: calls under way may finish");
                 ready.send_replace(false);
                 stopping.cancel();
-                match tokio::time::timeout(self.config.shutdown_grace, grpc).await {
+                match tokio::time::timeout(self.config.shutdown_grace, &mut grpc).await {
                     Ok(served) => served,
                     Err(_) => {
                         let grace = self.config.shutdown_grace;
                         tracing::warn!(?grace, "calls were still under way, and were cut off");
-                        Ok(())
+                        cut.cancel();
+                        // so that the audit log has their ends
+                        let ended = tokio::time::timeout(Duration::from_secs(1), grpc).await;
+                        ended.unwrap_or(Ok(()))
                     }
                 }
             }

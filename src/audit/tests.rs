@@ -15,6 +15,63 @@ fn peer() -> SocketAddr {
     "192.0.2.1:7".parse().unwrap()
 }
 
+#[tokio::test(start_paused = true)]
+async fn refused_calls_without_end_have_some_lines_and_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let log = Log::open(path.clone(), Clock::system()).unwrap();
+    let call = |peer: &str, is_refused| {
+        let mut trail = Trail::new(log.clone(), peer.parse().unwrap(), "a.B/C");
+        trail.is_refused = is_refused;
+        trail.ends("UNAUTHENTICATED", Duration::ZERO);
+    };
+    for port in 1..=1000 {
+        call(&format!("192.0.2.1:{port}"), true);
+    }
+    // others have lines of their own, and whoever is let in has each
+    call("192.0.2.2:1", true);
+    for _ in 0..100 {
+        call("192.0.2.1:1", false);
+    }
+    log.flush().await;
+    let lines = lines(&path);
+    let refused = usize::try_from(REFUSED).unwrap();
+    assert_eq!(lines.len(), refused + 1 + 100);
+    let before: Vec<_> = lines
+        .iter()
+        .map(|line| line.get("refused_before"))
+        .collect();
+    let untold = json!(1000 - refused);
+    assert_eq!(before[refused], Some(&untold));
+    assert_eq!(before.iter().flatten().count(), 1);
+}
+
+#[test]
+fn what_a_file_did_not_take_is_in_the_next() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let mut out = Out {
+        buffer: io::BufWriter::new(Box::new(Full)),
+        has_complained: false,
+    };
+    out.write(b"one\n").unwrap();
+    out.flush(&path);
+    assert!(out.has_complained);
+    out.reopen(&path);
+    out.flush(&path);
+    assert!(!out.has_complained);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+}
+
 #[tokio::test]
 async fn a_call_is_a_line_and_a_stream_is_two() {
     let dir = tempfile::tempdir().unwrap();
@@ -134,6 +191,7 @@ async fn what_finds_the_queue_full_is_counted() {
     let log = Log {
         queue,
         lost: Arc::default(),
+        refused: Arc::default(),
         clock: Clock::system(),
     };
     for _ in 0..3 {

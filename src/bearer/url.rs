@@ -17,8 +17,8 @@ use crate::kept::{Error, MAX, Named};
 
 /// How often keys are fetched: issuers publish a key some time before they sign by it.
 const EVERY: Duration = Duration::from_secs(300);
-/// How soon they are fetched again where a token is signed by a key that is not there:
-/// whoever sends such tokens has the issuer asked no oftener.
+/// How soon they are fetched again where a token is signed by a key that is not there,
+/// or the issuer failed: whoever sends such tokens has it asked no oftener.
 const AGAIN: Duration = Duration::from_secs(30);
 /// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,8 +30,15 @@ pub(super) struct Fetcher {
     url: Url,
     /// A token was signed by a key that is not there.
     is_wanted: AtomicBool,
-    /// When they were fetched.
-    fetched: Mutex<Option<Instant>>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The last time that the issuer was asked.
+#[derive(Clone, Debug)]
+struct Last {
+    at: Instant,
+    /// Why there was no answer that could be used.
+    failed: Option<Error>,
 }
 
 /// Whether keys of an issuer may come from there: nobody between can change them.
@@ -92,7 +99,7 @@ impl Fetcher {
                 .map_err(|error| named(url.as_str()).error(said(&error)))?,
             url,
             is_wanted: AtomicBool::new(false),
-            fetched: Mutex::default(),
+            last: Mutex::default(),
         })
     }
 
@@ -102,19 +109,34 @@ impl Fetcher {
     }
 
     /// Whether they are to be fetched, or fetched again.
-    pub(super) fn is_due(&self) -> bool {
-        self.fetched().is_none_or(|fetched| {
-            let age = fetched.elapsed();
-            age >= EVERY || (age >= AGAIN && self.is_wanted.load(Relaxed))
-        })
+    fn is_due(&self, last: &Last) -> bool {
+        let is_soon = last.failed.is_some() || self.is_wanted.load(Relaxed);
+        last.at.elapsed() >= if is_soon { AGAIN } else { EVERY }
     }
 
-    /// Fetches them.
+    /// Fetches them, if they are due or it `must` be; `None`: they are not.
     ///
     /// # Errors
-    /// If the issuer does not answer with keys that can be used.
-    pub(super) async fn fetch(&self) -> Result<Keys, Error> {
+    /// If the issuer did not answer with keys that can be used when it was asked last.
+    pub(super) async fn fetch(&self, must: bool) -> Result<Option<Keys>, Error> {
+        let last = self.last().clone();
+        if let Some(last) = last
+            && !must
+            && !self.is_due(&last)
+        {
+            return last.failed.map_or(Ok(None), Err);
+        }
+        // what comes meanwhile may want one that is not in the answer
         self.is_wanted.store(false, Relaxed);
+        let keys = self.ask().await;
+        *self.last() = Some(Last {
+            at: Instant::now(),
+            failed: keys.as_ref().err().cloned(),
+        });
+        keys.map(Some)
+    }
+
+    async fn ask(&self) -> Result<Keys, Error> {
         let file = named(self.url.as_str());
         let failed = |error: reqwest::Error| file.error(said(&error));
         let mut answer = self
@@ -135,14 +157,12 @@ impl Fetcher {
             }
         }
         let text = String::from_utf8(text).map_err(|error| file.error(error.to_string()))?;
-        let keys = Keys::parse(text, file)?;
-        *self.fetched() = Some(Instant::now());
-        Ok(keys)
+        Keys::parse(text, file)
     }
 
-    fn fetched(&self) -> MutexGuard<'_, Option<Instant>> {
-        // an instant is right after a panic elsewhere, too
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Option<Last>> {
+        // it is set whole, and right after a panic elsewhere
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,16 +225,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn they_are_fetched_now_and_then_and_sooner_if_one_is_missing() {
         let fetcher = Fetcher::new("http://127.0.0.1:1/keys", None).unwrap();
-        assert!(fetcher.is_due());
-        *fetcher.fetched() = Some(Instant::now());
+        let mut last = Last {
+            at: Instant::now(),
+            failed: None,
+        };
         fetcher.want();
         tokio::time::advance(AGAIN - Duration::from_secs(1)).await;
-        assert!(!fetcher.is_due());
+        assert!(!fetcher.is_due(&last));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(fetcher.is_due());
+        assert!(fetcher.is_due(&last));
         fetcher.is_wanted.store(false, Relaxed);
-        assert!(!fetcher.is_due());
+        assert!(!fetcher.is_due(&last));
+        last.failed = Some(named("file").error("no answer"));
+        assert!(fetcher.is_due(&last));
+        last.failed = None;
         tokio::time::advance(EVERY).await;
-        assert!(fetcher.is_due());
+        assert!(fetcher.is_due(&last));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_that_failed_is_left_alone_and_stays_said() {
+        let fetcher = Fetcher::new("http://127.0.0.1:1/keys", None).unwrap();
+        let said = named("file").error("no answer");
+        *fetcher.last() = Some(Last {
+            at: Instant::now(),
+            failed: Some(said.clone()),
+        });
+        fetcher.want();
+        assert_eq!(fetcher.fetch(false).await.err(), Some(said.clone()));
+        // asked now, it says something else
+        assert_ne!(fetcher.fetch(true).await.err(), Some(said));
     }
 }

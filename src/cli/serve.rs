@@ -94,10 +94,9 @@ async fn serve(config: Config, reload: Reload, flush: Flush) -> ExitCode {
     let server = match Server::start(config).await {
         Ok(server) => server,
         Err(error) => {
-            let code = if matches!(error, app::Error::Config(_)) {
-                EXIT_USAGE
-            } else {
-                EXIT_UNAVAILABLE
+            let code = match error {
+                app::Error::Config(_) | app::Error::File(_) => EXIT_USAGE,
+                _ => EXIT_UNAVAILABLE,
             };
             return fail(code, &error);
         }

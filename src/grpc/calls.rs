@@ -21,14 +21,15 @@ use tracing::{Instrument, Span};
 
 use super::{
     peer::{Asker, Peer},
-    rates::Rates,
     routes::{Request, Responding, Response, Routes},
     status::{overdue, rights_changed, too_often, with_reason},
 };
 use crate::{
     audit::{self, Trail},
+    budget::Caller,
     policy::{Access, Method as Right, Rights, Who},
     proto::{DESCRIPTORS, code_name},
+    rates::Rates,
     trace,
 };
 
@@ -67,7 +68,7 @@ pub(super) struct Calls<M> {
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) access: Arc<Access>,
-    pub(super) rates: Rates,
+    pub(super) rates: Rates<Caller>,
     /// Where calls are written; `None`: nowhere.
     pub(super) audit: Option<audit::Log>,
 }
@@ -120,18 +121,59 @@ impl<M: MethodObserver> Calls<M> {
     /// A call from `peer`.
     pub(super) fn call(&self, peer: &Peer, request: Request) -> Call<M> {
         // callers choose paths: only those of the contract are names
-        let path = request.uri().path().trim_start_matches('/');
-        let method = self.methods.known.get(path);
         let start = Instant::now();
-        let span = span(method, request.headers());
+        let path = request.uri().path().trim_start_matches('/');
         let mut trail = self.gate.trail(peer, path);
         let admitted = self
             .gate
             .admit(peer, path, request.headers(), trail.as_mut());
-        let (inner, lease): (Responding, _) = match admitted {
-            Ok((asker, lease)) => (self.routes.call(peer, asker, request), lease),
-            Err(status) => (Box::pin(std::future::ready(Ok(status.into_http()))), None),
-        };
+        match admitted {
+            Ok((asker, lease)) => self.begin(start, request, trail, lease, |request| {
+                self.routes.call(peer, asker, request)
+            }),
+            Err(status) => self.turn_away(start, request, trail, status),
+        }
+    }
+
+    /// A call from `peer` that there is no room for.
+    pub(super) fn refuse<B>(
+        &self,
+        peer: &Peer,
+        request: http::Request<B>,
+        status: Status,
+    ) -> Call<M> {
+        let path = request.uri().path().trim_start_matches('/');
+        let trail = self.gate.trail(peer, path);
+        self.turn_away(Instant::now(), request, trail, status)
+    }
+
+    fn turn_away<B>(
+        &self,
+        start: Instant,
+        request: http::Request<B>,
+        mut trail: Option<Trail>,
+        status: Status,
+    ) -> Call<M> {
+        if let Some(trail) = &mut trail {
+            trail.is_refused = true;
+        }
+        self.begin(start, request, trail, None, |_| {
+            Box::pin(std::future::ready(Ok(status.into_http())))
+        })
+    }
+
+    fn begin<B>(
+        &self,
+        start: Instant,
+        request: http::Request<B>,
+        trail: Option<Trail>,
+        lease: Option<Lease>,
+        answer: impl FnOnce(http::Request<B>) -> Responding,
+    ) -> Call<M> {
+        let path = request.uri().path().trim_start_matches('/');
+        let method = self.methods.known.get(path);
+        let span = span(method, request.headers());
+        let inner = answer(request);
         Call {
             lease,
             ending: Some(Ending {

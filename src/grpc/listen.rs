@@ -13,7 +13,7 @@ use std::{
 };
 
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
     net::{TcpListener, TcpStream},
@@ -31,7 +31,7 @@ use super::{
     status::too_many_calls,
 };
 use crate::{
-    accept::{Place, Places},
+    accept::{Place, Places, Tasks},
     tls::{Port, Tls},
 };
 
@@ -101,18 +101,20 @@ impl Leaving {
 }
 
 /// Serves connections until `shutdown` resolves; then takes no more of them, and
-/// lets the calls that are under way finish.
+/// lets the calls that are under way finish, or ends them when `cut` is cancelled.
 pub(super) async fn serve<M: MethodObserver>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     calls: Calls<M>,
     age: Option<Age>,
     shutdown: impl Future<Output = ()>,
+    cut: CancellationToken,
 ) {
     let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
     let places = Places::new(MAX_CONNECTIONS, asks_who.then_some(MAX_UNKNOWN));
     let rooms = Arc::new(Rooms::default());
     let stopping = CancellationToken::new();
+    let tasks = Tasks::until(cut);
     let open = |stream, address: SocketAddr, place| {
         let connection = Connection {
             address,
@@ -121,11 +123,12 @@ pub(super) async fn serve<M: MethodObserver>(
             calls: calls.clone(),
             age,
             stopping: stopping.clone(),
+            tasks: tasks.clone(),
         };
         connection.open(stream, tls.clone())
     };
     places
-        .serve(listener, shutdown, stopping.clone(), open)
+        .serve(listener, shutdown, stopping.clone(), tasks.clone(), open)
         .await;
 }
 
@@ -160,6 +163,8 @@ struct Connection<M> {
     calls: Calls<M>,
     age: Option<Age>,
     stopping: CancellationToken,
+    /// What its calls run in.
+    tasks: Tasks,
 }
 
 impl<M: MethodObserver> Connection<M> {
@@ -198,6 +203,7 @@ impl<M: MethodObserver> Connection<M> {
             calls,
             age,
             stopping,
+            tasks,
         } = self;
         let opened = timeout(SILENCE, preface(&mut read));
         let Some(Ok(Ok(preface))) = stopping.run_until_cancelled(opened).await else {
@@ -223,7 +229,7 @@ impl<M: MethodObserver> Connection<M> {
                 answer(&calls, &peer, &holder, request)
             })
         };
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(tasks)
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEADERS)
@@ -295,17 +301,17 @@ fn answer<M: MethodObserver>(
     let is_large = path.starts_with("/trailgate.");
     let is_check = path == CHECK;
     let hold = holder.take(What::Calls, 1);
-    let call = (hold.is_some() || is_check).then(|| {
-        let (parts, body) = request.into_parts();
-        let body = Asked::new(parts.uri.path(), body, holder);
-        calls.call(peer, http::Request::from_parts(parts, body))
-    });
+    let call = match hold.is_some() || is_check {
+        true => {
+            let (parts, body) = request.into_parts();
+            let body = Asked::new(parts.uri.path(), body, holder);
+            calls.call(peer, http::Request::from_parts(parts, body))
+        }
+        false => calls.refuse(peer, request, too_many_calls()),
+    };
     let holder = Arc::clone(holder);
     async move {
-        let response: Response = match call {
-            Some(call) => call.await?,
-            None => too_many_calls().into_http(),
-        };
+        let response: Response = call.await?;
         Ok(response.map(|body| Answered::new(body, holder, is_large, hold)))
     }
 }

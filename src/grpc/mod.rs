@@ -10,7 +10,6 @@ mod held;
 mod ingest;
 mod listen;
 mod peer;
-mod rates;
 mod request;
 mod routes;
 mod scopes;
@@ -35,7 +34,6 @@ pub(crate) use request::oracle;
 use self::{
     calls::{Calls, Gate},
     listen::Age,
-    rates::Rates,
     routes::Routes,
     slots::Slots,
 };
@@ -53,6 +51,7 @@ use crate::{
             scope_service_server::SERVICE_NAME as SCOPE_SERVICE,
         },
     },
+    rates::Rates,
     tls::Tls,
     upstream::Scopes,
 };
@@ -93,6 +92,8 @@ pub struct Service {
     subscriptions: Arc<Slots>,
     /// The server shuts down: streams end.
     stopping: CancellationToken,
+    /// Calls end where they stand.
+    cut: CancellationToken,
     /// How long a connection may be called on; `None`: for ever.
     age: Option<Age>,
 }
@@ -118,6 +119,7 @@ impl Service {
             summaries: Arc::new(Slots::new(MAX_SUMMARIES)),
             ingests: Arc::new(Slots::new(MAX_INGESTS)),
             stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
             age: None,
         }
     }
@@ -129,10 +131,16 @@ impl Service {
         let age = most.map(|most| Age { most, grace });
         Self { age, ..self }
     }
+
+    /// What ends the calls that are under way, when it is cancelled.
+    #[must_use]
+    pub fn cut(&self) -> CancellationToken {
+        self.cut.clone()
+    }
 }
 
 /// Serves until `shutdown` resolves; then takes no more calls, and lets those
-/// under way finish. Health answers anyone, and is not written to `audit`, as all
+/// under way finish, or ends them when [`Service::cut`] is cancelled. Health answers anyone, and is not written to `audit`, as all
 /// other calls are.
 ///
 /// # Errors
@@ -162,7 +170,7 @@ pub async fn serve(
     // a page is answered with what there is before; this catches the rest
     let limit = service.limits.timeout + Duration::from_secs(5);
     let stopping = service.stopping.clone();
-    let age = service.age;
+    let (age, cut) = (service.age, service.cut());
     let rates = Rates::new(service.limits.calls_per_second);
     let drain = async {
         shutdown.await;
@@ -183,7 +191,7 @@ pub async fn serve(
         audit,
     };
     let calls = Calls::new(routes, observer, limit, gate);
-    listen::serve(listener, tls, calls, age, drain).await;
+    listen::serve(listener, tls, calls, age, drain, cut).await;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use tonic::{Request, transport::server::TcpConnectInfo};
 use super::{asked, view::View};
 
 use crate::{
+    accept::neighbour,
     audit::Notes,
     budget::{Caller, Terms},
     policy::{Rights, Who},
@@ -30,7 +31,8 @@ impl Peer {
             address,
             caller: match &identity {
                 Some(identity) => Caller::named(identity.name()),
-                None => Caller::peer(address.ip()),
+                // a host has many IPv6 addresses, and is one caller
+                None => Caller::peer(neighbour(address.ip()).unwrap_or(address.ip())),
             },
             identity,
         }

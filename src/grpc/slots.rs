@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,8 +20,11 @@ pub(super) struct Slots {
     most: usize,
     all: Arc<Semaphore>,
     /// Of callers who have a place, or wait for one.
-    by_caller: Mutex<HashMap<Caller, Weak<Semaphore>>>,
+    by_caller: Mutex<ByCaller>,
 }
+
+#[derive(Debug, Default)]
+struct ByCaller(HashMap<Caller, Weak<Semaphore>>);
 
 /// A place; dropping it gives it back.
 #[derive(Debug)]
@@ -51,8 +54,10 @@ impl Slots {
 
     /// A place, if there is one: of `share`, where a caller has fewer than everybody.
     pub(super) fn take(&self, caller: &Caller, share: Option<usize>) -> Option<Slot> {
-        let places = self.own(caller);
+        let mut by_caller = self.lock();
+        let places = by_caller.of(caller, self.each());
         let own = Arc::clone(&places).try_acquire_owned().ok()?;
+        // two who come together are not both one too many: the lock is held
         let had = self.each().saturating_sub(places.available_permits());
         if share.is_some_and(|share| had > share) {
             return None;
@@ -68,7 +73,8 @@ impl Slots {
     /// stand in anyone's way.
     pub(super) async fn wait(&self, caller: &Caller) -> Option<Slot> {
         // neither is ever closed
-        let own = self.own(caller).acquire_owned().await.ok()?;
+        let own = self.lock().of(caller, self.each());
+        let own = own.acquire_owned().await.ok()?;
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Slot {
             _all: all,
@@ -76,19 +82,26 @@ impl Slots {
         })
     }
 
-    fn own(&self, caller: &Caller) -> Arc<Semaphore> {
-        let mut by_caller = self
-            .by_caller
+    fn lock(&self) -> MutexGuard<'_, ByCaller> {
+        // one insertion at a time: right after a panic elsewhere
+        self.by_caller
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = by_caller.get(caller).and_then(Weak::upgrade) {
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ByCaller {
+    /// The places of a caller, who has so many if it is new.
+    fn of(&mut self, caller: &Caller, each: usize) -> Arc<Semaphore> {
+        let Self(callers) = self;
+        if let Some(own) = callers.get(caller).and_then(Weak::upgrade) {
             return own;
         }
-        if by_caller.len() >= MANY {
-            by_caller.retain(|_, own| own.strong_count() > 0);
+        if callers.len() >= MANY {
+            callers.retain(|_, own| own.strong_count() > 0);
         }
-        let own = Arc::new(Semaphore::new(self.each()));
-        by_caller.insert(caller.clone(), Arc::downgrade(&own));
+        let own = Arc::new(Semaphore::new(each));
+        callers.insert(caller.clone(), Arc::downgrade(&own));
         own
     }
 }
@@ -142,7 +155,7 @@ mod tests {
         for n in 0..2 * MANY {
             drop(slots.take(&Caller::named(&n.to_string()), None));
         }
-        let by_caller = slots.by_caller.lock().unwrap();
+        let ByCaller(by_caller) = &*slots.lock();
         assert!(by_caller.len() <= MANY && by_caller.contains_key(&Caller::named("kept")));
         drop(kept);
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{MAX_REQUEST, rates::TooOften};
-use crate::{bearer::Refused, event::Scope, filter, lookup, policy::Denied};
+use super::MAX_REQUEST;
+use crate::{bearer::Refused, event::Scope, filter, lookup, policy::Denied, rates::TooOften};
 
 /// Scopes that a message names: it is a header.
 const SCOPES_TOLD: usize = 10;

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accept::{Place, Places},
+    accept::{Place, Places, Tasks},
     tls::{self, Identity, Tls},
 };
 
@@ -74,7 +74,7 @@ pub(super) async fn serve(
         }
     };
     places
-        .serve(listener, shutdown, stopping.clone(), open)
+        .serve(listener, shutdown, stopping.clone(), Tasks::default(), open)
         .await;
 }
 

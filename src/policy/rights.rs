@@ -110,7 +110,9 @@ impl Rights {
         }
     }
 
-    /// Whether it may see and call the same as with others.
+    /// Whether it may see and call the same as with others, on the same terms: what
+    /// has begun by others must begin anew. What bounds how much is begun counts for
+    /// what begins.
     #[must_use]
     pub fn is_as(&self, other: &Self) -> bool {
         let Self {
@@ -120,7 +122,7 @@ impl Rights {
             event_sources,
             sees_record,
             redaction,
-            share: _,
+            share,
         } = self;
         *methods == other.methods
             && *accounts == other.accounts
@@ -128,6 +130,8 @@ impl Rights {
             && *event_sources == other.event_sources
             && *sees_record == other.sees_record
             && *redaction == other.redaction
+            && share.weight == other.share.weight
+            && share.daily_requests == other.share.daily_requests
     }
 
     /// What of the server it may use.

@@ -267,10 +267,18 @@ rules:
     };
     assert_eq!(rights("a").share(), &share);
     assert_eq!(rights("b").share(), &Share::default());
-    // what a caller may use is not what it may see
-    let other = Policy::parse(&text.replace("weight: 3", "weight: 4")).unwrap();
-    let other = other.rights(&who(Some("a"))).unwrap();
-    assert!(other.is_as(&rights("a")) && *other != *rights("a"));
+    // how much may begin does not end what has begun; on what terms it buys does
+    for (from, to, is_as) in [
+        ("subscriptions: 2", "subscriptions: 3", true),
+        ("calls_per_second: 5", "calls_per_second: 6", true),
+        ("weight: 3", "weight: 4", false),
+        ("daily_requests: 0", "daily_requests: 9", false),
+    ] {
+        let other = Policy::parse(&text.replace(from, to)).unwrap();
+        let other = other.rights(&who(Some("a"))).unwrap();
+        assert_eq!(other.is_as(&rights("a")), is_as, "{to}");
+        assert_ne!(*other, *rights("a"), "{to}");
+    }
     assert!(!rights("b").is_as(&rights("a")));
 }
 

@@ -1,5 +1,6 @@
 """SIGTERM while a call is under way."""
 
+import json
 import signal
 
 import grpc
@@ -35,10 +36,12 @@ def test_a_call_under_way_ends_well(records):
             assert server.process.wait(PATIENCE) == 0
 
 
-def test_the_grace_is_bounded(records):
+def test_the_grace_is_bounded(records, tmp_path):
+    audit = tmp_path / "audit.jsonl"
     with Simulator("--fault", "slow=1", "--slow-by", "60s") as simulator:
         with Server(
-            "--shutdown-grace", "200ms", simulator=simulator, accounts=[BIG[0]], regions=[BIG[1]]
+            "--shutdown-grace", "200ms", "--audit-log", audit,
+            simulator=simulator, accounts=[BIG[0]], regions=[BIG[1]],
         ) as server:
             with Client(server) as client:
                 request = event_service_pb2.LookupEventsRequest()
@@ -49,6 +52,8 @@ def test_the_grace_is_bounded(records):
                 assert server.process.wait(30) == 0
                 assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
             assert "cut off" in server.stderr()
+    [line] = map(json.loads, audit.read_text().splitlines())
+    assert (line["phase"], line["code"]) == ("end", "CANCELLED")
 
 
 def test_told_twice_it_ends_at_once(records):
