@@ -18,6 +18,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::seldom::Seldom;
+
 /// The pause after a connection could not be accepted: files have run out, and
 /// come back as connections end.
 const NO_ACCEPT: Duration = Duration::from_secs(1);
@@ -79,6 +81,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
 /// Places for connections.
 #[derive(Debug)]
 pub(crate) struct Places {
+    /// Those that there was none for.
+    closed: Seldom,
     most: usize,
     /// The most that nobody knows, if those who are known are told apart.
     most_unknown: Option<usize>,
@@ -112,6 +116,7 @@ impl Places {
     /// not shown a certificate, or not yet.
     pub(crate) fn new(most: usize, most_unknown: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
+            closed: Seldom::default(),
             most,
             most_unknown,
             room: Arc::new(Semaphore::new(most)),
@@ -138,6 +143,10 @@ impl Places {
             };
             let Some(place) = self.take(peer.ip(), permit) else {
                 tracing::debug!(%peer, "a connection too many was closed");
+                if let Some(closed) = self.closed.count() {
+                    let most = self.most;
+                    tracing::warn!(%peer, closed, most, "an address has too many connections, or nobody has a place for unknown callers; further ones are closed");
+                }
                 continue;
             };
             // answers are small and awaited; without it they wait for acknowledgements

@@ -74,7 +74,7 @@ pub struct Line<'a> {
     /// The beginning of a question that is too long to be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_beginning: Option<&'a str>,
-    /// Events that were told.
+    /// Events that were told; of an ingest, those that it brought and nobody had.
     pub events: u64,
     /// Requests to AWS that it bought.
     pub requests: u64,

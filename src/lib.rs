@@ -29,6 +29,7 @@ pub mod policy;
 pub mod proto;
 mod rates;
 pub mod sealed;
+mod seldom;
 pub mod simulator;
 mod spelling;
 pub mod telemetry;

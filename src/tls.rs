@@ -7,6 +7,7 @@ mod peer;
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +20,10 @@ pub use files::Files;
 pub use peer::Identity;
 
 use self::files::Contents;
-use crate::kept::{self, Error, Looks};
+use crate::{
+    kept::{self, Error, Looks},
+    seldom::Seldom,
+};
 
 /// How long a client may take to shake hands: two round trips, and some signing.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -49,6 +53,8 @@ struct Current {
 pub struct Tls {
     files: Files,
     current: Mutex<Current>,
+    /// Handshakes that failed.
+    failed: Seldom,
 }
 
 impl Tls {
@@ -61,6 +67,7 @@ impl Tls {
         let (grpc, http) = files.configs(&contents)?;
         Ok(Self {
             files,
+            failed: Seldom::default(),
             current: Mutex::new(Current {
                 contents,
                 grpc,
@@ -127,11 +134,35 @@ impl Tls {
                 Port::Http => &current.http,
             })
         };
-        let stream = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await??;
-        let (_, connection) = stream.get_ref();
-        let shown = connection.peer_certificates().and_then(<[_]>::first);
-        let identity = shown.map(Identity::of).transpose()?;
-        Ok((stream, identity))
+        let peer = stream.peer_addr()?;
+        let shaken = async {
+            let stream = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await??;
+            let (_, connection) = stream.get_ref();
+            let shown = connection.peer_certificates().and_then(<[_]>::first);
+            let identity = shown.map(Identity::of).transpose()?;
+            Ok((stream, identity))
+        };
+        let shaken = shaken.await;
+        if let Err(error) = &shaken {
+            self.failed(peer, error);
+        }
+        shaken
+    }
+
+    fn failed(&self, peer: SocketAddr, error: &io::Error) {
+        // who connects and says nothing may look whether the port is open
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return;
+        }
+        if let Some(failed) = self.failed.count() {
+            tracing::info!(%peer, %error, failed, "no TLS handshake; look at the caller's certificate and whom it trusts");
+        }
+    }
+
+    /// Handshakes that failed, but for those that were not begun.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failed.total()
     }
 }
 

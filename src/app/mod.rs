@@ -119,6 +119,7 @@ pub struct Server {
     audit: Option<audit::Log>,
     service: grpc::Service,
     metrics: Metrics,
+    queues: Arc<Queues>,
     config: Config,
     demo: Option<Demo>,
     looks: Looks,
@@ -233,7 +234,14 @@ impl Server {
             scopes.clone(),
             config.poll,
         );
-        let queues = Queues::start(&feed, &config.queues, &queue_options, &config.queue_filter);
+        // a third for what is under way in them, and the rest for calls
+        let queues = Queues::start(
+            &feed,
+            &config.queues,
+            &queue_options,
+            &config.queue_filter,
+            config.shutdown_grace / 3,
+        );
         let queues = Arc::new(queues.await?);
         let looks = Looks::default();
         let metrics = Metrics::new(Parts {
@@ -242,7 +250,7 @@ impl Server {
             lookup: Arc::clone(&lookup),
             feed: Arc::clone(&feed),
             poller: Arc::clone(&poller),
-            queues,
+            queues: Arc::clone(&queues),
             looks: looks.clone(),
             tls: tls.clone(),
             audit: audit.clone(),
@@ -285,6 +293,7 @@ impl Server {
             audit,
             service,
             metrics,
+            queues,
             config,
             demo,
             looks,
@@ -325,7 +334,7 @@ impl Server {
             stop_http.clone().cancelled_owned(),
         ));
         let stopping = CancellationToken::new();
-        let cut = self.service.cut();
+        let (cut, end_streams) = (self.service.cut(), self.service.stopping());
         let grpc = grpc::serve(
             self.service,
             self.grpc_listener,
@@ -342,7 +351,23 @@ impl Server {
                 tracing::info!("stopping: calls under way may finish");
                 ready.send_replace(false);
                 stopping.cancel();
-                match tokio::time::timeout(self.config.shutdown_grace, &mut grpc).await {
+                let ended = async {
+                    // what queues gave, streams are told: who comes back for it would find
+                    // it in neither
+                    let collected = async {
+                        self.queues.stop().await;
+                        end_streams.cancel();
+                        std::future::pending().await
+                    };
+                    tokio::select! {
+                        served = &mut grpc => {
+                            self.queues.stop().await;
+                            served
+                        }
+                        served = collected => served,
+                    }
+                };
+                match tokio::time::timeout(self.config.shutdown_grace, ended).await {
                     Ok(served) => served,
                     Err(_) => {
                         let grace = self.config.shutdown_grace;

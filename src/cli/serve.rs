@@ -91,7 +91,19 @@ async fn serve(config: Config, reload: Reload, flush: Flush) -> ExitCode {
         Ok(hang_ups) => hang_ups,
         Err(error) => return fail(1, &error),
     };
-    let server = match Server::start(config).await {
+    // as the first process of a container it would not be ended by them otherwise
+    let mut signals = match signals::Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(1, &error),
+    };
+    let started = tokio::select! {
+        started = Server::start(config) => started,
+        _ = signals.next_status() => {
+            tracing::info!("told to stop before it served");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let server = match started {
         Ok(server) => server,
         Err(error) => {
             let code = match error {
@@ -100,11 +112,6 @@ async fn serve(config: Config, reload: Reload, flush: Flush) -> ExitCode {
             };
             return fail(code, &error);
         }
-    };
-    // whoever sees the line below may tell it to stop
-    let mut signals = match signals::Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => return fail(1, &error),
     };
     let mut out = io::stdout().lock();
     // a closed stdout is no reason to stop

@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use tracing::Instrument;
 
 use super::{
@@ -80,11 +83,14 @@ pub struct QueueState {
 #[derive(Debug)]
 pub struct Queues {
     all: Vec<(String, Queue)>,
-    _stop: DropGuard,
+    running: TaskTracker,
+    stop: CancellationToken,
+    _stopped: DropGuard,
 }
 
 impl Queues {
-    /// Begins to collect queues, by URL.
+    /// Begins to collect queues, by URL. Once they are [stopped](Queues::stop), files
+    /// may take `grace` to be read to their end, ten seconds at most.
     ///
     /// # Errors
     /// If no Region is known for one.
@@ -93,8 +99,10 @@ impl Queues {
         urls: &[String],
         options: &AwsOptions,
         filter: &SourceFilter,
+        grace: Duration,
     ) -> Result<Self, NoRegion> {
-        let stop = CancellationToken::new();
+        let (stop, running) = (CancellationToken::new(), TaskTracker::new());
+        let grace = grace.min(GRACE);
         let mut all = Vec::new();
         for url in urls {
             let config = aws::config(options, url).await;
@@ -113,18 +121,28 @@ impl Queues {
                 feed.clock().clone(),
             );
             tracing::info!(url, "collecting from a queue");
-            let (running, stopped) = (queue.clone(), stop.clone());
+            let (collector, stopped) = (queue.clone(), stop.clone());
             let span = tracing::info_span!("queue", url);
-            let run = async move { running.run(stopped, GRACE).await };
-            tokio::spawn(run.instrument(span));
+            let run = async move { collector.run(stopped, grace).await };
+            running.spawn(run.instrument(span));
             let follow = follow_up(queue.clone(), sink);
             tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
             all.push((url.to_owned(), queue));
         }
         Ok(Self {
             all,
-            _stop: stop.drop_guard(),
+            running,
+            _stopped: stop.clone().drop_guard(),
+            stop,
         })
+    }
+
+    /// Receives no more, finishes what is under way or gives it back, and returns when
+    /// that is done.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.running.close();
+        self.running.wait().await;
     }
 
     /// How each does.

@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use prost::bytes::Bytes;
 use tokio::{
+    sync::OwnedSemaphorePermit,
     sync::futures::OwnedNotified,
     time::{Sleep, sleep},
 };
@@ -100,6 +101,9 @@ where
     }
 }
 
+/// What a call has until its answer is gone.
+pub(super) type Held = (Option<Hold>, Option<OwnedSemaphorePermit>);
+
 /// An answer's body.
 pub(super) struct Answered {
     body: Body,
@@ -107,19 +111,19 @@ pub(super) struct Answered {
     /// It may be large: it waits for room.
     is_large: bool,
     room: Option<Pin<Box<OwnedNotified>>>,
-    /// That the call is under way.
-    _call: Option<Hold>,
+    /// That the call is under way, and is a watch.
+    _held: Held,
 }
 
 impl Answered {
     /// `is_large`: it may be more than a few bytes.
-    pub(super) fn new(body: Body, holder: Arc<Holder>, is_large: bool, call: Option<Hold>) -> Self {
+    pub(super) fn new(body: Body, holder: Arc<Holder>, is_large: bool, held: Held) -> Self {
         Self {
             body,
             holder,
             is_large,
             room: None,
-            _call: call,
+            _held: held,
         }
     }
 
@@ -235,7 +239,7 @@ mod tests {
         let holder = holder();
         let of = |len: usize, is_large| {
             let body = Body::new(Full::new(Bytes::from(vec![0; len])));
-            Answered::new(body, Arc::clone(&holder), is_large, None)
+            Answered::new(body, Arc::clone(&holder), is_large, (None, None))
         };
         let mut first = of(64 << 20, true);
         let taken = first.frame().await.unwrap().unwrap();

@@ -16,13 +16,15 @@ use http_body::Frame;
 use prost::{Message, bytes::Bytes};
 use prost_types::FileDescriptorSet;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status, body::Body};
 use tracing::{Instrument, Span};
 
 use super::{
+    listen::Leaving,
     peer::{Asker, Peer},
     routes::{Request, Responding, Response, Routes},
-    status::{overdue, rights_changed, too_often, with_reason},
+    status::{connection_aged, overdue, rights_changed, too_often, with_reason},
 };
 use crate::{
     audit::{self, Trail},
@@ -173,6 +175,12 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let span = span(method, request.headers());
+        // our own streams end by themselves, with a token
+        let is_own = method.is_some_and(|method| method.name.starts_with(OWN));
+        let leaving = match is_own {
+            true => None,
+            false => Leaving::within(request.extensions()),
+        };
         let inner = answer(request);
         Call {
             lease,
@@ -182,6 +190,7 @@ impl<M: MethodObserver> Calls<M> {
                 trail,
                 is_told: false,
                 span: span.clone(),
+                leaving,
             }),
             end: start + self.limit,
             guard: None,
@@ -323,6 +332,8 @@ struct Ending<M: MethodObserver> {
     trail: Option<Trail>,
     is_told: bool,
     span: Span,
+    /// What ends its stream.
+    leaving: Option<CancellationToken>,
 }
 
 impl<M: MethodObserver> Ending<M> {
@@ -335,11 +346,14 @@ impl<M: MethodObserver> Ending<M> {
                 if let Some(trail) = &self.trail {
                     self.span.in_scope(|| trail.begins());
                 }
+                let leaving = self.leaving.take();
+                let leaving = leaving.map(|it| Box::pin(it.cancelled_owned()));
                 return answer.map(|body| {
                     Body::new(Watched {
                         body,
                         ending: self,
                         lease,
+                        leaving,
                         is_over: false,
                     })
                 });
@@ -389,8 +403,27 @@ struct Watched<M: MethodObserver> {
     body: Body,
     ending: Ending<M>,
     lease: Option<Lease>,
-    /// It was ended for lack of rights.
+    leaving: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// It was ended for lack of rights, or with its connection.
     is_over: bool,
+}
+
+impl<M: MethodObserver> Watched<M> {
+    /// Its last frame, when its connection has come of age.
+    fn poll_leaving(&mut self, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        let Some(leaving) = &mut self.leaving else {
+            return Poll::Pending;
+        };
+        ready!(leaving.as_mut().poll(context));
+        self.leaving = None;
+        Poll::Ready(self.end(connection_aged("answer")))
+    }
+
+    fn end(&mut self, status: Status) -> Frame<Bytes> {
+        self.is_over = true;
+        let (head, ()) = status.into_http::<()>().into_parts();
+        Frame::trailers(head.headers)
+    }
 }
 
 impl<M: MethodObserver> http_body::Body for Watched<M> {
@@ -406,15 +439,16 @@ impl<M: MethodObserver> http_body::Body for Watched<M> {
         }
         let span = self.ending.span.clone();
         let _in = span.enter();
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let mut frame = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => Some(Ok(ready!(self.poll_leaving(context)))),
+        };
         // rights may go while a stream lives
         if let Some(Ok(data)) = &frame
             && data.is_data()
             && let Some(status) = self.lease.as_mut().and_then(Lease::is_over)
         {
-            self.is_over = true;
-            let (head, ()) = status.into_http::<()>().into_parts();
-            frame = Some(Ok(Frame::trailers(head.headers)));
+            frame = Some(Ok(self.end(status)));
         }
         match &frame {
             Some(Ok(frame)) => {
@@ -543,6 +577,7 @@ mod tests {
             trail: None,
             is_told: false,
             span: Span::none(),
+            leaving: None,
         }
     }
 

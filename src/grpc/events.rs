@@ -144,9 +144,7 @@ impl EventService for Service {
         request: Request<Streaming<v1::IngestEventsRequest>>,
     ) -> Result<Response<Self::IngestEventsStream>, Status> {
         let asker = Asker::of(&request);
-        Ok(Response::new(
-            self.ingest(&asker.caller, request.into_inner())?,
-        ))
+        Ok(Response::new(self.ingest(&asker, request.into_inner())?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `IngestEvents`: the stream.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::stream;
 use tokio::{select, time::timeout};
@@ -10,11 +10,12 @@ use tonic::{Code, Status, Streaming};
 use super::{
     MAX_INGESTS, Service,
     events::{Streamed, count},
+    peer::Asker,
     slots::Slot,
     status::{idle, misused, shutting_down, too_many},
 };
 use crate::{
-    budget::Caller,
+    audit::{MAX_ASKED, Notes},
     collect::{
         ingest::{Counts, Ingest, Ingested, MAX_PIECE, Misuse},
         log_file::Limits,
@@ -31,17 +32,66 @@ struct Ingesting {
     ingest: Ingest,
     requests: Streaming<v1::IngestEventsRequest>,
     stopping: CancellationToken,
+    /// Noted when it ends, however it does.
+    brought: Option<Brought>,
     _slot: Slot,
+}
+
+/// What is written of an ingest.
+#[derive(Debug)]
+struct Brought {
+    notes: Arc<Notes>,
+    files: Vec<String>,
+    /// Of names that have no room.
+    others: u64,
+    /// Bytes that there is room for.
+    room: usize,
+}
+
+impl Brought {
+    fn new(notes: Arc<Notes>) -> Self {
+        Self {
+            notes,
+            files: Vec::new(),
+            others: 0,
+            // with quotes, escapes and the count it stays below what is told whole
+            room: MAX_ASKED / 4,
+        }
+    }
+
+    fn begins(&mut self, file: &str) {
+        // each name takes quotes and a comma, too
+        match self.room.checked_sub(file.len() + 3) {
+            Some(room) => {
+                self.room = room;
+                self.files.push(file.to_owned());
+            }
+            None => self.others += 1,
+        }
+    }
+}
+
+impl Drop for Brought {
+    fn drop(&mut self) {
+        let Self {
+            notes,
+            files,
+            others,
+            room: _,
+        } = self;
+        let asked = serde_json::json!({"files": files, "otherFiles": others});
+        notes.asked(asked.to_string());
+    }
 }
 
 impl Service {
     /// Begins an ingest.
     pub(super) fn ingest(
         &self,
-        caller: &Caller,
+        asker: &Asker,
         requests: Streaming<v1::IngestEventsRequest>,
     ) -> Result<Streamed<v1::IngestEventsResponse>, Status> {
-        let slot = self.ingests.take(caller, None).ok_or_else(|| {
+        let slot = self.ingests.take(&asker.caller, None).ok_or_else(|| {
             let each = self.ingests.each();
             let message = format!(
                 "{MAX_INGESTS} ingests are under way, or {each} of this caller's; try again later"
@@ -52,6 +102,7 @@ impl Service {
             ingest: Ingest::new(self.feed.clone(), Limits::default()),
             requests,
             stopping: self.stopping.clone(),
+            brought: asker.notes().cloned().map(Brought::new),
             _slot: slot,
         };
         Ok(Box::pin(stream::unfold(Some(ingesting), next)))
@@ -93,7 +144,12 @@ impl Ingesting {
                 return Ok(None);
             };
             match request.step {
-                Some(Step::Start(start)) => self.ingest.start(start.name)?,
+                Some(Step::Start(start)) => {
+                    if let Some(brought) = &mut self.brought {
+                        brought.begins(&start.name);
+                    }
+                    self.ingest.start(start.name)?;
+                }
                 Some(Step::Data(bytes)) => {
                     if let Some(progress) = self.ingest.data(&bytes).await? {
                         return Ok(Some(Payload::Progress(v1::IngestProgress {
@@ -104,6 +160,10 @@ impl Ingesting {
                 }
                 Some(Step::End(end)) => {
                     let file = self.ingest.end(end.broken_off).await?;
+                    if let Some(brought) = &self.brought {
+                        let new = usize::try_from(file.counts.new);
+                        brought.notes.told(new.unwrap_or(usize::MAX));
+                    }
                     return Ok(Some(Payload::File(ingested(file))));
                 }
                 None => {

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ use super::{
     held::{Holder, Rooms, What},
     peer::Peer,
     routes::Response,
-    status::too_many_calls,
+    status::{too_many, too_many_calls},
 };
 use crate::{
     accept::{Place, Places, Tasks},
@@ -52,6 +53,9 @@ const MAX_PENDING_RESETS: usize = 20;
 /// Streams that a client may do wrong before its connection is closed: each that it
 /// may have once. A client that keeps to the protocol does none wrong.
 const MAX_WRONG: usize = MAX_STREAMS as usize;
+/// Of these, watches of health: whoever connects may have them, for ever, and a client
+/// has one.
+const MAX_WATCHES: usize = 2;
 /// Bytes of a request that are sent before they are read; most are of a few hundred.
 /// An ingest, of 512 KiB a message, gets 5 MB a second through it at 50 ms there and
 /// back.
@@ -95,8 +99,12 @@ pub(super) struct Leaving(CancellationToken);
 impl Leaving {
     /// What a call is told by; it never comes where connections have no end.
     pub(super) fn of<T>(request: &Request<T>) -> CancellationToken {
-        let known = request.extensions().get::<Self>();
-        known.map_or_else(CancellationToken::new, |leaving| leaving.0.clone())
+        Self::within(request.extensions()).unwrap_or_default()
+    }
+
+    /// As [`Leaving::of`]; `None`: the connection has no end.
+    pub(super) fn within(extensions: &http::Extensions) -> Option<CancellationToken> {
+        extensions.get::<Self>().map(|leaving| leaving.0.clone())
     }
 }
 
@@ -212,6 +220,7 @@ impl<M: MethodObserver> Connection<M> {
         };
         let stream = join(Cursor::new(preface).chain(read), write);
         let has_called = Arc::new(AtomicBool::new(false));
+        let watches = Arc::new(Semaphore::new(MAX_WATCHES));
         let leaving = CancellationToken::new();
         let stalls = {
             let holder = Arc::clone(&holder);
@@ -226,7 +235,11 @@ impl<M: MethodObserver> Connection<M> {
                 if let Some(leaving) = &leaving {
                     request.extensions_mut().insert(leaving.clone());
                 }
-                answer(&calls, &peer, &holder, request)
+                let watch = match request.uri().path() {
+                    WATCH => Some(Arc::clone(&watches).try_acquire_owned().ok()),
+                    _ => None,
+                };
+                answer(&calls, &peer, &holder, watch, request)
             })
         };
         let connection = http2::Builder::new(tasks)
@@ -290,28 +303,38 @@ impl<M: MethodObserver> Connection<M> {
 /// who asks restarts a server that does not answer.
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// The answer to a call, if there is room for one more.
+/// The call that anyone may have for ever.
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// The answer to a call, if there is room for one more. `watch`: it is a watch of
+/// health, with its place if there is one.
 fn answer<M: MethodObserver>(
     calls: &Calls<M>,
     peer: &Peer,
     holder: &Arc<Holder>,
+    watch: Option<Option<OwnedSemaphorePermit>>,
     request: http::Request<Incoming>,
 ) -> impl Future<Output = Result<http::Response<Answered>, Infallible>> + use<M> {
     let path = request.uri().path();
     let is_large = path.starts_with("/trailgate.");
     let is_check = path == CHECK;
     let hold = holder.take(What::Calls, 1);
-    let call = match hold.is_some() || is_check {
-        true => {
+    let call = match &watch {
+        Some(None) => {
+            let message = format!("{MAX_WATCHES} watches are under way on this connection");
+            calls.refuse(peer, request, too_many("TOO_MANY_WATCHES", &message))
+        }
+        _ if hold.is_some() || is_check => {
             let (parts, body) = request.into_parts();
             let body = Asked::new(parts.uri.path(), body, holder);
             calls.call(peer, http::Request::from_parts(parts, body))
         }
-        false => calls.refuse(peer, request, too_many_calls()),
+        _ => calls.refuse(peer, request, too_many_calls()),
     };
     let holder = Arc::clone(holder);
     async move {
         let response: Response = call.await?;
-        Ok(response.map(|body| Answered::new(body, holder, is_large, hold)))
+        let held = (hold, watch.flatten());
+        Ok(response.map(|body| Answered::new(body, holder, is_large, held)))
     }
 }

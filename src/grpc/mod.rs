@@ -90,7 +90,7 @@ pub struct Service {
     feed: Arc<Feed>,
     poller: Arc<Poller>,
     subscriptions: Arc<Slots>,
-    /// The server shuts down: streams end.
+    /// Streams end.
     stopping: CancellationToken,
     /// Calls end where they stand.
     cut: CancellationToken,
@@ -132,6 +132,12 @@ impl Service {
         Self { age, ..self }
     }
 
+    /// What ends streams, with a last token, when it is cancelled.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
     /// What ends the calls that are under way, when it is cancelled.
     #[must_use]
     pub fn cut(&self) -> CancellationToken {
@@ -140,7 +146,7 @@ impl Service {
 }
 
 /// Serves until `shutdown` resolves; then takes no more calls, and lets those
-/// under way finish, or ends them when [`Service::cut`] is cancelled. Health answers anyone, and is not written to `audit`, as all
+/// under way finish, streams when [`Service::stopping`] is cancelled, or ends them when [`Service::cut`] is cancelled. Health answers anyone, and is not written to `audit`, as all
 /// other calls are.
 ///
 /// # Errors
@@ -169,12 +175,10 @@ pub async fn serve(
         .max_decoding_message_size(MAX_NAME);
     // a page is answered with what there is before; this catches the rest
     let limit = service.limits.timeout + Duration::from_secs(5);
-    let stopping = service.stopping.clone();
     let (age, cut) = (service.age, service.cut());
     let rates = Rates::new(service.limits.calls_per_second);
     let drain = async {
         shutdown.await;
-        stopping.cancel();
         set_health(&health, ServingStatus::NotServing).await;
         // ends the streams of those who watch, which would hold the end up
         for name in HEALTH_NAMES {

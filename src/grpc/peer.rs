@@ -106,6 +106,11 @@ impl Asker {
         }
     }
 
+    /// Where what is told of the call is noted, if anywhere.
+    pub(super) fn notes(&self) -> Option<&Arc<Notes>> {
+        self.notes.as_ref()
+    }
+
     /// As they were introduced; one in the same process was not.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         let known = request.extensions().get::<Self>();

@@ -1,9 +1,9 @@
 //! `SubscribeEvents`: the stream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use futures_util::stream;
-use tokio::select;
+use futures_util::{FutureExt, stream};
+use tokio::{select, task::unconstrained, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -25,6 +25,10 @@ use crate::{
     },
 };
 
+/// How long what has arrived may take to be told once the server stops: much of it is
+/// told in a moment, and who does not read by then is not waited for.
+const REST: Duration = Duration::from_secs(1);
+
 /// A subscription under way.
 struct Subscribed {
     subscription: Subscription,
@@ -33,6 +37,8 @@ struct Subscribed {
     stopping: CancellationToken,
     /// Its connection has come of age.
     leaving: CancellationToken,
+    /// Until when it is told what there is, once the server stops.
+    until: Option<Instant>,
     /// Why it ends, once all is told but that.
     end: Option<Status>,
     _demand: Demand,
@@ -69,6 +75,7 @@ impl Service {
             poller: Arc::clone(&self.poller),
             stopping: self.stopping.clone(),
             leaving,
+            until: None,
             end: None,
             _demand: demand,
             _slot: slot,
@@ -87,7 +94,7 @@ async fn next(
     }
     let item = select! {
         biased;
-        () = subscribed.stopping.cancelled() => subscribed.last(shutting_down("resume_token")),
+        () = subscribed.stopping.cancelled() => subscribed.rest(),
         () = subscribed.leaving.cancelled() => subscribed.last(connection_aged("resume_token")),
         item = subscribed.subscription.next() => item,
     };
@@ -110,6 +117,18 @@ impl Subscribed {
     fn token(&self) -> String {
         let token = self.subscription.token();
         self.view.resume_token(token).encode()
+    }
+
+    /// What is told while the server stops: what is there to be told at once, since the
+    /// queue that it came from may have it no more; and then the end.
+    fn rest(&mut self) -> Item {
+        let until = *self.until.get_or_insert_with(|| Instant::now() + REST);
+        if Instant::now() < until
+            && let Some(item) = unconstrained(self.subscription.next()).now_or_never()
+        {
+            return item;
+        }
+        self.last(shutting_down("resume_token"))
     }
 
     /// What is told before it ends with `status`. The last of it is progress, whose

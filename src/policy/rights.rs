@@ -10,7 +10,7 @@ use crate::{
 
 /// What of a record the fields of an event tell beside it: who may not see records
 /// may ask by these, and by the attributes of `LookupEvents`.
-pub const FIELDS: [&str; 23] = [
+pub const FIELDS: [&str; 21] = [
     "awsRegion",
     "errorCode",
     "errorMessage",
@@ -30,8 +30,6 @@ pub const FIELDS: [&str; 23] = [
     "userIdentity.arn",
     "userIdentity.invokedBy",
     "userIdentity.principalId",
-    "userIdentity.sessionContext.sessionIssuer.arn",
-    "userIdentity.sessionContext.sessionIssuer.userName",
     "userIdentity.type",
     "userIdentity.userName",
 ];

@@ -222,11 +222,18 @@ impl Parts {
             outcomes,
         )?;
         let expiry = self.tls.as_ref().and_then(|tls| tls.expiry());
-        match expiry.and_then(|end| u64::try_from(end.as_second()).ok()) {
-            Some(end) => out.gauge(
+        if let Some(end) = expiry.and_then(|end| u64::try_from(end.as_second()).ok()) {
+            out.gauge(
                 "tls_certificate_expiry_timestamp_seconds",
                 "when the server's certificate ends, in Unix time",
                 count(end),
+            )?;
+        }
+        match &self.tls {
+            Some(tls) => out.counter(
+                "tls_handshakes_failed",
+                "TLS handshakes that failed, such as by a certificate that is not trusted",
+                count(tls.failures()),
             ),
             None => Ok(()),
         }

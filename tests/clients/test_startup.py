@@ -3,12 +3,15 @@
 import gzip
 import json
 import re
+import signal
 import socket
+import subprocess
+import tempfile
 
 import pytest
 
 from conftest import BIG
-from processes import RECORDS, Simulator, run
+from processes import PATIENCE, RECORDS, Simulator, bare_environment, binary, run
 from test_simulator import aws, lookup
 
 
@@ -193,3 +196,25 @@ def test_the_altered_records_are_served(records):
         left_out = len(re.findall(r"record \d+: .*; left out$", said, re.MULTILINE))
         left_out += sum(map(int, re.findall(r"(\d+) more left out", said)))
         assert simulator.stats()["records"] + left_out == count
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_before_it_serves_it_stops(how):
+    # AWS does not say whose credentials these are, nor anything else
+    with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as home:
+        listener.settimeout(PATIENCE)
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        url = "http://127.0.0.1:%d" % listener.getsockname()[1]
+        process = subprocess.Popen(
+            [binary(), "serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+             "--region", BIG[1], "--credentials", "chain", "--aws-endpoint-url", url],
+            env={**bare_environment(home), **keys}, stderr=subprocess.PIPE, text=True,
+        )
+        try:
+            asked, _ = listener.accept()
+            with asked:
+                process.send_signal(how)
+                _, said = process.communicate(timeout=PATIENCE)
+                assert process.returncode == 0 and "before it served" in said, said
+        finally:
+            process.kill()

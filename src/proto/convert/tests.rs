@@ -1,5 +1,13 @@
-use super::oracle::check;
-use crate::event::{Event, LookupEvent, Origin, Parts, Principal, Resource, Scope};
+use std::sync::Arc;
+
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::{super::v1, Encoded, oracle::check};
+use crate::{
+    event::{Event, LookupEvent, Origin, Parts, Principal, Resource, Scope},
+    policy::FIELDS,
+};
 
 fn scope() -> Scope {
     Scope::new("111122223333", "eu-west-1")
@@ -71,4 +79,29 @@ fn what_is_there_and_empty_is_told_from_what_is_not_there() {
     parts.username = None;
     check(&parts);
     assert_eq!(Event::new(&parts).username(), None);
+}
+
+#[test]
+fn what_is_asked_without_seeing_records_is_told_without_them() {
+    for field in FIELDS {
+        let value = match field {
+            "eventTime" => json!("2026-01-02T03:04:05Z"),
+            "readOnly" => json!(false),
+            "userIdentity.arn" => json!("arn:aws:iam::111122223333:user/told"),
+            _ => json!("told"),
+        };
+        let names = field.rsplit('.');
+        let record: Value = names.fold(value, |value, name| json!({ name: value }));
+        let record = record.to_string();
+        // files have readOnly, and the API an attribute of the same
+        let event = Event::from_record(&scope(), record.as_bytes(), Origin::LogFile, 1);
+        let bytes = Encoded::new(Arc::new(event), false).encode_to_vec();
+        let message = v1::Event::decode(&*bytes).unwrap();
+        let is_told = match field {
+            "eventTime" => message.event_time.unwrap().seconds == 1_767_323_045,
+            "readOnly" => message.read_only == Some(false),
+            _ => format!("{message:?}").contains("told"),
+        };
+        assert!(is_told, "{field} of {record}: {message:?}");
+    }
 }
