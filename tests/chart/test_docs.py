@@ -51,7 +51,7 @@ def megabytes(text):
 
 def column(text, number):
     """A column of a table of sizes: its rows, and what it says they come to."""
-    rows = [line.strip("| ").split(" | ") for line in re.findall(r"^\| .* \|$", text, re.M)]
+    rows = [line.split("|")[1:] for line in text.splitlines() if line.startswith("|")]
     # what comes behind a colon is what it comes to
     *sizes, total = [megabytes(row[number].split(": ")[-1]) for row in rows if megabytes(row[number])]
     return sizes, total
