@@ -184,6 +184,8 @@ def test_paths_that_are_taken_out_are_those_that_the_server_takes(tmp_path):
     (rule(accounts=[]), "/policy/rules/0/accounts"),
     (rule(regions=[]), "/policy/rules/0/regions"),
     (rule(event_sources=["*.amazonaws.com"]), "/policy/rules/0/event_sources/0"),
+    (rule(event_sources=["a"] * 1001), "/policy/rules/0/event_sources"),
+    (rule(calls_per_second=1 << 32), "/policy/rules/0/calls_per_second"),
     (rule(record="no"), "/policy/rules/0/record"),
     *((rule(redact=[path]), "/policy/rules/0/redact/0") for path in NOT_TAKEN),
     ({"config": {"cachesize": "1GB"}}, "'cachesize' not allowed"),
