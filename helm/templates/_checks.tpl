@@ -123,6 +123,15 @@ here rather than in a pod that ends again and again.
 {{- fail (printf "strategy Recreate stops all of %s %d at once; leave strategy out, and they are renewed one after the other" $name $most) -}}
 {{- end -}}
 {{- end -}}
+{{- $surge := include "trailgate.surge" . | int -}}
+{{- if $surge -}}
+{{- if .Values.config.queue -}}
+{{- fail "strategy has a new server begin before an old one is gone, and both take from config.queue; leave strategy out, or set strategy.rollingUpdate.maxSurge=0" -}}
+{{- end -}}
+{{- if lt ($share | default $most) (int (add $most $surge)) -}}
+{{- fail (printf "strategy has %d servers while they are renewed, which spend more than the quota; leave strategy out, set strategy.rollingUpdate.maxSurge=0, or config.replicas=%d" (add $most $surge) (add $most $surge)) -}}
+{{- end -}}
+{{- end -}}
 {{- $budget := .Values.podDisruptionBudget -}}
 {{- if and $budget.enabled (not (kindIs "invalid" $budget.minAvailable)) -}}
 {{- if not (kindIs "invalid" $budget.maxUnavailable) -}}
@@ -148,14 +157,37 @@ here rather than in a pod that ends again and again.
 {{- fail (printf "terminationGracePeriodSeconds %d kills calls that preStopSleepSeconds and config.shutdown_grace give %d seconds; set it to more, or to null" (int .Values.terminationGracePeriodSeconds) $needed) -}}
 {{- end -}}
 {{- end -}}
+{{- include "trailgate.checkAuditLog" . -}}
 {{- $limit := dig "limits" "memory" "" .Values.resources -}}
 {{- if $limit -}}
 {{- $cache := .Values.config.cache_size | default "256MB" -}}
 {{- $feed := .Values.config.feed_size | default "64MB" -}}
-{{- /* 60 MB of repeats that are known, and 32 MiB of parked walks */ -}}
-{{- $held := add (include "trailgate.bytes" $cache | int64) (include "trailgate.bytes" $feed | int64) 100000000 -}}
+{{- /* docs/memory.md: 420 MB that are held beside, 40 MB a queue, and 100 MB for calls */ -}}
+{{- $beside := add 520 (mul 40 (len (.Values.config.queue | default list))) -}}
+{{- $held := add (include "trailgate.bytes" $cache | int64) (include "trailgate.bytes" $feed | int64) (mul $beside 1000000) -}}
 {{- if lt (include "trailgate.bytes" $limit | int64) $held -}}
-{{- fail (printf "resources.limits.memory %v is less than what config.cache_size, config.feed_size and 100 MB beside come to, %d MB; set it to more" $limit (div $held 1000000)) -}}
+{{- fail (printf "resources.limits.memory %v is less than config.cache_size, config.feed_size and the %d MB that a server may take beside, %d MB together; set it to more" $limit $beside (div $held 1000000)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a pod writes into its own file system ends with it. */}}
+{{- define "trailgate.checkAuditLog" -}}
+{{- $path := .Values.config.audit_log -}}
+{{- if and $path (ne $path "-") -}}
+{{- /* the deepest mount has it */ -}}
+{{- $holder := dict "mountPath" "" -}}
+{{- range concat (list (dict "mountPath" (include "trailgate.mount" .) "readOnly" true)) .Values.extraVolumeMounts -}}
+{{- $at := trimSuffix "/" .mountPath -}}
+{{- if and (or (eq $path $at) (hasPrefix (printf "%s/" $at) $path)) (ge (len .mountPath) (len $holder.mountPath)) -}}
+{{- $holder = . -}}
+{{- end -}}
+{{- end -}}
+{{- if not $holder.mountPath -}}
+{{- fail (printf "config.audit_log %s is in no volume, and the pod's own file system cannot be written and ends with it; mount one there by extraVolumes and extraVolumeMounts, or set config.audit_log=\"-\" for standard output" $path) -}}
+{{- end -}}
+{{- if $holder.readOnly -}}
+{{- fail (printf "config.audit_log %s is in %s, which is mounted readOnly; mount another volume by extraVolumeMounts, or set config.audit_log=\"-\" for standard output" $path $holder.mountPath) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

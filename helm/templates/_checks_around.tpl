@@ -17,6 +17,9 @@
 {{- if and $policy.enabled (not $policy.clients) -}}
 {{- fail "networkPolicy keeps out the gateway that grpcRoute leads from; name its pods in networkPolicy.clients" -}}
 {{- end -}}
+{{- if and (include "trailgate.asksCertificate" .) (not (include "trailgate.hasPolicy" .)) -}}
+{{- fail "whoever comes through grpcRoute's gateway and sends no token has the name in the gateway's certificate, and without a policy may ask everything; say in policy.rules what each may ask, or leave tls.clientCA out and have tokens alone" -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.grpcRoute.enabled .Values.grpcRoute.backendTLSPolicy (include "trailgate.isSource" .Values.tls.serverCA) (ne .Values.tls.serverCA.key "ca.crt") -}}
 {{- fail (printf "tls.serverCA.key %s is not read by gateways, which look for ca.crt; give the authority that key, or set grpcRoute.backendTLSPolicy=false" .Values.tls.serverCA.key) -}}
@@ -24,10 +27,12 @@
 {{- if and $policy.enabled (not $policy.clientLabels) -}}
 {{- fail "networkPolicy.clientLabels is empty, which would be every pod; give a label, or set networkPolicy.enabled=false" -}}
 {{- end -}}
-{{- range $name := list "aws_endpoint_url" "queue_endpoint_url" -}}
-{{- $url := get $.Values.config $name -}}
-{{- if and $url $policy.enabled (not $policy.egress) -}}
-{{- $port := include "trailgate.port" (urlParse $url).host | default (ternary "443" "80" (hasPrefix "https:" $url)) -}}
+{{- range $name := list "aws_endpoint_url" "queue_endpoint_url" "otlp_endpoint" "jwt_keys" -}}
+{{- $url := get $.Values.config $name | default "" -}}
+{{- /* keys may be a file */ -}}
+{{- if and (regexMatch "^https?:" $url) $policy.enabled (not $policy.egress) -}}
+{{- /* a name may end with a number as well */ -}}
+{{- $port := regexFind ":[0-9]+$" (urlParse $url).host | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" $url)) -}}
 {{- if ne $port "443" -}}
 {{- fail (printf "networkPolicy lets nothing out to port %s of config.%s; allow it in networkPolicy.egress" $port $name) -}}
 {{- end -}}

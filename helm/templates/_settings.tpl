@@ -8,6 +8,24 @@
 {{- ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | int -}}
 {{- end -}}
 
+{{/* How many more there are while they are renewed: a quarter where a strategy does not
+     say it, which is Kubernetes's default. */}}
+{{- define "trailgate.surge" -}}
+{{- $strategy := .Values.strategy -}}
+{{- if or (not $strategy) (eq (toString $strategy.type) "Recreate") -}}
+0
+{{- else -}}
+{{- $surge := dig "maxSurge" nil ($strategy.rollingUpdate | default dict) -}}
+{{- if kindIs "invalid" $surge -}}{{- $surge = "25%" -}}{{- end -}}
+{{- if hasSuffix "%" (toString $surge) -}}
+{{- $percent := trimSuffix "%" $surge | int -}}
+{{- div (add (mul (include "trailgate.most" . | int) $percent) 99) 100 -}}
+{{- else -}}
+{{- int $surge -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Whether both ports speak TLS: "true", or nothing. */}}
 {{- define "trailgate.tls" -}}
 {{- if or .Values.config.tls_cert .Values.tls.secretName .Values.tls.certificate.enabled -}}true{{- end -}}

@@ -12,6 +12,12 @@ from chart import (
 
 MOUNT = "/etc/trailgate"
 FILES = ["tls_cert", "tls_key", "tls_client_ca", "jwt_keys", "policy"]
+# a gateway's route, and what the name in its certificate may
+GATEWAY = {
+    "grpcRoute": {"enabled": True, "parentRefs": [{"name": "a"}]},
+    "networkPolicy": {"clients": [{"podSelector": {}}]},
+    "policy": {"configMap": "policy"},
+}
 TLS = {name for name, values in CASES.items() if values.get("tls")}
 
 
@@ -143,13 +149,12 @@ def test_whoever_the_chart_has_call_checks_the_certificate(case):
 
 
 def test_public_authorities_are_those_of_the_system():
-    route = {"grpcRoute": {"enabled": True, "parentRefs": [{"name": "a"}]}, "networkPolicy": {"clients": [{"podSelector": {}}]}}
-    policy = only(render(merge(SECURE, route)), "BackendTLSPolicy")["spec"]
+    policy = only(render(merge(SECURE, GATEWAY)), "BackendTLSPolicy")["spec"]
     assert policy["validation"] == {"hostname": "demo-trailgate.audit.svc", "wellKnownCACertificates": "System"}
     (target,) = policy["targetRefs"]
     assert (target["name"], target["sectionName"]) == ("demo-trailgate", "grpc")
     for off in (INSECURE, SECURE | {"grpcRoute": {"backendTLSPolicy": False}}):
-        assert not any(kind == "BackendTLSPolicy" for kind, _ in render(merge(route, off)))
+        assert not any(kind == "BackendTLSPolicy" for kind, _ in render(merge(GATEWAY, off)))
 
 
 def test_prometheus_shows_who_it_is():
@@ -167,10 +172,12 @@ def test_prometheus_shows_who_it_is():
     (merge(SECURE, TOKENS), ["known by certificates and bearer tokens"], []),
     (CASES["production"], ["known by certificates, and may ask what the policy says"], ["no policy"]),
     (CASES["gateway"], ["known by bearer tokens, and may", "--token-file"], ["--client-cert", "The gateway ends TLS"]),
+    (merge(SECURE, GATEWAY), ["The gateway ends TLS: callers who come through it have the name"], []),
     (
-        merge(SECURE, {"grpcRoute": {"enabled": True, "parentRefs": [{"name": "a"}]}, "networkPolicy": {"clients": [{"podSelector": {}}]}}),
-        ["The gateway ends TLS"], [],
+        merge(merge(SECURE, TOKENS), GATEWAY),
+        ["The gateway ends TLS: callers who come through it and send no token have the name"], [],
     ),
+    (SECURE | {"policy": GATEWAY["policy"]}, [], ["The gateway ends TLS"]),
     (
         merge(INSECURE, {"tls": {"secretName": "a"}}),
         ["Whoever gets there may read every event: nobody is asked who they are."], ["encrypted"],

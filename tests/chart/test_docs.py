@@ -42,6 +42,44 @@ def test_policies_are_json_with_actions():
     assert actions == {action for action in known if action.split(":")[0].islower() and action != "sts:ExternalId"} | pods
 
 
+def megabytes(text):
+    """The sizes in a text, added up."""
+    units = {"MB": 1, "GB": 1000, "MiB": 1.048576, "GiB": 1073.741824, "Mi": 1.048576}
+    found = re.findall(r"([\d.,]*\d) ?(MB|GB|MiB|GiB|Mi)\b", text)
+    return sum(float(number.replace(",", "")) * units[unit] for number, unit in found)
+
+
+def column(text, number):
+    """A column of a table of sizes: its rows, and what it says they come to."""
+    rows = [line.split("|")[1:] for line in text.splitlines() if line.startswith("|")]
+    # what comes behind a colon is what it comes to
+    *sizes, total = [megabytes(row[number].split(": ")[-1]) for row in rows if megabytes(row[number])]
+    return sizes, total
+
+
+def test_memory_adds_up_and_is_what_the_chart_goes_by():
+    _, holds, calls, give, _ = re.split(r"^## ", (ROOT / "docs/memory.md").read_text(), flags=re.M)
+    held, called = column(holds, 1)[1], column(calls, 1)[1]
+    for text, number, nearly in [(holds, 1, 5), (holds, 2, 10), (calls, 1, 50), (give, 1, 1), (give, 2, 100)]:
+        sizes, total = column(text, number)
+        assert abs(sum(sizes) - total) < nearly, (text, sizes)
+    assert column(give, 1)[0][0] == column(holds, 2)[1] and column(give, 2)[0] == [held, called]
+    pages = column(give, 1)[0][1]
+    least = f"{held + pages:.0f} MB: the {held:.0f} MB, those {pages:.0f} MB, and 40 MB more for each queue"
+    assert least in give
+    # beside the usual sizes of cache and feed
+    beside = held - 256 - 64 + pages
+    assert f"$beside := add {beside:.0f} (mul 40 " in (CHART / "templates/_checks.tpl").read_text()
+    resources = yaml.safe_load((CHART / "values.yaml").read_text())["resources"]
+    assert held <= megabytes(resources["requests"]["memory"]) < held + pages
+    (limit,) = re.findall(r"^- \*\*([\d.]+ GiB)\*\* with the usual settings", give, re.M)
+    assert megabytes(resources["limits"]["memory"]) == megabytes(limit)
+    operations = (ROOT / "docs/operations.md").read_text().split("## Limits")[0]
+    for size in (column(holds, 2)[1], held, pages, column(give, 1)[1], held + pages):
+        assert f"{size:.0f} MB" in operations, size
+    assert f"{column(give, 2)[1] / 1000} GB" in operations and limit in operations
+
+
 def test_links_lead_somewhere():
     for page in (CHART / "README.md", ROOT / "docs/operations.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text()):

@@ -16,9 +16,24 @@ def config(**settings):
     return merge(INSECURE, {"config": settings})
 
 
+def surge(most, **more):
+    """A rolling update with so many servers more."""
+    return {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": most}}} | more
+
+
+def audit(path, *mounts):
+    """The audit log there, with these mounted."""
+    mounts = [{"name": f"v{n}", **mount} for n, mount in enumerate(mounts)]
+    volumes = [{"name": mount["name"], "emptyDir": {}} for mount in mounts]
+    return merge(config(audit_log=path), {"extraVolumes": volumes, "extraVolumeMounts": mounts})
+
+
 TLS_ALONE = {"tls": {"secretName": "trailgate-tls"}}
 WITHOUT_TLS = {"config": {"insecure": True}, "tls": {"secretName": ""}}
 MONITOR = {"serviceMonitor": {"enabled": True}, "networkPolicy": {"metricsClients": ANYONE}}
+
+
+ROUTE = {"grpcRoute": {"enabled": True, "parentRefs": [{"name": "a"}]}, "networkPolicy": {"clients": ANYONE}}
 
 
 def policy(*rules, **more):
@@ -105,6 +120,10 @@ def test_callers_that_cannot_be_known(values, parts):
     merge(merge(SECURE, MONITOR), {"policy": {"secret": "x"}}),
     merge(merge(SECURE, MONITOR), policy({"callers": ["a"], "methods": ["*"]}, {"anonymous": True, "methods": ["Metrics"]})),
     merge(SECURE, merge(MONITOR, {"serviceMonitor": {"clientCertificate": {"secretName": "x"}}})),
+    # through a gateway
+    merge(merge(TLS_ALONE, TOKENS), ROUTE),
+    merge(merge(SECURE, ROUTE), policy({"callers": ["gateway"], "methods": ["*"]})),
+    merge(merge(merge(SECURE, TOKENS), ROUTE), {"policy": {"secret": "x"}}),
 ])
 def test_callers_that_can_be_known(values):
     assert render(values)
@@ -155,6 +174,15 @@ def check(message, parts):
         merge(config(replicas=9, queue=QUEUE), {"autoscaling": {"enabled": True}}),
         ["autoscaling.maxReplicas 4 would share config.queue"],
     ),
+    # a new server before an old one is gone: a quarter more, unless it is said
+    (merge(config(queue=QUEUE), surge(1)), ["both take from config.queue", "leave strategy out", "maxSurge=0"]),
+    (merge(config(queue=QUEUE, replicas=2), {"strategy": {"type": "RollingUpdate"}}), ["both take from config.queue"]),
+    (surge(1), ["strategy has 2 servers while they are renewed", "maxSurge=0", "config.replicas=2"]),
+    (surge(None), ["strategy has 2 servers"]),
+    ({"strategy": {"rollingUpdate": {"maxUnavailable": 0}}}, ["strategy has 2 servers"]),
+    (surge(3, replicaCount=3), ["strategy has 6 servers", "config.replicas=6"]),
+    (surge("50%", replicaCount=3), ["strategy has 5 servers"]),
+    (merge(config(replicas=5), surge(None, autoscaling={"enabled": True, "maxReplicas": 5})), ["strategy has 7 servers"]),
     (config(max_connection_age="0s"), ["config.max_connection_age 0s", "leave it out"]),
     (
         merge(config(replicas=4), {"autoscaling": {"enabled": True}, "podDisruptionBudget": {"enabled": True, "minAvailable": 2, "maxUnavailable": None}}),
@@ -170,8 +198,12 @@ def check(message, parts):
     ),
     ({"podDisruptionBudget": {"enabled": True, "maxUnavailable": 0}}, ["no node be drained", "maxUnavailable=1"]),
     ({"terminationGracePeriodSeconds": 35}, ["terminationGracePeriodSeconds 35", "35 seconds", "null"]),
-    (config(cache_size="2GiB"), ["resources.limits.memory 1536Mi", "config.cache_size", "2311 MB"]),
-    ({"resources": {"limits": {"memory": "0.4G"}}}, ["resources.limits.memory 0.4G", "420 MB"]),
+    (config(cache_size="2GiB"), ["resources.limits.memory 1536Mi", "config.cache_size", "2731 MB"]),
+    ({"resources": {"limits": {"memory": "0.8G"}}}, ["resources.limits.memory 0.8G", "520 MB", "840 MB"]),
+    (
+        merge(config(queue=QUEUE + QUEUE), {"resources": {"limits": {"memory": "919M"}}}),
+        ["600 MB", "920 MB"],
+    ),
     (
         {"serviceMonitor": {"enabled": True}, "service": {"http": {"enabled": False}}},
         ["service.http.enabled=true"],
@@ -189,6 +221,23 @@ def check(message, parts):
     ({"networkPolicy": {"clientLabels": {"trailgate-client": None}}}, ["networkPolicy.clientLabels"]),
     (config(aws_endpoint_url="http://simulator:4599"), ["port 4599 of config.aws_endpoint_url", "networkPolicy.egress"]),
     (config(queue_endpoint_url="http://simulator"), ["port 80 of config.queue_endpoint_url"]),
+    (config(otlp_endpoint="http://collector:4317"), ["port 4317 of config.otlp_endpoint", "networkPolicy.egress"]),
+    (
+        config(jwt_issuer="https://issuer", jwt_audience=["a"], jwt_keys="https://issuer:8443/keys"),
+        ["port 8443 of config.jwt_keys", "networkPolicy.egress"],
+    ),
+    (audit("/var/log/trailgate/audit.jsonl"), ["config.audit_log /var/log", "extraVolumeMounts", 'config.audit_log="-"']),
+    (audit("/var/logs/audit.jsonl", {"mountPath": "/var/log"}), ["is in no volume"]),
+    (audit("/etc/trailgate/audit.jsonl"), ["is in /etc/trailgate, which is mounted readOnly"]),
+    (audit("/a/b/audit.jsonl", {"mountPath": "/a/b/", "readOnly": True}, {"mountPath": "/a"}), ["is in /a/b/, which is mounted readOnly"]),
+    (
+        {"tls": SECURE["tls"], "config": {"insecure": False}} | ROUTE,
+        ["grpcRoute's gateway", "policy.rules", "leave tls.clientCA out"],
+    ),
+    (
+        merge(merge(SECURE, TOKENS), {"config": {"insecure": False}} | ROUTE),
+        ["sends no token", "without a policy may ask everything"],
+    ),
 ])
 def test_contradictions(values, parts):
     check(refusal(merge(INSECURE, values)), parts)
@@ -208,9 +257,26 @@ def test_contradictions(values, parts):
     merge(config(demo=True), {"replicaCount": 2}),
     merge(config(), {"replicaCount": 2, "podDisruptionBudget": {"enabled": True, "minAvailable": "50%", "maxUnavailable": None}}),
     {"terminationGracePeriodSeconds": 36},
-    {"resources": {"limits": {"memory": "420M"}}},
+    {"resources": {"limits": {"memory": "840M"}}},
+    merge(config(queue=QUEUE + QUEUE), {"resources": {"limits": {"memory": "920M"}}}),
     {"resources": {"limits": None}},
     merge(config(aws_endpoint_url="http://simulator:4599"), {"networkPolicy": {"enabled": False}}),
+    merge(config(otlp_endpoint="http://collector:4317"), {"networkPolicy": {"egress": [{"ports": [{"port": 4317}]}]}}),
+    # a number that is no port
+    config(otlp_endpoint="https://collector2", aws_endpoint_url="https://192.0.2.1"),
+    config(jwt_issuer="https://issuer", jwt_audience=["a"], jwt_keys="/keys/jwks2"),
+    config(jwt_issuer="https://issuer", jwt_audience=["a"], jwt_keys="https://issuer/keys"),
+    merge(config(queue=QUEUE), surge(0)),
+    merge(config(queue=QUEUE), {"strategy": {"type": "Recreate"}}),
+    merge(config(replicas=2), surge(1)),
+    merge(config(replicas=5), surge("50%", replicaCount=3)),
+    surge("0%"),
+    audit("-"),
+    audit("/audit/log/audit.jsonl", {"mountPath": "/audit/"}),
+    audit("/audit.jsonl", {"mountPath": "/audit.jsonl", "subPath": "audit.jsonl"}),
+    audit("/a/b/audit.jsonl", {"mountPath": "/a/b"}, {"mountPath": "/a", "readOnly": True}),
+    # names that nobody is asked about are no identity
+    ROUTE,
     {"serviceMonitor": {"enabled": True}, "networkPolicy": {"metricsClients": ANYONE}},
 ])
 def test_what_goes_together_is_rendered(values):

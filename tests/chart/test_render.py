@@ -101,6 +101,12 @@ def test_selectors_find_the_servers_and_nothing_else(case):
         assert not selector.items() <= test.items(), name
 
 
+@pytest.mark.parametrize("labels", [{"trailgate-client": None}, None])
+def test_without_a_network_policy_no_label_is_needed(labels):
+    objects = render(merge(INSECURE, {"networkPolicy": {"enabled": False, "clientLabels": labels}}))
+    kubernetes_validate.validate(only(objects, "Pod"), KUBERNETES[-1], strict=True)
+
+
 def test_ports_lead_to_where_the_server_listens(case):
     objects = render(case)
     container = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]

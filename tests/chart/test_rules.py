@@ -102,6 +102,12 @@ def test_alerts_can_be_left_out_and_asked_elsewhere():
     assert left[0]["annotations"]["runbook_url"] == f"https://example.com/x#{names[2].lower()}"
 
 
+def test_every_alert_can_be_left_out():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    disabled = schema["properties"]["prometheusRule"]["properties"]["disabled"]
+    assert disabled["items"]["enum"] == [rule["alert"] for rule in rules()]
+
+
 def test_every_alert_has_a_paragraph_in_the_runbook():
     text = (ROOT / "docs/operations.md").read_text()
     assert re.findall(r"^### (Trailgate\w+)$", text, re.M) == [rule["alert"] for rule in rules()]

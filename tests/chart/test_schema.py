@@ -1,12 +1,15 @@
 """The schema of the values, beside the source and the values themselves."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 import yaml
 
-from chart import CHART, INSECURE, ROOT, merge, refusal
+from chart import CHART, INSECURE, ROOT, merge, refusal, render
+from pod import binary
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -130,6 +133,33 @@ def rule(**parts):
     return {"policy": {"rules": [{"anonymous": True, "methods": ["*"]} | parts]}}
 
 
+# what the server refuses as well, and what it takes
+NOT_TAKEN = [
+    "", ".", "a..b", ".a", "a.", "record.", "a\\b", "a\\", "a" * 1025, ".".join("a" * 33), "Username", "EventId", "eventTime",
+    "record.eventID", "awsRegion.x", "recipientAccountId", "eventSource",
+]
+TAKEN = [
+    "sourceIPAddress", "requestParameters.password", "record.userIdentity.arn", "record", "requestParameters.tags.a\\.b\\\\",
+    "requestParameters.eventID", "eventTimes", ".".join("a" * 32), "record." + ".".join("a" * 32), "record.Username", "a" * 1024,
+]
+
+
+def test_paths_that_are_taken_out_are_those_that_the_server_takes(tmp_path):
+    assert render(merge(INSECURE, rule(redact=TAKEN)))
+    path = tmp_path / "policy.yaml"
+
+    def check(taken):
+        path.write_text(yaml.safe_dump(rule(redact=[taken])["policy"]))
+        command = [binary(), "config", "check", "--demo", "--policy", str(path)]
+        return subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60)
+
+    for taken in TAKEN:
+        assert check(taken).returncode == 0, taken
+    for taken in NOT_TAKEN:
+        done = check(taken)
+        assert done.returncode != 0 and "rules[0].redact[0]" in done.stderr, taken
+
+
 @pytest.mark.parametrize("values, part", [
     ({"replica": 2}, "'replica' not allowed"),
     ({"replicaCount": 0}, "/replicaCount"),
@@ -154,7 +184,10 @@ def rule(**parts):
     (rule(accounts=[]), "/policy/rules/0/accounts"),
     (rule(regions=[]), "/policy/rules/0/regions"),
     (rule(event_sources=["*.amazonaws.com"]), "/policy/rules/0/event_sources/0"),
+    (rule(event_sources=["a"] * 1001), "/policy/rules/0/event_sources"),
+    (rule(calls_per_second=1 << 32), "/policy/rules/0/calls_per_second"),
     (rule(record="no"), "/policy/rules/0/record"),
+    *((rule(redact=[path]), "/policy/rules/0/redact/0") for path in NOT_TAKEN),
     ({"config": {"cachesize": "1GB"}}, "'cachesize' not allowed"),
     # the command line's names, and those that a file may have as well
     ({"config": {"cache-size": "1GB"}}, "'cache-size' not allowed"),

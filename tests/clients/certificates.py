@@ -25,13 +25,16 @@ class Authority(trustme.CA):
         key.write_bytes(issued.private_key_pem.bytes())
         return cert, key
 
-    def credentials(self, files=None):
-        """Of a caller who trusts it, and shows a certificate."""
+    def credentials(self, files=None, token=None):
+        """Of a caller who trusts it, and shows a certificate or sends a token."""
         cert, key = (file.read_bytes() for file in files) if files else (None, None)
-        return grpc.ssl_channel_credentials(self.pem, key, cert)
+        channel = grpc.ssl_channel_credentials(self.pem, key, cert)
+        if token is None:
+            return channel
+        return grpc.composite_channel_credentials(channel, grpc.access_token_call_credentials(token))
 
 
-def get(url, authority, shown=None):
+def get(url, authority, shown=None, token=None):
     """Status of a URL by TLS."""
     context = ssl.create_default_context(cadata=authority.pem.decode())
     if shown:
@@ -40,7 +43,8 @@ def get(url, authority, shown=None):
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
     try:
-        with opener.open(url, timeout=PATIENCE) as answer:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:

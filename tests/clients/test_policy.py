@@ -11,6 +11,7 @@ from rpc import (
     DENIED, Client, Refusal, code, event_service_pb2, filters_of, refusal, scope_service_pb2,
 )
 from test_probes import reflect
+from test_tokens import AUDIENCE, ISSUER, Key
 
 OWN, OTHER = "111122223333", "444455556666"
 REGIONS = ["us-east-1", "eu-west-1"]
@@ -68,12 +69,12 @@ def serve(authority, folder, simulator):
     """Servers with a policy."""
     cert, key = authority.files(folder, "127.0.0.1")
 
-    def serve(policy):
+    def serve(policy, *args):
         path = folder / "policy.yaml"
         path.write_text(policy)
         return Server(
             "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", folder / "ca.pem",
-            "--policy", path, simulator=simulator, accounts=[OWN, OTHER], regions=REGIONS,
+            "--policy", path, *args, simulator=simulator, accounts=[OWN, OTHER], regions=REGIONS,
         )
 
     return serve
@@ -112,20 +113,53 @@ def test_the_methods_here_are_those_of_the_contract():
     assert sorted([*names, "Reflection"]) == sorted(METHODS)
 
 
-@pytest.mark.parametrize("right", METHODS)
-def test_a_right_is_to_one_method(serve, authority, folder, right):
-    policy = f"rules: [{{callers: [one.example.org], methods: [{right}]}}]"
+UNKNOWN = grpc.StatusCode.UNAUTHENTICATED
+# the one that a rule is for, by each way to be known; names that are the same are not
+RULES = {
+    "certificate": "callers: [one.example.org]",
+    "token": "subjects: [one.example.org]",
+    "nothing": "anonymous: true",
+}
+
+
+@pytest.fixture(scope="module")
+def identities(authority, folder):
+    """Whoever may call: how it is known, by which name, certificate and token."""
+    key = Key("es256", "ES256")
+    (folder / "keys.json").write_text(json.dumps({"keys": [key.public]}))
     one, other = (authority.files(folder, f"{name}.example.org") for name in ("one", "other"))
-    with serve(policy) as server:
-        for files, denied in [(one, DENIED), (other, DENIED), (None, grpc.StatusCode.UNAUTHENTICATED)]:
-            with Client(server, authority.credentials(files)) as client:
-                ended = {name: code(call) for name, call in calls(client).items()}
-                assert ended.keys() == set(METHODS)
-                for name, ended in ended.items():
-                    is_right = files is one and name == right
-                    assert (ended == denied) != is_right, f"{name}: {ended}"
-        for files, status in [(one, 403), (None, 401)]:
-            assert get(f"{server.http}/metrics", authority, files) == status
+    return [
+        ("certificate", "one", one, None),
+        ("certificate", "other", other, None),
+        ("token", "one", None, key.sign("one.example.org")),
+        ("token", "other", None, key.sign("other.example.org")),
+        # a token comes before the certificate
+        ("token", "one", other, key.sign("one.example.org")),
+        ("token", "other", one, key.sign("other.example.org")),
+        ("nothing", "one", None, None),
+    ]
+
+
+@pytest.mark.parametrize("right", [*METHODS, "Metrics"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_right_is_to_one_method_of_one_caller(serve, authority, folder, identities, rule, right):
+    policy = f"rules: [{{{RULES[rule]}, methods: [{right}]}}]"
+    tokens = [
+        "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys", folder / "keys.json",
+    ]
+    with serve(policy, *tokens) as server:
+        for known, name, files, token in identities:
+            is_its = (known, name) == (rule, "one")
+            denied, status = (UNKNOWN, 401) if known == "nothing" else (DENIED, 403)
+            with Client(server, authority.credentials(files, token)) as client:
+                ended = {method: code(call) for method, call in calls(client).items()}
+            assert ended.keys() == set(METHODS)
+            for method, how in ended.items():
+                is_right = is_its and method == right
+                assert (how == denied) != is_right, f"{known} {name}, {method}: {how}"
+            told = get(f"{server.http}/metrics", authority, files, token)
+            is_right = is_its and right == "Metrics"
+            assert told == (200 if is_right else status), f"{known} {name}"
 
 
 def test_who_may_everything_sees_everything(as_who):
