@@ -501,7 +501,10 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     use super::*;
-    use crate::policy::{Denied, Policy};
+    use crate::{
+        bearer::Bearer,
+        policy::{Denied, Policy},
+    };
 
     #[test]
     fn methods_are_those_of_the_contract() {
@@ -542,9 +545,9 @@ mod tests {
             let access = Access::new(true, None, Some(policy));
             for (name, _) in methods() {
                 let of = Right::of(&name);
+                let named = |who: Who| access.rights(&who, of).map(|_| ());
                 let may = |who: Option<&str>| {
-                    let who = who.map_or(Who::Anonymous, |name| Who::Certificate(name.into()));
-                    access.rights(&who, of).map(|_| ())
+                    named(who.map_or(Who::Anonymous, |name| Who::Certificate(name.into())))
                 };
                 let expected = match of == Some(right) {
                     true => Ok(()),
@@ -552,6 +555,9 @@ mod tests {
                 };
                 assert_eq!(may(Some("one")), expected, "{name} by {right:?}");
                 assert_eq!(may(Some("other")), Err(Denied::NotAllowed), "{name}");
+                // whose token has a certificate's name is another
+                let token = Who::Token(Bearer::new("one", &[]));
+                assert_eq!(named(token), Err(Denied::NotAllowed), "{name}");
                 assert_eq!(may(None), Err(Denied::Unknown), "{name}");
             }
         }

@@ -74,6 +74,21 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_told(server, tmp_path):
     assert nothing.returncode == 1 and "no log files" in nothing.stderr
 
 
+def test_the_audit_log_says_what_was_brought(tmp_path):
+    files = [tmp_path / key(str(number)).rsplit("/", 1)[-1] for number in (1, 2)]
+    files[0].write_bytes(log_file(1, 2))
+    files[1].write_bytes(log_file(2, 3))
+    audit = tmp_path / "audit.jsonl"
+    with Server("--demo", "--audit-log", audit) as server:
+        ingest(server, *files)
+    lines = map(json.loads, audit.read_text().splitlines())
+    begin, end = [line for line in lines if line["method"].endswith("/IngestEvents")]
+    assert (begin["phase"], begin["events"], "asked" in begin) == ("begin", 0, False)
+    assert (end["phase"], end["code"], end["events"]) == ("end", "OK", 3)
+    names = [name.rsplit("/", 1)[-1] for name in end["asked"]["files"]]
+    assert names == [file.name for file in files] and end["asked"]["otherFiles"] == 0
+
+
 @pytest.mark.skipif(
     not program().exists(), reason="no MiniStack: tests/clients/venv.sh installs it"
 )

@@ -8,7 +8,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import BIG
-from processes import Server, Simulator, get
+from processes import PATIENCE, Server, Simulator, get
 from rpc import Client, refusal
 from test_metrics import scrape
 
@@ -26,6 +26,29 @@ def test_health_is_serving(big_server):
         watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=60)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         watch.cancel()
+
+
+def test_a_connection_has_two_watches_and_they_end_with_its_age():
+    with Server("--demo", "--max-connection-age", "2s", "--shutdown-grace", "100ms") as server:
+        with Client(server) as client:
+            health = health_pb2_grpc.HealthStub(client.channel)
+
+            def watch():
+                return health.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+
+            watches = [watch(), watch()]
+            for one in watches:
+                assert next(one).status == health_pb2.HealthCheckResponse.SERVING
+            refused = refusal(lambda: next(watch()))
+            assert (refused.code, refused.info.reason) == (
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES")
+            assert health.Check(health_pb2.HealthCheckRequest()).status
+            for one in watches:
+                ended = refusal(lambda: next(one))
+                assert (ended.code, ended.info.reason) == (
+                    grpc.StatusCode.UNAVAILABLE, "CONNECTION_AGE")
+            # and over another connection it goes on
+            assert next(watch()).status == health_pb2.HealthCheckResponse.SERVING
 
 
 def reflect(channel, **question):

@@ -93,6 +93,7 @@ def test_a_certificate_of_another_authority_ends_the_connection(server, authorit
     # who speaks no TLS is not answered
     with Client(server) as client:
         assert refusal(lambda: client.page()).code == grpc.StatusCode.UNAVAILABLE
+    assert "no TLS handshake" in server.stderr()
 
 
 def test_commands_show_certificates(server, authority, folder, alerts):
