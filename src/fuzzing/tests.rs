@@ -8,7 +8,7 @@ use super::*;
 type Target = fn(&[u8]);
 
 /// Each with its name.
-const TARGETS: [(&str, Target); 11] = [
+const TARGETS: [(&str, Target); 12] = [
     ("aws_json", aws_json),
     ("bearer_tokens", bearer_tokens),
     ("digests", digests),
@@ -18,6 +18,7 @@ const TARGETS: [(&str, Target); 11] = [
     ("page_tokens", page_tokens),
     ("policies", policies),
     ("records", records),
+    ("redaction", redaction),
     ("requests", requests),
     ("resume_tokens", resume_tokens),
 ];
