@@ -145,3 +145,6 @@ pub(super) fn check(taken: &[String], mut asked: Vec<String>, record: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
