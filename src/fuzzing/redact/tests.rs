@@ -68,9 +68,13 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A record's text: each member as often as it was drawn.
+/// A record's text, often with whose call it was; each member as often as it was drawn.
 fn records() -> impl Strategy<Value = String> {
-    vec((select(&KEYS[..]), values()), 0..8).prop_map(|members| {
+    let drawn = vec((select(&KEYS[..]), values()), 0..8);
+    (any::<bool>(), drawn).prop_map(|(has_user, mut members)| {
+        if has_user {
+            members.insert(0, ("userIdentity", user()));
+        }
         let members = members.into_iter();
         let members: Vec<_> = members
             .map(|(key, it)| format!("\"{key}\": {it}"))
