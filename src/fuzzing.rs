@@ -2,6 +2,8 @@
 //! be true whatever they are. Each is told what it has by its first byte or line,
 //! so that one corpus serves all that a target looks at. All panic where it is not.
 
+mod redact;
+
 use std::{cell::LazyCell, io::Write as _};
 
 use flate2::{Compression, write::GzEncoder};
@@ -98,6 +100,25 @@ pub fn filter(data: &[u8]) {
             let _ = filter.matches(&event);
         }
     }
+}
+
+/// Fields, one a line, that a policy takes out, and behind `?` those that are asked by,
+/// up to an empty line, and then a record: what is left of it is what the oracle
+/// leaves, and what is told does not depend on what is taken out.
+pub fn redaction(data: &[u8]) {
+    let (mut taken, mut asked) = (Vec::new(), Vec::new());
+    let mut rest = data;
+    loop {
+        let (head, after) = line(rest);
+        rest = after;
+        let text = str::from_utf8(head).unwrap_or_default();
+        match text.strip_prefix('?') {
+            _ if text.is_empty() => break,
+            Some(field) => asked.push(field.to_owned()),
+            None => taken.push(text.to_owned()),
+        }
+    }
+    redact::check(&taken, asked, &String::from_utf8_lossy(rest));
 }
 
 /// A request in its protobuf form, behind a byte that says which.

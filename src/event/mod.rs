@@ -28,6 +28,8 @@ pub use parse::{LookupEvent, Places, parse_time};
 pub use parts::Parts;
 pub use position::Position;
 pub use redact::Redaction;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use redact::oracle as redaction_oracle;
 pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRange, is_account};
 
 /// The most unusual field names that one event tells: real records have a few.

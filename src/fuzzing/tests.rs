@@ -8,7 +8,7 @@ use super::*;
 type Target = fn(&[u8]);
 
 /// Each with its name.
-const TARGETS: [(&str, Target); 11] = [
+const TARGETS: [(&str, Target); 12] = [
     ("aws_json", aws_json),
     ("bearer_tokens", bearer_tokens),
     ("digests", digests),
@@ -18,6 +18,7 @@ const TARGETS: [(&str, Target); 11] = [
     ("page_tokens", page_tokens),
     ("policies", policies),
     ("records", records),
+    ("redaction", redaction),
     ("requests", requests),
     ("resume_tokens", resume_tokens),
 ];
@@ -59,5 +60,28 @@ fn every_target_is_built() {
         assert!(manifest.contains(&format!("name = \"{name}\"\n")), "{name}");
         let target = fs::read_to_string(root.join(format!("fuzz_targets/{name}.rs"))).unwrap();
         assert!(target.contains(&format!("fuzzing::{name}(data)")), "{name}");
+    }
+}
+
+/// With other features, everything would be built once more for the targets.
+#[test]
+fn targets_have_the_features_that_tests_have() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path| fs::read_to_string(root.join(path)).unwrap();
+    let (ours, theirs) = (read("Cargo.toml"), read("fuzz/Cargo.toml"));
+    let section = |text: &str, name: &str| {
+        let (_, section) = text.split_once(&format!("\n[{name}]\n")).unwrap();
+        let section = section.split("\n[").next().unwrap();
+        let lines = section.lines().filter(|line| line.contains(" = "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ours = section(&ours, "dev-dependencies");
+    let theirs = section(&theirs, "dependencies");
+    let shared: Vec<_> = theirs.iter().filter(|line| ours.contains(line)).collect();
+    // all but libFuzzer and trailgate
+    assert_eq!(shared.len(), theirs.len() - 2, "{theirs:?}");
+    for line in ours.iter().filter(|line| line.contains("features = ")) {
+        let is_own = line.starts_with("libdeflater");
+        assert!(is_own || theirs.contains(line), "{line}");
     }
 }
