@@ -386,16 +386,9 @@ fn start_trailgate(listener: TcpListener) -> Arc<Feed> {
     let service = grpc::Service::new(lookup, Arc::clone(&feed), poller, scopes, limits);
     tokio::spawn(async move {
         let access = Arc::new(Access::new(false, None, None));
-        let served = grpc::serve(
-            service,
-            listener,
-            None,
-            access,
-            None,
-            &Unobserved,
-            std::future::pending(),
-        );
-        served.await.expect("serves");
+        let open = grpc::open(service, access, None, &Unobserved);
+        let open = open.await.expect("opens");
+        open.serve(listener, None, std::future::pending()).await;
     });
     feed
 }

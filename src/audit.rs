@@ -58,7 +58,7 @@ pub struct Line<'a> {
     /// Who called, as far as that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<&'a str>,
-    /// How that is known: `certificate`, `token` or `anonymous`.
+    /// How that is known: `certificate`, `token`, `proxy` or `anonymous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<&'static str>,
     /// Where the call came from.
@@ -195,6 +195,7 @@ impl Trail {
             Some(Who::Anonymous) => (None, Some("anonymous")),
             Some(Who::Certificate(name)) => (Some(&**name), Some("certificate")),
             Some(Who::Token(bearer)) => (Some(bearer.subject()), Some("token")),
+            Some(Who::User(name)) => (Some(&**name), Some("proxy")),
         };
         let mut line = Line {
             time: format!("{:.3}", self.log.clock.now()),

@@ -256,6 +256,7 @@ pub fn policies(data: &[u8]) {
         (Who::Anonymous, has("anonymous")),
         (Who::Certificate("reports".into()), has("callers")),
         (Who::Token(token), has("subjects") || has("claims")),
+        (Who::User("alice".into()), has("users")),
     ] {
         let Some(rights) = policy.rights(&who) else {
             continue;

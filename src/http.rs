@@ -2,7 +2,7 @@
 
 mod listen;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -18,7 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::listen::Visitor;
+pub use self::listen::Visitor;
+
 use crate::{
     audit::{self, Trail},
     policy::{Access, Denied, Method},
@@ -83,20 +84,44 @@ impl AsRef<[u8]> for Scrape {
     }
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. Probes
-/// answer anyone; who may not read metrics is written to `audit`.
+/// What the port answers.
+pub struct App {
+    /// Who may read metrics.
+    pub access: Arc<Access>,
+    /// Where it is written who may not.
+    pub audit: Option<audit::Log>,
+    /// Writes metrics.
+    pub metrics: MetricsText,
+    /// Whether calls are taken.
+    pub ready: watch::Receiver<bool>,
+    /// Pages beside.
+    pub console: Option<Router>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// Serves `/livez`, `/readyz`, `/metrics` and what stands beside until `shutdown`
+/// resolves. Probes answer anyone.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    access: Arc<Access>,
-    audit: Option<audit::Log>,
-    metrics: MetricsText,
-    ready: watch::Receiver<bool>,
+    app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
+    let App {
+        access,
+        audit,
+        metrics,
+        ready,
+        console,
+    } = app;
     let app = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -108,6 +133,7 @@ pub async fn serve(
             audit,
             scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
         });
+    let app = app.merge(console.unwrap_or_default());
     listen::serve(listener, tls, app, shutdown).await;
 }
 

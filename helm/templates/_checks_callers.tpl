@@ -82,12 +82,15 @@
 {{- $tokens := include "trailgate.takesTokens" . -}}
 {{- range $i, $rule := .Values.policy.rules -}}
 {{- $named := or $rule.subjects $rule.claims -}}
-{{- if not (or $rule.callers $named $rule.anonymous) -}}
-{{- fail (printf "policy.rules[%d] names nobody; name callers, subjects or claims, or say anonymous: true" $i) -}}
+{{- if not (or $rule.callers $named $rule.users $rule.anonymous) -}}
+{{- fail (printf "policy.rules[%d] names nobody; name callers, subjects, claims or users, or say anonymous: true" $i) -}}
 {{- end -}}
-{{- if not (or $rule.anonymous (and $rule.callers $certificates) (and $named $tokens)) -}}
+{{- $proxied := and $.Values.config.console $.Values.config.console_proxy -}}
+{{- if not (or $rule.anonymous (and $rule.callers $certificates) (and $named $tokens) (and $rule.users $proxied)) -}}
 {{- if $rule.callers -}}
 {{- fail (printf "policy.rules[%d] is for callers, who are known by certificates, and none is asked for; set tls.clientCA, or leave the rule out" $i) -}}
+{{- else if and $rule.users (not $named) -}}
+{{- fail (printf "policy.rules[%d] is for users, whom a proxy brings to the console; set config.console=true and config.console_proxy, or leave the rule out" $i) -}}
 {{- else -}}
 {{- fail (printf "policy.rules[%d] is for tokens, and none is taken; set config.jwt_issuer, config.jwt_audience and jwt.keys, or leave the rule out" $i) -}}
 {{- end -}}

@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     collect::{self, Poller, Queues},
     config::Config,
+    console,
     coverage::Coverage,
     feed::{self, Feed},
     grpc, http,
@@ -119,6 +120,7 @@ pub struct Server {
     audit: Option<audit::Log>,
     service: grpc::Service,
     metrics: Metrics,
+    clock: Clock,
     queues: Arc<Queues>,
     config: Config,
     demo: Option<Demo>,
@@ -195,7 +197,7 @@ impl Server {
         ));
         let coverage = Arc::new(Coverage::new(config.coverage));
         let lookup = Arc::new(Lookup::new(
-            clock,
+            clock.clone(),
             Arc::clone(&coverage),
             upstream,
             config.history,
@@ -293,6 +295,7 @@ impl Server {
             audit,
             service,
             metrics,
+            clock,
             queues,
             config,
             demo,
@@ -323,30 +326,32 @@ impl Server {
         let stop_http = CancellationToken::new();
         let metrics = self.metrics.clone();
         let text: http::MetricsText = Arc::new(move |text| metrics.text(text));
+        let (cut, end_streams) = (self.service.cut(), self.service.stopping());
+        let access = Arc::clone(&self.access);
+        let open = grpc::open(self.service, access, self.audit.clone(), &self.metrics);
+        let open = open.await.map_err(Error::Serve)?;
+        let console = self.config.console.clone();
+        let console = console.map(|hosts| console::router(open.door(), self.clock.clone(), hosts));
+        let app = http::App {
+            access: self.access,
+            audit: self.audit.clone(),
+            metrics: text,
+            ready: is_ready,
+            console,
+        };
         // probes and metrics answer for as long as calls are under way
         let http = tokio::spawn(http::serve(
             self.http_listener,
             self.tls.clone(),
-            Arc::clone(&self.access),
-            self.audit.clone(),
-            text,
-            is_ready,
+            app,
             stop_http.clone().cancelled_owned(),
         ));
         let stopping = CancellationToken::new();
-        let (cut, end_streams) = (self.service.cut(), self.service.stopping());
-        let grpc = grpc::serve(
-            self.service,
-            self.grpc_listener,
-            self.tls,
-            self.access,
-            self.audit.clone(),
-            &self.metrics,
-            stopping.clone().cancelled_owned(),
-        );
+        let stopped = stopping.clone().cancelled_owned();
+        let grpc = open.serve(self.grpc_listener, self.tls, stopped);
         tokio::pin!(grpc);
-        let served = tokio::select! {
-            served = &mut grpc => served,
+        tokio::select! {
+            () = &mut grpc => {}
             () = shutdown => {
                 tracing::info!("stopping: calls under way may finish");
                 ready.send_replace(false);
@@ -357,29 +362,18 @@ impl Server {
                     let collected = async {
                         self.queues.stop().await;
                         end_streams.cancel();
-                        std::future::pending().await
                     };
-                    tokio::select! {
-                        served = &mut grpc => {
-                            self.queues.stop().await;
-                            served
-                        }
-                        served = collected => served,
-                    }
+                    tokio::join!(&mut grpc, collected);
                 };
-                match tokio::time::timeout(self.config.shutdown_grace, ended).await {
-                    Ok(served) => served,
-                    Err(_) => {
-                        let grace = self.config.shutdown_grace;
-                        tracing::warn!(?grace, "calls were still under way, and were cut off");
-                        cut.cancel();
-                        // so that the audit log has their ends
-                        let ended = tokio::time::timeout(Duration::from_secs(1), grpc).await;
-                        ended.unwrap_or(Ok(()))
-                    }
+                let grace = self.config.shutdown_grace;
+                if tokio::time::timeout(grace, ended).await.is_err() {
+                    tracing::warn!(?grace, "calls were still under way, and were cut off");
+                    cut.cancel();
+                    // so that the audit log has their ends
+                    let _ = tokio::time::timeout(Duration::from_secs(1), grpc).await;
                 }
             }
-        };
+        }
         stop_http.cancel();
         // a scrape under way is not worth waiting for longer than a second
         let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
@@ -390,7 +384,7 @@ impl Server {
             demo.stop.cancel();
             demo.task.abort();
         }
-        served.map_err(Error::Serve)
+        Ok(())
     }
 }
 

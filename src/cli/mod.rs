@@ -17,7 +17,6 @@ mod refusal;
 mod report;
 mod scopes;
 mod serve;
-mod sheet;
 mod signals;
 mod simulate;
 mod source;
@@ -36,6 +35,7 @@ use std::{
     process::ExitCode,
 };
 
+use crate::sheet;
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -179,7 +179,7 @@ fn variable(error: &clap::Error) -> Option<String> {
 /// A condition as `--where` takes it.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn condition(text: &str) -> Option<crate::proto::v1::Match> {
-    where_clause::parse(text).ok()
+    crate::typed::parse(text).ok()
 }
 
 #[cfg(test)]

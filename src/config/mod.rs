@@ -1,6 +1,7 @@
 //! Settings of the server: flags override `TRAILGATE_*` variables, which
 //! override the YAML file, which overrides the defaults.
 
+mod console;
 mod file;
 mod settings;
 mod share;
@@ -70,6 +71,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where HTTP listens.
     pub http_listen: SocketAddr,
+    /// How the console is reached; `None`: it is not served.
+    pub console: Option<crate::console::Options>,
     /// Serve made-up events from a simulator inside.
     pub demo: bool,
     /// Replaces AWS's endpoints.
@@ -160,6 +163,7 @@ impl TryFrom<Settings> for Config {
                 )));
             }
         }
+        let console = console::options(&settings, http_listen)?;
         let rate = settings.rate.unwrap_or(2.0);
         // below, a second request would come after a quarter of an hour
         const LEAST: f64 = 0.001;
@@ -230,6 +234,7 @@ impl TryFrom<Settings> for Config {
         Ok(Self {
             listen,
             http_listen,
+            console,
             demo,
             aws_endpoint_url: url.clone(),
             signing,

@@ -63,9 +63,37 @@ pub struct Settings {
     #[arg(long, value_name = "ADDRESS", env = "TRAILGATE_LISTEN")]
     pub listen: Option<SocketAddr>,
 
-    /// Where HTTP listens, for /livez, /readyz and /metrics [default: 127.0.0.1:8080]
+    /// Where HTTP listens, for the console, /livez, /readyz and /metrics [default:
+    /// 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "TRAILGATE_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
+
+    /// Serve the console's pages on the HTTP port [default: where that listens on
+    /// loopback]
+    #[arg(long, env = "TRAILGATE_CONSOLE", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    pub console: Option<bool>,
+
+    /// A name that browsers may call the console by (repeatable) [default: on loopback
+    /// localhost, elsewhere any]
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "TRAILGATE_CONSOLE_HOST",
+        value_delimiter = ','
+    )]
+    #[serde(default, alias = "console_hosts", deserialize_with = "one_or_many")]
+    pub console_host: Vec<String>,
+
+    /// The proxy that says whom it brings to the console: the name in its certificate,
+    /// or loopback for whoever calls from this machine
+    #[arg(long, value_name = "NAME", env = "TRAILGATE_CONSOLE_PROXY")]
+    pub console_proxy: Option<String>,
+
+    /// The header in which --console-proxy says so, which it takes away from what
+    /// browsers send [default: x-forwarded-user]
+    #[arg(long, value_name = "HEADER", env = "TRAILGATE_CONSOLE_USER_HEADER")]
+    pub console_user_header: Option<String>,
 
     /// Listen beyond loopback where nobody is asked who they are, or in plain text
     #[arg(long, env = "TRAILGATE_INSECURE", value_name = "BOOL", num_args = 0..=1,

@@ -79,6 +79,7 @@ impl Config {
             demo: Some(self.demo),
             listen: Some(self.listen),
             http_listen: Some(self.http_listen),
+            console: Some(self.console.is_some()),
             insecure: Some(false),
             // the demo has a simulator of its own
             credentials: (!self.demo).then_some(match self.signing {

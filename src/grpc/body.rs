@@ -9,6 +9,7 @@ use std::{
 };
 
 use http_body::{Frame, SizeHint};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use prost::bytes::Bytes;
 use tokio::{
@@ -34,8 +35,11 @@ const STREAMED: [&str; 3] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// What comes over a connection, or from within.
+pub(super) type Coming = Either<Incoming, Body>;
+
 /// A request's body.
-pub(super) struct Asked<B = Incoming> {
+pub(super) struct Asked<B = Coming> {
     body: B,
     /// Of one message: who holds it.
     holder: Option<Arc<Holder>>,

@@ -229,9 +229,12 @@ impl Gate {
             return Ok((peer.asker(&Who::Anonymous, self.access.all(), None), None));
         }
         let header = headers.get(header::AUTHORIZATION);
-        let who = self
-            .access
-            .who(peer.name(), header.map(HeaderValue::as_bytes))?;
+        let who = match &peer.user {
+            Some(user) => Who::User(Arc::clone(user)),
+            None => self
+                .access
+                .who(peer.name(), header.map(HeaderValue::as_bytes))?,
+        };
         if let Some(trail) = &mut trail {
             trail.who = Some(who.clone());
         }

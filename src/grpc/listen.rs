@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::Either;
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
 use super::{
-    body::{Answered, Asked},
+    body::{Answered, Asked, Coming},
     calls::{Calls, MethodObserver},
     held::{Holder, Rooms, What},
     peer::Peer,
@@ -114,13 +115,13 @@ pub(super) async fn serve<M: MethodObserver>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     calls: Calls<M>,
+    rooms: Arc<Rooms>,
     age: Option<Age>,
     shutdown: impl Future<Output = ()>,
     cut: CancellationToken,
 ) {
     let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
     let places = Places::new(MAX_CONNECTIONS, asks_who.then_some(MAX_UNKNOWN));
-    let rooms = Arc::new(Rooms::default());
     let stopping = CancellationToken::new();
     let tasks = Tasks::until(cut);
     let open = |stream, address: SocketAddr, place| {
@@ -250,7 +251,8 @@ impl<M: MethodObserver> Connection<M> {
                     WATCH => Some(Arc::clone(&watches).try_acquire_owned().ok()),
                     _ => None,
                 };
-                answer(&calls, &peer, &holder, watch, request)
+                let request: http::Request<Incoming> = request;
+                answer(&calls, &peer, &holder, watch, request.map(Either::Left))
             })
         };
         let connection = http2::Builder::new(Spawn(tasks))
@@ -319,12 +321,12 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// The answer to a call, if there is room for one more. `watch`: it is a watch of
 /// health, with its place if there is one.
-fn answer<M: MethodObserver>(
+pub(super) fn answer<M: MethodObserver>(
     calls: &Calls<M>,
     peer: &Peer,
     holder: &Arc<Holder>,
     watch: Option<Option<OwnedSemaphorePermit>>,
-    request: http::Request<Incoming>,
+    request: http::Request<Coming>,
 ) -> impl Future<Output = Result<http::Response<Answered>, Infallible>> + use<M> {
     let path = request.uri().path();
     let is_large = path.starts_with("/trailgate.");

@@ -4,6 +4,7 @@
 mod asked;
 mod body;
 mod calls;
+mod door;
 mod events;
 mod export;
 mod held;
@@ -20,19 +21,21 @@ mod summary;
 mod unary;
 mod view;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use calls::{CallObserver, MethodObserver};
+pub use door::{Door, Refusal, Told, Visit, Visitor};
 pub use request::Limits;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use request::oracle;
 
 use self::{
     calls::{Calls, Gate},
+    held::Rooms,
     listen::Age,
     routes::Routes,
     slots::Slots,
@@ -145,21 +148,32 @@ impl Service {
     }
 }
 
-/// Serves until `shutdown` resolves; then takes no more calls, and lets those
-/// under way finish, streams when [`Service::stopping`] is cancelled, or ends them when [`Service::cut`] is cancelled. Health answers anyone, and is not written to `audit`, as all
-/// other calls are.
+/// The services, opened to callers.
+pub struct Open<M: MethodObserver> {
+    calls: Calls<M>,
+    rooms: Arc<Rooms>,
+    health: HealthReporter,
+    age: Option<Age>,
+    cut: CancellationToken,
+}
+
+impl<M: MethodObserver> fmt::Debug for Open<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
+    }
+}
+
+/// Opens the services to those who have access. Health answers anyone, and is not
+/// written to `audit`, as all other calls are.
 ///
 /// # Errors
 /// If the reflection descriptors are broken.
-pub async fn serve(
+pub async fn open<O: CallObserver>(
     service: Service,
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
     access: Arc<Access>,
     audit: Option<audit::Log>,
-    observer: &impl CallObserver,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    observer: &O,
+) -> Result<Open<O::Method>, Box<dyn std::error::Error + Send + Sync>> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let health_service = health_service.max_decoding_message_size(MAX_NAME);
     set_health(&health, ServingStatus::Serving).await;
@@ -177,14 +191,6 @@ pub async fn serve(
     let limit = service.limits.timeout + Duration::from_secs(5);
     let (age, cut) = (service.age, service.cut());
     let rates = Rates::new(service.limits.calls_per_second);
-    let drain = async {
-        shutdown.await;
-        set_health(&health, ServingStatus::NotServing).await;
-        // ends the streams of those who watch, which would hold the end up
-        for name in HEALTH_NAMES {
-            health.clone().clear_service_status(name).await;
-        }
-    };
     let routes = Routes::new(service)
         .with(health_service)
         .with(reflection_v1)
@@ -194,9 +200,48 @@ pub async fn serve(
         rates,
         audit,
     };
-    let calls = Calls::new(routes, observer, limit, gate);
-    listen::serve(listener, tls, calls, age, drain, cut).await;
-    Ok(())
+    Ok(Open {
+        calls: Calls::new(routes, observer, limit, gate),
+        rooms: Arc::default(),
+        health,
+        age,
+        cut,
+    })
+}
+
+impl<M: MethodObserver> Open<M> {
+    /// Where calls from within this process come in.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door::new(self.calls.clone(), Arc::clone(&self.rooms))
+    }
+
+    /// Serves until `shutdown` resolves; then takes no more calls, and lets those
+    /// under way finish, streams when [`Service::stopping`] is cancelled, or ends them
+    /// when [`Service::cut`] is.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<Tls>>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        let Self {
+            calls,
+            rooms,
+            health,
+            age,
+            cut,
+        } = self;
+        let drain = async {
+            shutdown.await;
+            set_health(&health, ServingStatus::NotServing).await;
+            // ends the streams of those who watch, which would hold the end up
+            for name in HEALTH_NAMES {
+                health.clone().clear_service_status(name).await;
+            }
+        };
+        listen::serve(listener, tls, calls, rooms, age, drain, cut).await;
+    }
 }
 
 /// What health is told of: the empty name is the server as a whole.

@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// Whom its certificate is for, if it showed one.
     identity: Option<Identity>,
+    /// Whom a trusted proxy says that it is.
+    pub(super) user: Option<Arc<str>>,
     /// Whose turns and allowance its calls take that have no token.
     caller: Caller,
 }
@@ -29,6 +31,7 @@ impl Peer {
     pub(super) fn new(address: SocketAddr, identity: Option<Identity>) -> Self {
         Self {
             address,
+            user: None,
             caller: match &identity {
                 Some(identity) => Caller::named(identity.name()),
                 // a host has many IPv6 addresses, and is one caller
@@ -53,6 +56,7 @@ impl Peer {
         let caller = match who {
             // no certificate has such a name: these are two who ask
             Who::Token(bearer) => Caller::named(&format!("token {}", bearer.subject())),
+            Who::User(name) => Caller::named(&format!("user {name}")),
             Who::Certificate(_) | Who::Anonymous => self.caller.clone(),
         };
         let share = rights.share();

@@ -20,7 +20,7 @@ use self::values::{
 };
 use super::{
     peer::Asker,
-    status::{Invalid, no_scopes},
+    status::{Invalid, RECORD_NOT_ALLOWED, no_scopes},
     view::View,
 };
 use crate::{
@@ -351,7 +351,7 @@ impl Context<'_> {
         let with_record = with_record(view)?;
         if with_record && !self.asker.rights.sees_record() {
             let message = "records are not for this caller; ask with the view BASIC";
-            return Err(Invalid::new("RECORD_NOT_ALLOWED", "view", message).denied());
+            return Err(Invalid::new(RECORD_NOT_ALLOWED, "view", message).denied());
         }
         Ok(with_record)
     }

@@ -17,6 +17,9 @@ const SCOPES_TOLD: usize = 10;
 /// The domain of every reason.
 pub(super) const DOMAIN: &str = "trailgate";
 
+/// Why a caller who may not see records is refused one.
+pub(super) const RECORD_NOT_ALLOWED: &str = "RECORD_NOT_ALLOWED";
+
 /// A field of a request that cannot be used: what is wrong with which value,
 /// and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,15 @@
 //! Connections to the HTTP port, in plain text or TLS: so many at once, each held
 //! to its limits, and none for long.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{
@@ -40,18 +48,38 @@ const MAX_HEADERS: usize = 100;
 const AGE: Duration = Duration::from_secs(30);
 /// Then how long the answer under way may take to be read.
 const GOODBYE: Duration = Duration::from_secs(10);
+/// The same of a file, which may have all of an account's history: some millions of
+/// events at what AWS tells from a cache.
+const FILE: Duration = Duration::from_secs(3600);
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
-pub(super) struct Visitor {
-    pub(super) address: SocketAddr,
+pub struct Visitor {
+    /// Where it comes from.
+    pub address: SocketAddr,
     /// Whom its certificate is for, if it showed one.
-    identity: Option<Identity>,
+    pub identity: Option<Identity>,
+    /// What it is answered takes its time.
+    is_long: Arc<AtomicBool>,
 }
 
 impl Visitor {
+    fn new(address: SocketAddr, identity: Option<Identity>) -> Self {
+        Self {
+            address,
+            identity,
+            is_long: Arc::default(),
+        }
+    }
+
+    /// Lets the answer under way take as long as a file does.
+    pub fn takes_time(&self) {
+        self.is_long.store(true, Relaxed);
+    }
+
     /// Its name, if it is known.
-    pub(super) fn name(&self) -> Option<&Arc<str>> {
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
         self.identity.as_ref().map(Identity::name)
     }
 }
@@ -87,10 +115,7 @@ async fn open(
     _place: Place,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let Some(tls) = tls else {
-        let visitor = Visitor {
-            address,
-            identity: None,
-        };
+        let visitor = Visitor::new(address, None);
         return Ok(speak(stream, visitor, app, stopping).await?);
     };
     let accepted = tls.accept(tls::Port::Http, stream);
@@ -98,7 +123,7 @@ async fn open(
         return Ok(());
     };
     let (stream, identity) = accepted?;
-    Ok(speak(stream, Visitor { address, identity }, app, stopping).await?)
+    Ok(speak(stream, Visitor::new(address, identity), app, stopping).await?)
 }
 
 /// Speaks HTTP/1.1 with whoever is at the other end.
@@ -109,6 +134,7 @@ async fn speak(
     stopping: CancellationToken,
 ) -> hyper::Result<()> {
     let app = TowerToHyperService::new(app);
+    let is_long = Arc::clone(&visitor.is_long);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request
             .extensions_mut()
@@ -129,7 +155,11 @@ async fn speak(
     }
     connection.as_mut().graceful_shutdown();
     // who reads no answer by now is not waited for
-    timeout(GOODBYE, connection).await.unwrap_or(Ok(()))
+    let goodbye = match is_long.load(Relaxed) {
+        true => FILE,
+        false => GOODBYE,
+    };
+    timeout(goodbye, connection).await.unwrap_or(Ok(()))
 }
 
 #[cfg(test)]
@@ -146,10 +176,7 @@ mod tests {
         let app = Router::new()
             .route("/", get(|| async { "ok" }))
             .route("/long", get(long));
-        let visitor = Visitor {
-            address: SocketAddr::from(([192, 0, 2, 1], 1)),
-            identity: None,
-        };
+        let visitor = Visitor::new(SocketAddr::from(([192, 0, 2, 1], 1)), None);
         let served = speak(server, visitor, app, CancellationToken::new());
         (client, served)
     }

@@ -35,6 +35,8 @@ struct Written {
     #[serde(default)]
     subjects: Vec<String>,
     #[serde(default)]
+    users: Vec<String>,
+    #[serde(default)]
     claims: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     anonymous: bool,
@@ -85,9 +87,11 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
     };
     let callers = patterns("callers", &written.callers)?;
     let subjects = patterns("subjects", &written.subjects)?;
+    let users = patterns("users", &written.users)?;
     let is_for_tokens = !subjects.is_empty() || !written.claims.is_empty();
-    if callers.is_empty() && !is_for_tokens && !written.anonymous {
-        let what = "names nobody; name callers, subjects or claims, or say anonymous: true";
+    let is_for_names = !callers.is_empty() || !users.is_empty();
+    if !is_for_names && !is_for_tokens && !written.anonymous {
+        let what = "names nobody; name callers, subjects, claims or users, or say anonymous: true";
         return Err(error("callers", what));
     }
     if let Some((name, _)) = written.claims.iter().find(|(_, values)| values.is_empty()) {
@@ -184,6 +188,7 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
         is_for_anonymous: written.anonymous,
         callers,
         subjects,
+        users,
         claims: claims
             .map(|(name, values)| (name, values.into_iter().collect()))
             .collect(),

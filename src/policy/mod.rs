@@ -106,6 +106,8 @@ pub enum Who {
     Certificate(Arc<str>),
     /// Whom a token is about.
     Token(Bearer),
+    /// Whom a trusted proxy says it is.
+    User(Arc<str>),
 }
 
 /// A name, or how names begin.
@@ -132,6 +134,8 @@ struct Rule {
     callers: Vec<Pattern>,
     /// Subjects of tokens.
     subjects: Vec<Pattern>,
+    /// Names that a trusted proxy says.
+    users: Vec<Pattern>,
     /// Claims that a token has, each with one of these values. Beside subjects it
     /// has to have both.
     claims: BTreeMap<String, BTreeSet<String>>,
@@ -143,6 +147,7 @@ impl Rule {
         match who {
             Who::Anonymous => self.is_for_anonymous,
             Who::Certificate(name) => self.callers.iter().any(|pattern| pattern.fits(name)),
+            Who::User(name) => self.users.iter().any(|pattern| pattern.fits(name)),
             Who::Token(bearer) => {
                 let mut subjects = self.subjects.iter();
                 let is_subject = subjects.any(|pattern| pattern.fits(bearer.subject()));

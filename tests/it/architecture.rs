@@ -15,7 +15,7 @@ use std::{
 const COMPOSITION: [&str; 5] = ["app", "cli", "config", "fuzzing", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 20] = [
+const LIBRARIES: [(&str, &[&str]); 21] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     // the exporter of traces calls a part of its own so
     ("tonic_types", &["grpc", "client", "cli", "telemetry"]),
@@ -26,7 +26,8 @@ const LIBRARIES: [(&str, &[&str]); 20] = [
     ("ring", &["bearer", "tls"]),
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
-    ("axum", &["http", "simulator"]),
+    ("axum", &["http", "console", "simulator"]),
+    ("maud", &["console"]),
     ("opentelemetry", &["trace", "telemetry"]),
     ("opentelemetry_", &["trace", "telemetry"]),
     ("tracing_opentelemetry", &["trace", "telemetry"]),

@@ -10,6 +10,7 @@ pub(super) use self::{
     grid::{Head, grid},
 };
 use crate::proto::v1::{Event, Identity};
+pub(super) use crate::sheet::printable;
 
 /// Between columns.
 const GAP: usize = 2;
@@ -171,14 +172,6 @@ pub(super) fn who(event: &Event) -> String {
     .find(|name| !name.is_empty())
     .cloned()
     .unwrap_or_default()
-}
-
-/// Text without control characters, which a caller of AWS could use to draw on
-/// the terminal of whoever reads the log.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

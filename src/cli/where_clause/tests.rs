@@ -2,6 +2,7 @@ use clap::Parser;
 use proptest::prelude::*;
 
 use super::*;
+use crate::typed::SIGNS;
 
 fn one(field: &str, operator: Operator, negate: bool, values: &[&str]) -> Match {
     Match {

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use super::table::printable;
-
 /// What makes a spreadsheet take a cell for a formula where it begins with it
 /// (OWASP, "CSV Injection"), in every width that Unicode has.
 const FORMULA: [char; 12] = [
@@ -15,11 +13,11 @@ const MARK: char = '\'';
 
 /// How cells are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cells {
+pub(crate) struct Cells {
     /// As they are, for programs; a spreadsheet may run them.
-    pub(super) raw: bool,
+    pub(crate) raw: bool,
     /// Without control characters, which draw on a terminal.
-    pub(super) printable: bool,
+    pub(crate) printable: bool,
 }
 
 impl Cells {
@@ -39,7 +37,7 @@ impl Cells {
     /// # Errors
     ///
     /// None that rows of one length can cause.
-    pub(super) fn lines(self, rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<Vec<u8>> {
+    pub(crate) fn lines(self, rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for row in rows {
             writer.write_record(row.iter().map(|cell| self.written(cell)))?;
@@ -78,6 +76,14 @@ fn is_unseen(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Text without control characters, which a caller of AWS could use to draw on
+/// the terminal of whoever reads the log.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

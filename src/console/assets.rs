@@ -1,0 +1,28 @@
+//! The style and the script.
+
+use axum::{
+    extract::Path,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+const STYLE: &str = include_str!("console.css");
+const SCRIPT: &str = include_str!("console.js");
+
+/// Their addresses: another version is another one, so that a browser may keep them.
+pub(super) const STYLE_AT: &str = concat!("/assets/", env!("CARGO_PKG_VERSION"), ".css");
+pub(super) const SCRIPT_AT: &str = concat!("/assets/", env!("CARGO_PKG_VERSION"), ".js");
+
+pub(super) async fn file(Path(name): Path<String>) -> Response {
+    let (kind, text) = match name.rsplit_once('.') {
+        Some((_, "css")) => ("text/css; charset=utf-8", STYLE),
+        Some((_, "js")) => ("text/javascript; charset=utf-8", SCRIPT),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let kept = "private, max-age=3600";
+    (
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept)],
+        text,
+    )
+        .into_response()
+}

@@ -1,0 +1,223 @@
+//! Events as a file: those of a page, or all.
+
+use std::sync::LazyLock;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{RawQuery, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, StreamExt, stream};
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+
+use super::{Console, columns::Column, refused, view::View, who::Calls};
+use crate::{
+    grpc::{Refusal, Told, Visitor},
+    proto::{
+        DESCRIPTORS,
+        v1::{Event, EventView, ExportEventsResponse, ScopeStatus, SearchState},
+    },
+    sheet::Cells,
+};
+
+/// What an event's message has; `None`: the contract's descriptors are broken.
+static EVENT: LazyLock<Option<MessageDescriptor>> = LazyLock::new(|| {
+    let pool = DescriptorPool::decode(DESCRIPTORS).ok()?;
+    pool.get_message_by_name("trailgate.v1.Event")
+});
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// With cells that no spreadsheet runs.
+    Csv,
+    /// An object with `events`, and what was not searched.
+    Json,
+}
+
+pub(super) async fn file(
+    State(console): State<Console>,
+    calls: Calls,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let view = View::parse(&query, console.clock.now());
+    let said = |name: &str| {
+        let mut parts = form_urlencoded::parse(query.as_bytes());
+        parts
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    let form = match said("as").as_deref() {
+        Some("json") => Form::Json,
+        _ => Form::Csv,
+    };
+    let of = match form {
+        Form::Json => EventView::Full,
+        Form::Csv => EventView::Basic,
+    };
+    let columns = match view.columns.is_empty() {
+        true => Column::ALL.to_vec(),
+        false => view.columns.clone(),
+    };
+    // reading all of it may take longer than a page does
+    calls.by.takes_time();
+    let is_all = said("all").is_some();
+    let told = match told(calls.visitor.clone(), &view, is_all, of).await {
+        Err(refusal) if refusal.is_for_record() => {
+            told(calls.visitor, &view, is_all, EventView::Basic).await
+        }
+        told => told,
+    };
+    let told = match told {
+        Ok(told) => told,
+        Err(refusal) => return refused(&refusal),
+    };
+    let (kind, name) = match form {
+        Form::Csv => (
+            "text/csv; charset=utf-8",
+            "attachment; filename=\"events.csv\"",
+        ),
+        Form::Json => ("application/json", "attachment; filename=\"events.json\""),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    (headers, Body::from_stream(pieces(told, form, columns))).into_response()
+}
+
+/// All events of a view, or those of its page.
+async fn told(
+    visitor: Visitor,
+    view: &View,
+    is_all: bool,
+    of: EventView,
+) -> Result<Told<ExportEventsResponse>, Refusal> {
+    if is_all {
+        return visitor.export(view.export(of)).await;
+    }
+    let page = visitor.lookup(view.lookup(of)).await?;
+    Ok(Box::pin(stream::iter([Ok(ExportEventsResponse {
+        events: page.events,
+        scopes: page.scopes,
+        ..ExportEventsResponse::default()
+    })])))
+}
+
+/// What was written, and what is still to be.
+struct Writing {
+    told: Told<ExportEventsResponse>,
+    form: Form,
+    columns: Vec<Column>,
+    scopes: Vec<ScopeStatus>,
+    events: u64,
+    is_over: bool,
+}
+
+/// A file's pieces, one for each batch. One that breaks off ends with an error, so
+/// that a browser does not take it for whole.
+fn pieces(
+    told: Told<ExportEventsResponse>,
+    form: Form,
+    columns: Vec<Column>,
+) -> impl Stream<Item = Result<Bytes, Refusal>> {
+    let head = match form {
+        Form::Csv => lines([columns
+            .iter()
+            .map(|column| column.name().to_owned())
+            .collect()]),
+        Form::Json => b"{\"events\":[".to_vec(),
+    };
+    let writing = Writing {
+        told,
+        form,
+        columns,
+        scopes: Vec::new(),
+        events: 0,
+        is_over: false,
+    };
+    let rest = stream::unfold(writing, async |mut writing| {
+        if writing.is_over {
+            return None;
+        }
+        let piece = match writing.told.next().await {
+            Some(Ok(batch)) => Ok(writing.batch(batch)),
+            Some(Err(refusal)) => {
+                writing.is_over = true;
+                Err(refusal)
+            }
+            None => {
+                writing.is_over = true;
+                Ok(writing.end())
+            }
+        };
+        Some((piece.map(Bytes::from), writing))
+    });
+    stream::iter([Ok(Bytes::from(head))]).chain(rest)
+}
+
+impl Writing {
+    fn batch(&mut self, batch: ExportEventsResponse) -> Vec<u8> {
+        if !batch.scopes.is_empty() {
+            self.scopes = batch.scopes;
+        }
+        match self.form {
+            Form::Csv => lines(batch.events.iter().map(|event| {
+                self.columns
+                    .iter()
+                    .map(|column| column.text(event))
+                    .collect()
+            })),
+            Form::Json => {
+                let mut piece = Vec::new();
+                for event in &batch.events {
+                    piece.extend_from_slice(if self.events == 0 { b"\n" } else { b",\n" });
+                    piece.extend(json(event));
+                    self.events += 1;
+                }
+                piece
+            }
+        }
+    }
+
+    /// What was not searched is in the file itself, which goes on without this page.
+    fn end(&self) -> Vec<u8> {
+        let short = self
+            .scopes
+            .iter()
+            .filter(|scope| scope.state() != SearchState::Complete);
+        let short: Vec<String> = short
+            .map(|it| {
+                format!(
+                    "{} {}: {} ({})",
+                    it.account_id, it.region, it.message, it.reason
+                )
+            })
+            .collect();
+        match self.form {
+            Form::Csv if short.is_empty() => Vec::new(),
+            Form::Csv => lines([vec![format!("not all was searched: {}", short.join("; "))]]),
+            Form::Json => {
+                format!("\n],\"not_searched\":{}}}\n", serde_json::json!(short)).into_bytes()
+            }
+        }
+    }
+}
+
+fn lines(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
+    // rows of another length are written one by one
+    Cells::default().lines(rows).unwrap_or_default()
+}
+
+/// An event as protobuf's JSON.
+fn json(event: &Event) -> Vec<u8> {
+    let message = EVENT.clone().and_then(|of| {
+        let bytes = event.encode_to_vec();
+        DynamicMessage::decode(of, bytes.as_slice()).ok()
+    });
+    let text = message.and_then(|message| serde_json::to_vec(&message).ok());
+    text.unwrap_or_else(|| b"null".to_vec())
+}

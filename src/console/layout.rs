@@ -1,0 +1,145 @@
+//! What pages have in common.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use maud::{DOCTYPE, Markup, html};
+
+use super::{
+    assets::{SCRIPT_AT, STYLE_AT},
+    columns::time,
+};
+use crate::{
+    grpc::Refusal,
+    proto::v1::{ScopeStatus, SearchState},
+};
+
+/// The pages that the head leads to.
+const PAGES: [(&str, &str); 3] = [
+    ("/events", "Event history"),
+    ("/live", "Live"),
+    ("/scopes", "Scopes"),
+];
+
+/// HTML, as an answer.
+pub(super) struct Html(pub(super) Markup);
+
+impl IntoResponse for Html {
+    fn into_response(self) -> Response {
+        let Self(markup) = self;
+        let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+        (kind, markup.into_string()).into_response()
+    }
+}
+
+/// A page; `here` is the one of [`PAGES`] that it belongs to.
+pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
+    Html(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · trailgate" }
+                link rel="stylesheet" href=(STYLE_AT);
+                script src=(SCRIPT_AT) defer {}
+            }
+            body {
+                a class="skip" href="#content" { "Skip to the content" }
+                header {
+                    span class="name" { "trailgate" }
+                    nav aria-label="Pages" {
+                        @for (path, name) in PAGES {
+                            a href=(path) aria-current=[(path == here).then_some("page")] { (name) }
+                        }
+                    }
+                }
+                main id="content" { (content) }
+            }
+        }
+    })
+}
+
+/// Why a question was not answered.
+pub(super) fn refusal(refusal: &Refusal) -> Markup {
+    html! {
+        div class="notice bad" role="alert" {
+            strong { "Not answered: " }
+            (refusal.message)
+            @if let Some(field) = &refusal.field { " (" code { (field) } ")" }
+            @if !refusal.reason.is_empty() { " " span class="faint" { (refusal.reason) } }
+        }
+    }
+}
+
+/// The status that a browser is told.
+pub(super) fn status(code: &str) -> StatusCode {
+    match code {
+        "INVALID_ARGUMENT" | "OUT_OF_RANGE" | "FAILED_PRECONDITION" => StatusCode::BAD_REQUEST,
+        "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
+        "PERMISSION_DENIED" => StatusCode::FORBIDDEN,
+        "NOT_FOUND" => StatusCode::NOT_FOUND,
+        "RESOURCE_EXHAUSTED" => StatusCode::TOO_MANY_REQUESTS,
+        "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
+        "DEADLINE_EXCEEDED" => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What of a URL could not be read.
+pub(super) fn unread(unread: &[String]) -> Markup {
+    html! {
+        @if !unread.is_empty() {
+            div class="notice bad" role="alert" {
+                strong { "Not applied: " }
+                "the rest of this address is, but these parts of it could not be read"
+                ul { @for part in unread { li { code { (part) } } } }
+            }
+        }
+    }
+}
+
+/// Why a scope is searched in part where a page has all that it may have: the next one
+/// goes on.
+const PAGE_FULL: &str = "PAGE_FULL";
+
+/// What was not searched, and how fresh the rest is.
+pub(super) fn searched(scopes: &[ScopeStatus]) -> Markup {
+    let is_left =
+        |scope: &ScopeStatus| scope.state() == SearchState::Partial && scope.reason == PAGE_FULL;
+    let is_short = |scope: &&ScopeStatus| scope.state() != SearchState::Complete && !is_left(scope);
+    let short: Vec<_> = scopes.iter().filter(is_short).collect();
+    let left = scopes.iter().filter(|scope| is_left(scope)).count();
+    let as_of = scopes.iter().filter_map(|scope| scope.as_of.as_ref());
+    let as_of = as_of.min_by_key(|time| time.seconds);
+    html! {
+        @if !short.is_empty() {
+            div class="notice bad" role="alert" {
+                strong { "Not all was searched: " }
+                (short.len()) " of " (scopes.len()) " scopes are missing or were searched in part"
+                ul {
+                    @for scope in short {
+                        li {
+                            code { (scope.account_id) " " (scope.region) } " "
+                            @match (&scope.searched_from, &scope.searched_to) {
+                                (Some(from), Some(to)) if scope.state() == SearchState::Partial => {
+                                    "searched from " (time(from)) " to " (time(to))
+                                },
+                                _ => "not searched",
+                            }
+                            ": " (scope.message) " " span class="faint" { (scope.reason) }
+                        }
+                    }
+                }
+            }
+        } @else if let Some(as_of) = as_of {
+            p class="faint" {
+                @if left > 0 { "Searched as far as this page goes" } @else { "All of it searched" }
+                ", in " (scopes.len()) @if scopes.len() == 1 { " scope" } @else { " scopes" }
+                ", as of " (time(as_of)) " UTC"
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Event history: the filter, the events, and what was not searched.
+
+use axum::{
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use maud::{Markup, html};
+
+use super::super::{
+    Console,
+    columns::Column,
+    layout::{Html, page as laid_out, refusal, searched, status, unread},
+    view::{ATTRIBUTES, View, number},
+    who::Calls,
+};
+use crate::proto::v1::{Event, EventView, LookupEventsResponse};
+
+/// Ends of windows that are a click away.
+const SPANS: [(&str, &str); 5] = [
+    ("-1h", "1 hour"),
+    ("-24h", "24 hours"),
+    ("-7d", "7 days"),
+    ("-30d", "30 days"),
+    ("-90d", "90 days"),
+];
+
+pub(in super::super) async fn page(
+    State(console): State<Console>,
+    calls: Calls,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let view = View::parse(&query.unwrap_or_default(), console.clock.now());
+    let asked = calls.visitor.lookup(view.lookup(EventView::Basic)).await;
+    let (status, answer) = match asked {
+        Ok(answer) => (axum::http::StatusCode::OK, found(&view, &answer)),
+        Err(refused) => (status(refused.code), refusal(&refused)),
+    };
+    let content = html! {
+        h1 { "Event history" }
+        (form(&view))
+        (unread(&view.unread))
+        (chips(&view))
+        section id="counts" aria-label="Counts" data-src=(view.link("/counts", |_| ())) {
+            noscript { a href=(view.link("/counts", |_| ())) { "Show counts" } }
+        }
+        (answer)
+    };
+    let page: Html = laid_out("Event history", "/events", &content);
+    (status, page).into_response()
+}
+
+/// A field of the form.
+fn field(name: &str, label: &str, value: &str, hint: &str) -> Markup {
+    html! {
+        label { span { (label) } input name=(name) value=(value) placeholder=(hint) autocomplete="off" spellcheck="false"; }
+    }
+}
+
+fn form(view: &View) -> Markup {
+    let value = |name: &str| {
+        let mut values = view.attributes.iter().filter(|(known, _)| *known == name);
+        values.next().map_or("", |(_, value)| value.as_str())
+    };
+    // of a field with several values, those behind the first
+    let others = |name: &'static str| {
+        let values = view
+            .attributes
+            .iter()
+            .filter(move |(known, _)| *known == name);
+        values.skip(1).map(|(_, value)| value)
+    };
+    let conditions = |is_or: bool| {
+        let of_kind = view.conditions.iter().filter(|one| one.is_or == is_or);
+        let texts: Vec<_> = of_kind.map(|one| one.text.as_str()).collect();
+        texts.join("\n")
+    };
+    let has_or = view.conditions.iter().any(|one| one.is_or);
+    html! {
+        form class="filter" method="get" action="/events" role="search" {
+            div class="fields" {
+                @for (name, label) in ATTRIBUTES {
+                    @if name == "ReadOnly" {
+                        label { span { (label) }
+                            select name=(name) {
+                                @for (value, text) in [("", "any"), ("true", "yes"), ("false", "no")] {
+                                    option value=(value) selected[value == self::first(view, name)] { (text) }
+                                }
+                            }
+                        }
+                    } @else {
+                        (field(name, label, value(name), ""))
+                        @for other in others(name) { input type="hidden" name=(name) value=(other); }
+                    }
+                }
+                (field("from", "From (UTC)", &view.from, "-24h or 2024-05-06 07:08"))
+                (field("to", "To (UTC)", &view.to, "now"))
+            }
+            details open[!view.conditions.is_empty() || !view.accounts.is_empty() || !view.regions.is_empty() || view.is_insight || !view.columns.is_empty()] {
+                summary { "More: any field, accounts, Regions, columns" }
+                div class="fields" {
+                    label class="wide" { span { "Any field, one condition a line; all must hold" }
+                        textarea name="where" rows="3" spellcheck="false" placeholder="errorCode = AccessDenied\nrequestParameters.bucketName ^= logs-\nsourceIPAddress cidr 10.0.0.0/8" { (if has_or { String::new() } else { conditions(false) }) }
+                    }
+                    (field("account", "Accounts", &view.accounts.join(" "), "all"))
+                    (field("region", "Regions", &view.regions.join(" "), "all"))
+                    label { span { "Events" }
+                        select name="category" {
+                            option value="" selected[!view.is_insight] { "management" }
+                            option value="insight" selected[view.is_insight] { "Insights" }
+                        }
+                    }
+                    label { span { "Order" }
+                        select name="order" {
+                            option value="" selected[!view.is_oldest_first] { "newest first" }
+                            option value="oldest" selected[view.is_oldest_first] { "oldest first" }
+                        }
+                    }
+                    label { span { "A page" }
+                        select name="size" {
+                            @for size in [50, 100, 200] {
+                                option value=(if size == 50 { String::new() } else { size.to_string() })
+                                    selected[view.page_size.unwrap_or(50) == size] { (size) " events" }
+                            }
+                        }
+                    }
+                    fieldset class="wide" {
+                        legend { "Columns" }
+                        @for column in Column::ALL {
+                            label class="box" {
+                                input type="checkbox" name="column" value=(column.name()) checked[view.columns.contains(&column)];
+                                (column.title())
+                            }
+                        }
+                    }
+                }
+            }
+            @if has_or {
+                // alternatives are of the address: a text field has no room for them
+                @for one in &view.conditions {
+                    input type="hidden" name=(if one.is_or { "or" } else { "where" }) value=(one.text);
+                }
+            }
+            p class="buttons" {
+                button type="submit" { "Search" }
+                a href="/events" { "Clear" }
+                span class="spans" {
+                    @for (from, text) in SPANS {
+                        a href=(view.link("/events", |view| { from.clone_into(&mut view.from); view.to.clear(); }))
+                            aria-current=[(view.from == from && view.to.is_empty()).then_some("true")] { (text) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn first<'a>(view: &'a View, name: &str) -> &'a str {
+    let mut values = view.attributes.iter().filter(|(known, _)| *known == name);
+    values.next().map_or("", |(_, value)| value.as_str())
+}
+
+/// What is asked, each part with a way to be without it.
+fn chips(view: &View) -> Markup {
+    if view.attributes.is_empty() && view.conditions.is_empty() {
+        return html! {};
+    }
+    html! {
+        ul class="chips" aria-label="Filters" {
+            @for (place, (name, value)) in view.attributes.iter().enumerate() {
+                li { a href=(view.link("/events", |view| { view.attributes.remove(place); })) aria-label=(format!("without {name} {value}")) {
+                    code { (name) " = " bdi { (value) } } " ×"
+                } }
+            }
+            @for (place, one) in view.conditions.iter().enumerate() {
+                li {
+                    @if one.is_or { "or " }
+                    a href=(view.link("/events", |view| without(view, place))) aria-label=(format!("without {}", one.text)) {
+                        code { bdi { (one.text) } } " ×"
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Takes a condition away; what followed an alternative's first begins it.
+fn without(view: &mut View, place: usize) {
+    let gone = view.conditions.remove(place);
+    if let Some(next) = view.conditions.get_mut(place) {
+        next.is_or |= gone.is_or;
+    }
+}
+
+fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
+    let stats = answer.stats.unwrap_or_default();
+    html! {
+        (searched(&answer.scopes))
+        form method="get" action="/compare" {
+            (table(view, &answer.events))
+            div class="below" {
+                button type="submit" disabled[answer.events.len() < 2] { "Compare those that are ticked" }
+                @if !answer.next_page_token.is_empty() {
+                    a class="next" rel="next" href=(view.link("/events", |view| answer.next_page_token.clone_into(&mut view.page))) { "Next page" }
+                }
+                span class="faint" {
+                    (number(i64::try_from(answer.events.len()).unwrap_or(i64::MAX))) " events here, "
+                    (number(stats.upstream_calls)) " requests to AWS spent"
+                }
+                span {
+                    "Download: "
+                    a href=(download(view, "csv", false)) { "CSV" } " · "
+                    a href=(download(view, "json", false)) { "JSON" }
+                    " of this page; "
+                    a href=(download(view, "csv", true)) { "CSV" } " · "
+                    a href=(download(view, "json", true)) { "JSON" }
+                    " of all"
+                }
+                a href=(view.link("/live", |_| ())) { "Follow live" }
+            }
+        }
+    }
+}
+
+fn download(view: &View, form: &str, is_all: bool) -> String {
+    let page = view.page.clone();
+    let link = view.link("/download", |view| {
+        if !is_all {
+            view.page = page;
+        }
+    });
+    let sign = if link.contains('?') { '&' } else { '?' };
+    let all = if is_all { "&all=yes" } else { "" };
+    format!("{link}{sign}as={form}{all}")
+}
+
+/// Where an event's details are.
+pub(in super::super) fn details(event: &Event) -> String {
+    format!("/event?{}", which(event))
+}
+
+/// Which event it is, as a query.
+fn which(event: &Event) -> String {
+    let mut out = form_urlencoded::Serializer::new(String::new());
+    out.append_pair("id", &event.event_id)
+        .append_pair("account", &event.account_id)
+        .append_pair("region", &event.region);
+    if event.event_category == "Insight" {
+        out.append_pair("category", "insight");
+    }
+    out.finish()
+}
+
+fn table(view: &View, events: &[Event]) -> Markup {
+    html! {
+        div class="wide-table" tabindex="0" role="region" aria-label="Events" {
+            table {
+                thead { tr {
+                    th scope="col" { span class="hidden" { "Compare" } }
+                    @for column in view.shown() { th scope="col" { (column.title()) } }
+                } }
+                tbody id="events" { @for event in events { (row(view, event)) } }
+            }
+        }
+        @if events.is_empty() { p class="nothing" { "No events here match." } }
+    }
+}
+
+/// A row; clicking a value shows only events that have it.
+pub(in super::super) fn row(view: &View, event: &Event) -> Markup {
+    html! {
+        tr class=[(!event.error_code.is_empty()).then_some("failed")] {
+            td { input type="checkbox" name="event" value=(which(event)) aria-label=(format!("Compare {}", event.event_name)); }
+            @for column in view.shown() { (cell(view, *column, event)) }
+        }
+    }
+}
+
+/// A cell. Fifty rows of them are most of a page: each sign counts.
+fn cell(view: &View, column: Column, event: &Event) -> Markup {
+    let text = column.text(event);
+    let only = |field: &str| view.link("", |view| view.narrow(field, &text));
+    html! {
+        @match (column, column.field()) {
+            (Column::Time | Column::Id, _) => td class="time" { a href=(details(event)) { (text) } },
+            (Column::Error, Some(field)) if !text.is_empty() => td class="error" { a href=(only(field)) { bdi { (text) } } },
+            (_, Some(field)) if !text.is_empty() => td { a href=(only(field)) { bdi { (text) } } },
+            _ if text.is_empty() => td {},
+            _ => td { bdi { (text) } },
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! What a page shows, as its URL says it: every view can be shared.
+
+use std::fmt::Write;
+
+use form_urlencoded::Serializer;
+use jiff::{SpanRelativeTo, Timestamp, civil, tz::TimeZone};
+
+use super::columns::Column;
+use crate::{
+    proto::v1::{
+        self, EventCategory, EventFilter, EventView, ExportEventsRequest, LookupEventsRequest,
+        Match, Operator, Order, SubscribeEventsRequest, SummarizeEventsRequest,
+    },
+    typed,
+};
+
+/// The attributes that have a field of their own in the form, as `LookupEvents` names
+/// them, and how they are called there.
+pub(super) const ATTRIBUTES: [(&str, &str); 8] = [
+    ("Username", "User name"),
+    ("EventName", "Event name"),
+    ("EventSource", "Event source"),
+    ("ResourceType", "Resource type"),
+    ("ResourceName", "Resource name"),
+    ("AccessKeyId", "AWS access key"),
+    ("EventId", "Event ID"),
+    ("ReadOnly", "Read-only"),
+];
+
+/// Events of a page, and the most that may be asked for: a page of more is long to
+/// read.
+const PAGE: i32 = 50;
+const MAX_PAGE: i32 = 200;
+/// What is counted beside events, and how many values of each.
+pub(super) const COUNTED: [(&str, &str); 5] = [
+    ("EventName", "Event names"),
+    ("Username", "Users"),
+    ("EventSource", "Sources"),
+    ("errorCode", "Errors"),
+    ("sourceIPAddress", "Addresses"),
+];
+const TOP: i32 = 8;
+/// Requests that counts may buy: the window may be long, and each of it is paid.
+/// Whoever wants all of it says so.
+const COUNT_CALLS: i32 = 10;
+/// From when on events are shown where nothing is said.
+pub(super) const SINCE: &str = "-24h";
+/// The most parts of a query that are read: more than a form has.
+const MAX_PARTS: usize = 200;
+
+/// A condition of the filter, as it was typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Condition {
+    /// It begins an alternative.
+    pub(super) is_or: bool,
+    pub(super) text: String,
+    one: Match,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct View {
+    pub(super) attributes: Vec<(&'static str, String)>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) accounts: Vec<String>,
+    pub(super) regions: Vec<String>,
+    pub(super) is_insight: bool,
+    /// As they were typed.
+    pub(super) from: String,
+    pub(super) to: String,
+    from_time: Option<Timestamp>,
+    to_time: Option<Timestamp>,
+    pub(super) is_oldest_first: bool,
+    pub(super) page_size: Option<i32>,
+    pub(super) page: String,
+    pub(super) columns: Vec<Column>,
+    /// Counts of all of the window, whatever that costs.
+    pub(super) counts_all: bool,
+    /// What of the URL could not be read, and why.
+    pub(super) unread: Vec<String>,
+}
+
+impl View {
+    /// What a query says. What cannot be read is named, and the rest applies.
+    pub(super) fn parse(query: &str, now: Timestamp) -> Self {
+        let mut view = Self::default();
+        let parts = form_urlencoded::parse(query.as_bytes());
+        for (name, value) in parts.take(MAX_PARTS) {
+            // a form sends what is empty, too
+            if !value.trim().is_empty()
+                && let Err(why) = view.read(&name, value.trim(), now)
+            {
+                view.unread.push(format!("{name}={value}: {why}"));
+            }
+        }
+        if view.from_time.is_none() {
+            view.from = SINCE.to_owned();
+            view.from_time = time(SINCE, now).ok();
+        }
+        view
+    }
+
+    fn read(&mut self, name: &str, value: &str, now: Timestamp) -> Result<(), String> {
+        let attribute = ATTRIBUTES.iter().find(|(known, _)| *known == name);
+        if let Some((attribute, _)) = attribute {
+            self.attributes.push((attribute, value.to_owned()));
+            return Ok(());
+        }
+        match name {
+            // one a line, as a text field has them
+            "where" | "or" => value
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .try_for_each(|text| {
+                    let one = typed::parse(text)?;
+                    let is_or = name == "or";
+                    self.conditions.push(Condition {
+                        is_or,
+                        text: text.to_owned(),
+                        one,
+                    });
+                    Ok::<_, String>(())
+                })?,
+            "account" => self.accounts.extend(words(value)),
+            "region" => self.regions.extend(words(value)),
+            "category" => match value {
+                "insight" => self.is_insight = true,
+                "management" => self.is_insight = false,
+                _ => return Err("say management or insight".to_owned()),
+            },
+            "from" => {
+                self.from_time = Some(time(value, now)?);
+                self.from = value.to_owned();
+            }
+            "to" => {
+                self.to_time = Some(time(value, now)?);
+                self.to = value.to_owned();
+            }
+            "order" => match value {
+                "oldest" => self.is_oldest_first = true,
+                "newest" => self.is_oldest_first = false,
+                _ => return Err("say newest or oldest".to_owned()),
+            },
+            "size" => {
+                let size = value
+                    .parse()
+                    .ok()
+                    .filter(|size| (1..=MAX_PAGE).contains(size));
+                self.page_size = Some(size.ok_or(format!("say 1 to {MAX_PAGE}"))?);
+            }
+            "page" => value.clone_into(&mut self.page),
+            "column" => {
+                for word in words(value) {
+                    self.columns
+                        .push(Column::of(&word).ok_or(format!("no column {word:?}"))?);
+                }
+            }
+            "counts" if value == "all" => self.counts_all = true,
+            // what other pages say with a view
+            "all" | "as" => {}
+            _ => return Err("this version knows no such part".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// The query that says this.
+    pub(super) fn query(&self) -> String {
+        let mut out = Serializer::new(String::new());
+        for (name, value) in &self.attributes {
+            out.append_pair(name, value);
+        }
+        for condition in &self.conditions {
+            out.append_pair(
+                if condition.is_or { "or" } else { "where" },
+                &condition.text,
+            );
+        }
+        for account in &self.accounts {
+            out.append_pair("account", account);
+        }
+        for region in &self.regions {
+            out.append_pair("region", region);
+        }
+        if self.is_insight {
+            out.append_pair("category", "insight");
+        }
+        if self.from != SINCE {
+            out.append_pair("from", &self.from);
+        }
+        if !self.to.is_empty() {
+            out.append_pair("to", &self.to);
+        }
+        if self.is_oldest_first {
+            out.append_pair("order", "oldest");
+        }
+        if let Some(size) = self.page_size {
+            out.append_pair("size", &size.to_string());
+        }
+        for column in &self.columns {
+            out.append_pair("column", column.name());
+        }
+        if self.counts_all {
+            out.append_pair("counts", "all");
+        }
+        if !self.page.is_empty() {
+            out.append_pair("page", &self.page);
+        }
+        out.finish()
+    }
+
+    /// The view of a page below the console's root, changed; of no path: of the page
+    /// that the link is on.
+    pub(super) fn link(&self, path: &str, change: impl FnOnce(&mut Self)) -> String {
+        let mut view = self.clone();
+        // what changes begins with its first page
+        view.page.clear();
+        change(&mut view);
+        let query = view.query();
+        match query.is_empty() && !path.is_empty() {
+            true => path.to_owned(),
+            false => format!("{path}?{query}"),
+        }
+    }
+
+    /// Adds that a field has a value.
+    pub(super) fn narrow(&mut self, field: &str, value: &str) {
+        match ATTRIBUTES.iter().find(|(known, _)| *known == field) {
+            Some((attribute, _)) => {
+                self.attributes.retain(|(name, _)| name != attribute);
+                self.attributes.push((attribute, value.to_owned()));
+            }
+            None => {
+                let text = equals(field, value);
+                if let Ok(one) = typed::parse(&text) {
+                    self.conditions.push(Condition {
+                        is_or: false,
+                        text,
+                        one,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Shows no time but this.
+    pub(super) fn zoom(&mut self, from: Timestamp, to: Timestamp) {
+        self.from = from.to_string();
+        self.from_time = Some(from);
+        self.to = to.to_string();
+        self.to_time = Some(to);
+    }
+
+    /// The columns that are shown.
+    pub(super) fn shown(&self) -> &[Column] {
+        match self.columns.is_empty() {
+            true => &Column::USUAL,
+            false => &self.columns,
+        }
+    }
+
+    fn filters(&self) -> Vec<EventFilter> {
+        let mut common: Vec<Match> = Vec::new();
+        for (field, value) in &self.attributes {
+            match common.iter_mut().find(|one| one.field == *field) {
+                Some(one) => one.values.push(value.clone()),
+                None => common.push(Match {
+                    field: (*field).to_owned(),
+                    operator: Operator::Equals.into(),
+                    values: vec![value.clone()],
+                    ..Match::default()
+                }),
+            }
+        }
+        let mut alternatives: Vec<Vec<Match>> = Vec::new();
+        for condition in &self.conditions {
+            match alternatives.last_mut().filter(|_| !condition.is_or) {
+                Some(alternative) => alternative.push(condition.one.clone()),
+                None => alternatives
+                    .push([common.as_slice(), std::slice::from_ref(&condition.one)].concat()),
+            }
+        }
+        if alternatives.is_empty() && !common.is_empty() {
+            alternatives.push(common);
+        }
+        let filter = |matches| EventFilter { matches };
+        alternatives.into_iter().map(filter).collect()
+    }
+
+    fn category(&self) -> i32 {
+        match self.is_insight {
+            true => EventCategory::Insight.into(),
+            false => EventCategory::Unspecified.into(),
+        }
+    }
+
+    fn order(&self) -> i32 {
+        match self.is_oldest_first {
+            true => Order::OldestFirst.into(),
+            false => Order::NewestFirst.into(),
+        }
+    }
+
+    /// The page of events. A page that goes on with another has the window of that.
+    pub(super) fn lookup(&self, view: EventView) -> LookupEventsRequest {
+        LookupEventsRequest {
+            filters: self.filters(),
+            start_time: self.from_time.map(stamp),
+            end_time: self.to_time.map(stamp),
+            account_ids: self.accounts.clone(),
+            regions: self.regions.clone(),
+            event_category: self.category(),
+            page_size: self.page_size.unwrap_or(PAGE),
+            page_token: self.page.clone(),
+            order: self.order(),
+            view: view.into(),
+            ..LookupEventsRequest::default()
+        }
+    }
+
+    /// All events.
+    pub(super) fn export(&self, view: EventView) -> ExportEventsRequest {
+        ExportEventsRequest {
+            filters: self.filters(),
+            start_time: self.from_time.map(stamp),
+            end_time: self.to_time.map(stamp),
+            account_ids: self.accounts.clone(),
+            regions: self.regions.clone(),
+            event_category: self.category(),
+            order: self.order(),
+            view: view.into(),
+            ..ExportEventsRequest::default()
+        }
+    }
+
+    /// Counts.
+    pub(super) fn summary(&self) -> SummarizeEventsRequest {
+        SummarizeEventsRequest {
+            filters: self.filters(),
+            start_time: self.from_time.map(stamp),
+            end_time: self.to_time.map(stamp),
+            account_ids: self.accounts.clone(),
+            regions: self.regions.clone(),
+            event_category: self.category(),
+            top_fields: COUNTED.map(|(field, _)| field.to_owned()).to_vec(),
+            top_values: TOP,
+            max_upstream_calls: if self.counts_all { 0 } else { COUNT_CALLS },
+            ..SummarizeEventsRequest::default()
+        }
+    }
+
+    /// Events as they come, from a token on, or from now.
+    pub(super) fn subscription(&self, token: Option<String>) -> SubscribeEventsRequest {
+        SubscribeEventsRequest {
+            filters: self.filters(),
+            account_ids: self.accounts.clone(),
+            regions: self.regions.clone(),
+            view: EventView::Basic.into(),
+            start: token.map(v1::subscribe_events_request::Start::ResumeToken),
+            progress_interval: Some(prost_types::Duration {
+                seconds: 2,
+                nanos: 0,
+            }),
+            ..SubscribeEventsRequest::default()
+        }
+    }
+}
+
+/// The words of a list.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| c == ',' || c.is_whitespace());
+    words.filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
+/// A condition that reads back as this.
+fn equals(field: &str, value: &str) -> String {
+    let mut text = format!("{field} = \"");
+    for c in value.chars() {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
+}
+
+/// A time as one types it: back from now, or by date, in UTC unless it says otherwise.
+pub(super) fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if text == "now" {
+        return Ok(now);
+    }
+    if let Some(back) = text.strip_prefix('-') {
+        let span = back.parse::<jiff::Span>().ok();
+        let span = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+        let time = span.and_then(|span| now.checked_sub(span).ok());
+        return time.ok_or_else(|| "no span; write -2h, -30m or -7d".to_owned());
+    }
+    let at = text.parse::<Timestamp>().or_else(|_| {
+        let at = text.parse::<civil::DateTime>()?;
+        TimeZone::UTC.to_timestamp(at)
+    });
+    at.map_err(|_| {
+        "no time; write 2024-05-06T07:08:09Z, 2024-05-06 07:08, 2024-05-06 or -2h".to_owned()
+    })
+}
+
+fn stamp(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time.as_second(),
+        nanos: 0,
+    }
+}
+
+/// A number with its thousands apart.
+pub(super) fn number(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    if number < 0 {
+        text.push('-');
+    }
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        let _ = text.write_char(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2024-05-06T07:08:09Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_view_reads_back_from_its_own_query() {
+        let query = "Username=alice&Username=bob&where=eventName+%5E%3D+Run&or=errorCode+exists&account=111122223333\
+                     &region=us-east-1&category=insight&from=-7d&to=2024-05-06T07%3A00%3A00Z&order=oldest&size=20\
+                     &column=time&column=event&page=abc";
+        let view = View::parse(query, now());
+        assert_eq!(view.unread, Vec::<String>::new());
+        assert_eq!(View::parse(&view.query(), now()), view);
+        let request = view.lookup(EventView::Basic);
+        assert_eq!(request.filters.len(), 2);
+        assert_eq!(request.filters[1].matches[0].values, ["alice", "bob"]);
+        assert_eq!(
+            request.start_time.unwrap().seconds,
+            1_714_979_289 - 7 * 86_400
+        );
+        assert_eq!((request.page_size, &*request.page_token), (20, "abc"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_the_rest_applies() {
+        let query =
+            "Username=alice&where=&from=soon&size=999&where=a+%3D%3D+b&colour=red&column=odd";
+        let view = View::parse(query, now());
+        assert_eq!(view.attributes, [("Username", "alice".to_owned())]);
+        let named: Vec<_> = view
+            .unread
+            .iter()
+            .map(|it| it.split('=').next().unwrap())
+            .collect();
+        assert_eq!(named, ["from", "size", "where", "colour", "column"]);
+        assert_eq!((view.from.as_str(), view.page_size), (SINCE, None));
+    }
+
+    #[test]
+    fn what_is_clicked_is_asked_as_it_was_shown() {
+        for value in ["alice", "a\"b\\c", " ", "(a, b)", "a = b", "é"] {
+            let mut view = View::parse("", now());
+            view.narrow("errorCode", value);
+            let again = View::parse(&view.query(), now());
+            assert_eq!(again.unread, Vec::<String>::new(), "{value:?}");
+            let [filter] = &again.lookup(EventView::Basic).filters[..] else {
+                panic!("{value:?}: {again:?}");
+            };
+            assert_eq!(
+                (&*filter.matches[0].field, &*filter.matches[0].values[0]),
+                ("errorCode", value)
+            );
+        }
+        let mut view = View::parse("EventName=A", now());
+        view.narrow("EventName", "B");
+        assert_eq!(view.attributes, [("EventName", "B".to_owned())]);
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_typed() {
+        for (text, second) in [
+            ("now", 1_714_979_289),
+            ("-2h", 1_714_979_289 - 7200),
+            ("-1d12h", 1_714_979_289 - 129_600),
+            ("2024-05-06T07:08:09Z", 1_714_979_289),
+            ("2024-05-06 09:08:09+02:00", 1_714_979_289),
+            ("2024-05-06T07:08", 1_714_979_280),
+            ("2024-05-06", 1_714_953_600),
+        ] {
+            assert_eq!(
+                time(text, now()).map(Timestamp::as_second),
+                Ok(second),
+                "{text}"
+            );
+        }
+        for text in ["", "yesterday", "-", "-2", "7:08"] {
+            assert!(time(text, now()).is_err(), "{text}");
+        }
+        assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(
+            (number(0).as_str(), number(-1000).as_str()),
+            ("0", "-1\u{202f}000")
+        );
+    }
+}
