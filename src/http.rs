@@ -1,5 +1,7 @@
-//! The HTTP port: is it alive, is it ready, what does it do.
+//! The HTTP port: is it alive, is it ready, what does it do, and what AWS's own
+//! clients ask.
 
+mod aws;
 mod listen;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -10,7 +12,7 @@ use axum::{
     extract::{ConnectInfo, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use tokio::{
     net::TcpListener,
@@ -18,6 +20,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+pub use self::aws::{Aws, AwsObserver, AwsOptions};
 use self::listen::Visitor;
 use crate::{
     audit::{self, Trail},
@@ -84,7 +87,8 @@ impl AsRef<[u8]> for Scrape {
 }
 
 /// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. Probes
-/// answer anyone; who may not read metrics is written to `audit`.
+/// answer anyone; who may not read metrics is written to `audit`. With `aws`, AWS's
+/// clients are answered too.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
@@ -93,6 +97,7 @@ pub async fn serve(
     tls: Option<Arc<Tls>>,
     access: Arc<Access>,
     audit: Option<audit::Log>,
+    aws: Option<Arc<Aws>>,
     metrics: MetricsText,
     ready: watch::Receiver<bool>,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -108,7 +113,15 @@ pub async fn serve(
             audit,
             scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
         });
-    listen::serve(listener, tls, app, shutdown).await;
+    let (app, longest) = match aws {
+        Some(aws) => {
+            let longest = aws.longest();
+            let door = Router::new().route("/", post(aws::call)).with_state(aws);
+            (app.merge(door), longest)
+        }
+        None => (app, Duration::ZERO),
+    };
+    listen::serve(listener, tls, app, longest, shutdown).await;
 }
 
 async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {

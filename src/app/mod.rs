@@ -118,6 +118,8 @@ pub struct Server {
     access: Arc<Access>,
     audit: Option<audit::Log>,
     service: grpc::Service,
+    /// Answers AWS's clients.
+    aws: Option<Arc<http::Aws>>,
     metrics: Metrics,
     queues: Arc<Queues>,
     config: Config,
@@ -162,6 +164,7 @@ impl Server {
         let files = Files::load(&config, clock.clone())?;
         files.fetch().await;
         let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
+        let keys = files.keys.clone();
         let audit = config.audit_log.take();
         let audit = audit.map(|path| audit::Log::open(path, clock.clone()));
         let audit = audit.transpose()?;
@@ -276,8 +279,28 @@ impl Server {
             stop.clone()
                 .run_until_cancelled_owned(Arc::clone(&poller).keep()),
         );
-        let service = grpc::Service::new(lookup, feed, poller, scopes, config.limits.clone())
-            .with_max_connection_age(config.max_connection_age, config.shutdown_grace);
+        let service = grpc::Service::new(
+            Arc::clone(&lookup),
+            feed,
+            poller,
+            scopes.clone(),
+            config.limits.clone(),
+        );
+        let aws = config.serve_aws.then(|| {
+            http::Aws::new(http::AwsOptions {
+                lookup,
+                scopes,
+                keys,
+                access: Arc::clone(&access),
+                audit: audit.clone(),
+                rates: service.rates(),
+                observer: Arc::new(metrics.clone()),
+                timeout: config.limits.timeout,
+                max_upstream_calls: config.limits.max_upstream_calls,
+            })
+        });
+        let service =
+            service.with_max_connection_age(config.max_connection_age, config.shutdown_grace);
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(finder.keep(publisher)),
@@ -292,6 +315,7 @@ impl Server {
             access,
             audit,
             service,
+            aws: aws.map(Arc::new),
             metrics,
             queues,
             config,
@@ -329,11 +353,13 @@ impl Server {
             self.tls.clone(),
             Arc::clone(&self.access),
             self.audit.clone(),
+            self.aws.clone(),
             text,
             is_ready,
             stop_http.clone().cancelled_owned(),
         ));
         let stopping = CancellationToken::new();
+        let aws = self.aws.clone();
         let (cut, end_streams) = (self.service.cut(), self.service.stopping());
         let grpc = grpc::serve(
             self.service,
@@ -359,13 +385,17 @@ impl Server {
                         end_streams.cancel();
                         std::future::pending().await
                     };
-                    tokio::select! {
+                    let served = tokio::select! {
                         served = &mut grpc => {
                             self.queues.stop().await;
                             served
                         }
                         served = collected => served,
+                    };
+                    if let Some(aws) = aws {
+                        aws.ended().await;
                     }
+                    served
                 };
                 match tokio::time::timeout(self.config.shutdown_grace, ended).await {
                     Ok(served) => served,

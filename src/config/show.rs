@@ -80,6 +80,7 @@ impl Config {
             listen: Some(self.listen),
             http_listen: Some(self.http_listen),
             insecure: Some(false),
+            serve_aws: Some(self.serve_aws),
             // the demo has a simulator of its own
             credentials: (!self.demo).then_some(match self.signing {
                 Signing::Chain => Credentials::Chain,

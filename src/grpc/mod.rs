@@ -13,7 +13,6 @@ mod peer;
 mod request;
 mod routes;
 mod scopes;
-mod slots;
 mod status;
 mod subscribe;
 mod summary;
@@ -35,11 +34,11 @@ use self::{
     calls::{Calls, Gate},
     listen::Age,
     routes::Routes,
-    slots::Slots,
 };
 
 use crate::{
     audit,
+    budget::Caller,
     collect::Poller,
     feed::Feed,
     lookup::Lookup,
@@ -52,6 +51,7 @@ use crate::{
         },
     },
     rates::Rates,
+    slots::Slots,
     tls::Tls,
     upstream::Scopes,
 };
@@ -84,6 +84,7 @@ pub struct Service {
     lookup: Arc<Lookup>,
     scopes: Scopes,
     limits: Limits,
+    rates: Arc<Rates<Caller>>,
     exports: Arc<Slots>,
     summaries: Arc<Slots>,
     ingests: Arc<Slots>,
@@ -114,6 +115,7 @@ impl Service {
             poller,
             subscriptions: Arc::new(Slots::new(MAX_SUBSCRIPTIONS)),
             scopes: scopes.into(),
+            rates: Arc::new(Rates::new(limits.calls_per_second)),
             limits,
             exports: Arc::new(Slots::new(MAX_EXPORTS)),
             summaries: Arc::new(Slots::new(MAX_SUMMARIES)),
@@ -136,6 +138,11 @@ impl Service {
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
+    }
+
+    /// How often each caller calls, at whatever door.
+    pub(crate) fn rates(&self) -> Arc<Rates<Caller>> {
+        Arc::clone(&self.rates)
     }
 
     /// What ends the calls that are under way, when it is cancelled.
@@ -176,7 +183,7 @@ pub async fn serve(
     // a page is answered with what there is before; this catches the rest
     let limit = service.limits.timeout + Duration::from_secs(5);
     let (age, cut) = (service.age, service.cut());
-    let rates = Rates::new(service.limits.calls_per_second);
+    let rates = service.rates();
     let drain = async {
         shutdown.await;
         set_health(&health, ServingStatus::NotServing).await;

@@ -56,11 +56,13 @@ impl Visitor {
     }
 }
 
-/// Serves `app` until `shutdown` resolves; then answers what was asked.
+/// Serves `app`, whose answers take so long at most before they begin, until
+/// `shutdown` resolves; then answers what was asked.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     app: Router,
+    longest: Duration,
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Places::new(MAX_CONNECTIONS, None);
@@ -68,7 +70,7 @@ pub(super) async fn serve(
     let open = |stream, peer, place| {
         let (app, tls, stopping) = (app.clone(), tls.clone(), stopping.clone());
         async move {
-            if let Err(error) = open(stream, peer, tls, app, stopping, place).await {
+            if let Err(error) = open(stream, peer, tls, (app, longest), stopping, place).await {
                 tracing::debug!(%peer, %error, "a connection ended badly");
             }
         }
@@ -82,7 +84,7 @@ async fn open(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
-    app: Router,
+    app: (Router, Duration),
     stopping: CancellationToken,
     _place: Place,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -105,7 +107,7 @@ async fn open(
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     visitor: Visitor,
-    app: Router,
+    (app, longest): (Router, Duration),
     stopping: CancellationToken,
 ) -> hyper::Result<()> {
     let app = TowerToHyperService::new(app);
@@ -129,7 +131,8 @@ async fn speak(
     }
     connection.as_mut().graceful_shutdown();
     // who reads no answer by now is not waited for
-    timeout(GOODBYE, connection).await.unwrap_or(Ok(()))
+    let end = timeout(longest + GOODBYE, connection);
+    end.await.unwrap_or(Ok(()))
 }
 
 #[cfg(test)]
@@ -150,6 +153,7 @@ mod tests {
             address: SocketAddr::from(([192, 0, 2, 1], 1)),
             identity: None,
         };
+        let app = (app, Duration::ZERO);
         let served = speak(server, visitor, app, CancellationToken::new());
         (client, served)
     }

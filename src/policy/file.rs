@@ -33,6 +33,8 @@ struct Written {
     #[serde(default)]
     callers: Vec<String>,
     #[serde(default)]
+    keys: Vec<String>,
+    #[serde(default)]
     subjects: Vec<String>,
     #[serde(default)]
     claims: BTreeMap<String, Vec<String>>,
@@ -84,10 +86,11 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
         read.collect::<Result<Vec<_>, _>>()
     };
     let callers = patterns("callers", &written.callers)?;
+    let keys = patterns("keys", &written.keys)?;
     let subjects = patterns("subjects", &written.subjects)?;
     let is_for_tokens = !subjects.is_empty() || !written.claims.is_empty();
-    if callers.is_empty() && !is_for_tokens && !written.anonymous {
-        let what = "names nobody; name callers, subjects or claims, or say anonymous: true";
+    if callers.is_empty() && keys.is_empty() && !is_for_tokens && !written.anonymous {
+        let what = "names nobody; name callers, keys, subjects or claims, or say anonymous: true";
         return Err(error("callers", what));
     }
     if let Some((name, _)) = written.claims.iter().find(|(_, values)| values.is_empty()) {
@@ -183,6 +186,7 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
     Ok(Rule {
         is_for_anonymous: written.anonymous,
         callers,
+        keys,
         subjects,
         claims: claims
             .map(|(name, values)| (name, values.into_iter().collect()))

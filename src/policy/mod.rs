@@ -106,6 +106,8 @@ pub enum Who {
     Certificate(Arc<str>),
     /// Whom a token is about.
     Token(Bearer),
+    /// Whose key pair signed, at the AWS endpoint.
+    Key(Arc<str>),
 }
 
 /// A name, or how names begin.
@@ -130,6 +132,8 @@ struct Rule {
     is_for_anonymous: bool,
     /// Names in certificates.
     callers: Vec<Pattern>,
+    /// Names of key pairs.
+    keys: Vec<Pattern>,
     /// Subjects of tokens.
     subjects: Vec<Pattern>,
     /// Claims that a token has, each with one of these values. Beside subjects it
@@ -143,6 +147,7 @@ impl Rule {
         match who {
             Who::Anonymous => self.is_for_anonymous,
             Who::Certificate(name) => self.callers.iter().any(|pattern| pattern.fits(name)),
+            Who::Key(name) => self.keys.iter().any(|pattern| pattern.fits(name)),
             Who::Token(bearer) => {
                 let mut subjects = self.subjects.iter();
                 let is_subject = subjects.any(|pattern| pattern.fits(bearer.subject()));
