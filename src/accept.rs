@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::Executor;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -65,16 +64,15 @@ impl Tasks {
         }
     }
 
+    /// Has one more run.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.cut.clone().run_until_cancelled_owned(task);
+        self.running.spawn(task);
+    }
+
     async fn end(&self) {
         self.running.close();
         self.running.wait().await;
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        let task = self.cut.clone().run_until_cancelled_owned(task);
-        self.running.spawn(task);
     }
 }
 
@@ -169,7 +167,7 @@ impl Places {
         let accepting = async {
             loop {
                 let (stream, peer, place) = self.accept(&listener).await;
-                tasks.execute(open(stream, peer, place));
+                tasks.spawn(open(stream, peer, place));
             }
         };
         tokio::select! {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split},
@@ -163,6 +163,17 @@ async fn comes_of(age: Option<Age>) -> Option<Duration> {
     Some(grace)
 }
 
+/// What the calls of a connection run in.
+#[derive(Clone)]
+struct Spawn(Tasks);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawn {
+    fn execute(&self, task: F) {
+        let Self(tasks) = self;
+        tasks.spawn(task);
+    }
+}
+
 /// A connection, and what it is served with.
 struct Connection<M> {
     address: SocketAddr,
@@ -242,7 +253,7 @@ impl<M: MethodObserver> Connection<M> {
                 answer(&calls, &peer, &holder, watch, request)
             })
         };
-        let connection = http2::Builder::new(tasks)
+        let connection = http2::Builder::new(Spawn(tasks))
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEADERS)
