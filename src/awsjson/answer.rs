@@ -78,7 +78,8 @@ impl<'a> From<&'a Event> for WireEvent<'a> {
                 true => "true",
                 false => "false",
             }),
-            access_key_id: event.access_key_id(),
+            // records have an empty one where AWS tells none
+            access_key_id: event.access_key_id().filter(|key| !key.is_empty()),
             event_time: (!event.is_time_inferred()).then_some(event.time),
             event_source: given(event.source()),
             username: event.username(),

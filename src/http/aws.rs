@@ -5,7 +5,14 @@ mod ending;
 mod question;
 mod who;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -13,7 +20,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::Response,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -46,6 +54,8 @@ const MAX_CALLS: usize = 128;
 const LONGEST: Duration = Duration::from_secs(20);
 /// How long a request's body may take to come: it is sent at once.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// The most bytes of a body that are read, though they are dropped.
+const MAX_DROPPED: usize = 4 * 1024 * 1024;
 
 /// When AWS was asked for the oldest part of an answer.
 const AS_OF_HEADER: HeaderName = HeaderName::from_static("x-trailgate-as-of");
@@ -90,6 +100,7 @@ pub struct AwsOptions {
 pub struct Aws {
     options: AwsOptions,
     calls: Slots,
+    is_stopping: AtomicBool,
 }
 
 impl fmt::Debug for Aws {
@@ -105,6 +116,7 @@ impl Aws {
         Self {
             options,
             calls: Slots::new(MAX_CALLS),
+            is_stopping: AtomicBool::new(false),
         }
     }
 
@@ -113,8 +125,9 @@ impl Aws {
         self.options.timeout.min(LONGEST) + BODY_TIME
     }
 
-    /// Waits until no call is under way.
+    /// Takes no more calls, and waits until none is under way.
     pub async fn ended(&self) {
+        self.is_stopping.store(true, Relaxed);
         self.calls.ended().await;
     }
 
@@ -252,6 +265,10 @@ impl Aws {
                 "This endpoint answers LookupEvents of CloudTrail alone.",
             ));
         }
+        if self.is_stopping.load(Relaxed) {
+            let what = "The gateway stops; ask again.";
+            return Err(Refusal::new(Code::ServiceUnavailable, what));
+        }
         let (parts, body) = request.into_parts();
         let admitted = match read(body).await {
             Ok(body) => self
@@ -283,18 +300,42 @@ impl Aws {
 
 /// A request's body.
 async fn read(body: Body) -> Result<Bytes, Refusal> {
-    let read = timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await;
-    match read {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
-            Code::TooLarge,
-            format!("The request body has more than {MAX_BODY} bytes."),
-        )),
-        Ok(Err(_)) | Err(_) => Err(Refusal::new(
-            Code::Serialization,
-            "The request body was not sent to its end.",
-        )),
+    match timeout(BODY_TIME, collect(body)).await {
+        Ok(read) => read,
+        Err(_) => Err(not_sent()),
     }
+}
+
+/// Who is still sending may not hear an answer: what is too large is read for a while,
+/// and dropped.
+async fn collect(mut body: Body) -> Result<Bytes, Refusal> {
+    let mut read = BytesMut::new();
+    let mut count = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| not_sent())?;
+        let data = frame.data_ref().map_or(&[][..], AsRef::as_ref);
+        count = count.saturating_add(data.len());
+        if count <= MAX_BODY {
+            read.extend_from_slice(data);
+        } else {
+            read.clear();
+        }
+        if count > MAX_DROPPED {
+            break;
+        }
+    }
+    if count > MAX_BODY {
+        let message = format!("The request body has more than {MAX_BODY} bytes.");
+        return Err(Refusal::new(Code::TooLarge, message));
+    }
+    Ok(read.freeze())
+}
+
+fn not_sent() -> Refusal {
+    Refusal::new(
+        Code::Serialization,
+        "The request body was not sent to its end.",
+    )
 }
 
 /// How old the answer for what is not settled may be; `None`: it is not said.

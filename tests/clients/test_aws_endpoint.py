@@ -167,8 +167,9 @@ def test_awss_mcp_server_is_told_what_the_simulator_tells_it(simulator, server, 
 
     with mcp(server.http) as ours, mcp(simulator.url) as theirs:
         asked = 0
-        for size, question in questions(records, 100, seed=1):
-            if "StartTime" not in question or "EndTime" not in question:
+        for _, question in questions(records, 60, seed=1):
+            # what takes many pages is boto3's to ask
+            if len(question) < 3:
                 continue
             arguments = {
                 "start_time": question["StartTime"].isoformat(),
@@ -183,7 +184,7 @@ def test_awss_mcp_server_is_told_what_the_simulator_tells_it(simulator, server, 
             ]
             assert told[0] == told[1], arguments
             asked += 1
-        assert asked > 30
+        assert asked > 20
 
 
 def test_ten_times_the_quota_is_asked_and_nobody_is_throttled(records):

@@ -105,7 +105,7 @@ impl Aws {
             bytes += answer
                 .events
                 .iter()
-                .map(|event| Event::weight(event))
+                .map(|event| event.weight())
                 .sum::<usize>();
             found.upstream_calls += answer.stats.upstream_calls;
             question.max_upstream_calls = question
