@@ -86,22 +86,44 @@ impl AsRef<[u8]> for Scrape {
     }
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown` resolves. Probes
-/// answer anyone; who may not read metrics is written to `audit`. With `aws`, AWS's
-/// clients are answered too.
+/// What is served.
+pub struct Served {
+    /// Who may ask what.
+    pub access: Arc<Access>,
+    /// Where it is written who may not read metrics; `None`: nowhere.
+    pub audit: Option<audit::Log>,
+    /// Answers AWS's clients; `None`: nobody does.
+    pub aws: Option<Arc<Aws>>,
+    /// Writes the metrics down.
+    pub metrics: MetricsText,
+    /// Whether calls are taken.
+    pub ready: watch::Receiver<bool>,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
+    }
+}
+
+/// Serves `/livez`, `/readyz` and `/metrics`, and AWS's clients where they are
+/// answered, until `shutdown` resolves. Probes answer anyone.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    access: Arc<Access>,
-    audit: Option<audit::Log>,
-    aws: Option<Arc<Aws>>,
-    metrics: MetricsText,
-    ready: watch::Receiver<bool>,
+    served: Served,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
+    let Served {
+        access,
+        audit,
+        aws,
+        metrics,
+        ready,
+    } = served;
     let app = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))

@@ -351,11 +351,13 @@ impl Server {
         let http = tokio::spawn(http::serve(
             self.http_listener,
             self.tls.clone(),
-            Arc::clone(&self.access),
-            self.audit.clone(),
-            self.aws.clone(),
-            text,
-            is_ready,
+            http::Served {
+                access: Arc::clone(&self.access),
+                audit: self.audit.clone(),
+                aws: self.aws.clone(),
+                metrics: text,
+                ready: is_ready,
+            },
             stop_http.clone().cancelled_owned(),
         ));
         let stopping = CancellationToken::new();

@@ -65,7 +65,7 @@ impl Aws {
             )
         };
         if let Some(token) = &request.token {
-            let token = PageToken::decode(token, &digest).map_err(refusal)?;
+            let token = PageToken::decode(token, &digest).map_err(|error| refusal(&error))?;
             question.resume(visible(known, token), now);
         }
         let found = self.fill(&mut question, request.max_results).await?;
@@ -101,7 +101,12 @@ impl Aws {
         loop {
             question.page_events = most - found.events.len();
             question.page_bytes = PAGE_BYTES - bytes;
-            let answer = self.options.lookup.ask(question).await.map_err(refusal)?;
+            let answer = self
+                .options
+                .lookup
+                .ask(question)
+                .await
+                .map_err(|error| refusal(&error))?;
             bytes += answer
                 .events
                 .iter()
@@ -160,10 +165,10 @@ fn check(answer: &Answer) -> Result<(), Refusal> {
         match &scope.state {
             ScopeState::Complete | ScopeState::Partial(Reason::PageFull) => {}
             ScopeState::Partial(Reason::DailyAllowance { wait }) => {
-                return Err(refusal(lookup::Error::DailyAllowance { wait: *wait }));
+                return Err(refusal(&lookup::Error::DailyAllowance { wait: *wait }));
             }
             ScopeState::Partial(Reason::Upstream(error)) | ScopeState::Failed(error) => {
-                return Err(refusal(error.clone()));
+                return Err(refusal(error));
             }
             ScopeState::Partial(reason) => return later(&reason.message()),
             // only in a token that somebody made
@@ -229,9 +234,9 @@ fn visible(known: &Known, mut token: PageToken) -> PageToken {
 }
 
 /// Why there is no page, as AWS would say it.
-fn refusal(error: lookup::Error) -> Refusal {
+fn refusal(error: &lookup::Error) -> Refusal {
     use lookup::Error as Why;
-    let (code, wait) = match &error {
+    let (code, wait) = match error {
         Why::Token(_) => (Code::InvalidNextToken, None),
         Why::Exhausted { wait, .. } | Why::DailyAllowance { wait } => {
             (Code::Throttling, Some(*wait))
