@@ -58,14 +58,15 @@ pub struct Line<'a> {
     /// Who called, as far as that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<&'a str>,
-    /// How that is known: `certificate`, `token`, `proxy` or `anonymous`.
+    /// How that is known: `certificate`, `token`, `key`, `proxy` or `anonymous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<&'static str>,
     /// Where the call came from.
     pub peer: SocketAddr,
-    /// What was called: `package.Service/Method`.
+    /// What was called: `package.Service/Method`; at the AWS endpoint
+    /// `CloudTrail/LookupEvents`.
     pub method: &'a str,
-    /// The gRPC code, by its name; of a stream that begins, none.
+    /// The gRPC code, by its name, or AWS's; of a stream that begins, none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
     /// What was asked: the request as JSON.
@@ -196,6 +197,7 @@ impl Trail {
             Some(Who::Certificate(name)) => (Some(&**name), Some("certificate")),
             Some(Who::Token(bearer)) => (Some(bearer.subject()), Some("token")),
             Some(Who::User(name)) => (Some(&**name), Some("proxy")),
+            Some(Who::Key(name)) => (Some(&**name), Some("key")),
         };
         let mut line = Line {
             time: format!("{:.3}", self.log.clock.now()),

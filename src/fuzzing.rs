@@ -255,6 +255,7 @@ pub fn policies(data: &[u8]) {
     for (who, is_named) in [
         (Who::Anonymous, has("anonymous")),
         (Who::Certificate("reports".into()), has("callers")),
+        (Who::Key("reports".into()), has("keys")),
         (Who::Token(token), has("subjects") || has("claims")),
         (Who::User("alice".into()), has("users")),
     ] {

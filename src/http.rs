@@ -1,5 +1,7 @@
-//! The HTTP port: is it alive, is it ready, what does it do.
+//! The HTTP port: is it alive, is it ready, what does it do, and what AWS's own
+//! clients ask.
 
+mod aws;
 mod listen;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -10,7 +12,7 @@ use axum::{
     extract::{ConnectInfo, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use tokio::{
     net::TcpListener,
@@ -18,8 +20,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub use self::listen::Visitor;
-
+pub use self::{
+    aws::{Aws, AwsObserver, AwsOptions},
+    listen::Visitor,
+};
 use crate::{
     audit::{self, Trail},
     policy::{Access, Denied, Method},
@@ -90,6 +94,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// Where it is written who may not.
     pub audit: Option<audit::Log>,
+    /// Answers AWS's clients; `None`: nobody does.
+    pub aws: Option<Arc<Aws>>,
     /// Writes metrics.
     pub metrics: MetricsText,
     /// Whether calls are taken.
@@ -104,8 +110,8 @@ impl fmt::Debug for App {
     }
 }
 
-/// Serves `/livez`, `/readyz`, `/metrics` and what stands beside until `shutdown`
-/// resolves. Probes answer anyone.
+/// Serves `/livez`, `/readyz`, `/metrics`, AWS's clients where they are answered, and
+/// what stands beside until `shutdown` resolves. Probes answer anyone.
 ///
 /// Neither probe looks at AWS: restarting this server, or taking it out of
 /// service, would not end a throttling.
@@ -118,6 +124,7 @@ pub async fn serve(
     let App {
         access,
         audit,
+        aws,
         metrics,
         ready,
         console,
@@ -134,7 +141,15 @@ pub async fn serve(
             scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
         });
     let app = app.merge(console.unwrap_or_default());
-    listen::serve(listener, tls, app, shutdown).await;
+    let (app, longest) = match aws {
+        Some(aws) => {
+            let longest = aws.longest();
+            let door = Router::new().route("/", post(aws::call)).with_state(aws);
+            (app.merge(door), longest)
+        }
+        None => (app, Duration::ZERO),
+    };
+    listen::serve(listener, tls, app, longest, shutdown).await;
 }
 
 async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {

@@ -84,7 +84,7 @@ pub struct Looks {
     told: Arc<watch::Sender<()>>,
     /// Those that have been followed.
     seen: watch::Receiver<()>,
-    /// What came of the last one, by kind of file: there are four.
+    /// What came of the last one, by kind of file: there are five.
     outcomes: Arc<Mutex<BTreeMap<&'static str, bool>>>,
 }
 

@@ -50,6 +50,37 @@ pub fn call(method: &str, headers: &HeaderMap) -> Span {
     span
 }
 
+/// A call of an operation of AWS's, in its caller's trace if the headers say that
+/// there is one.
+#[must_use]
+pub fn aws_call(operation: &'static str, headers: &HeaderMap) -> Span {
+    let span = info_span!(
+        target: TARGET, "call",
+        otel.name = format_args!("CloudTrail/{operation}"),
+        otel.kind = "server",
+        rpc.system = "aws-api",
+        rpc.service = "CloudTrail",
+        rpc.method = operation,
+        error.r#type = Empty,
+        otel.status_code = Empty,
+    );
+    if !span.is_disabled() {
+        let caller = TraceContextPropagator::new().extract(&Metadata(headers));
+        // a span that was just made has no parent yet
+        let _ = span.set_parent(caller);
+    }
+    span
+}
+
+/// A call of an operation of AWS's was refused with its error `code`; `is_fault`: by
+/// fault of the server.
+pub fn refused(span: &Span, code: &'static str, is_fault: bool) {
+    span.record("error.type", code);
+    if is_fault {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
 /// A call ended with gRPC's `code`.
 pub fn ended(span: &Span, code: i32) {
     span.record("rpc.grpc.status_code", code);

@@ -14,6 +14,7 @@
   "tls_key" (list "tls" $isMounted)
   "tls_client_ca" (list "tls.clientCA" (include "trailgate.isSource" .Values.tls.clientCA))
   "jwt_keys" (list "jwt.keys" $inline)
+  "aws_keys" (list "awsKeys" .Values.awsKeys.secret)
   "policy" (list "policy" $rules)
 -}}
 {{- if and (get $config $setting) (last $others) -}}
@@ -28,6 +29,9 @@
 {{- if gt (len $given) 1 -}}
 {{- fail (printf "%s say the same; leave out all but one" (join " and " $given)) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (include "trailgate.takesKeys" .) (not $config.serve_aws) -}}
+{{- fail "awsKeys is for AWS's own clients, and they are not answered; set config.serve_aws=true, or leave it out" -}}
 {{- end -}}
 {{- if and .Values.tls.certificate.enabled (not .Values.tls.certificate.issuerRef.name) -}}
 {{- fail "tls.certificate is signed by nobody; name an issuer of cert-manager's with tls.certificate.issuerRef.name" -}}
@@ -80,15 +84,18 @@
 {{- define "trailgate.checkPolicy" -}}
 {{- $certificates := include "trailgate.asksCertificate" . -}}
 {{- $tokens := include "trailgate.takesTokens" . -}}
+{{- $keys := include "trailgate.takesKeys" . -}}
 {{- range $i, $rule := .Values.policy.rules -}}
 {{- $named := or $rule.subjects $rule.claims -}}
-{{- if not (or $rule.callers $named $rule.users $rule.anonymous) -}}
-{{- fail (printf "policy.rules[%d] names nobody; name callers, subjects, claims or users, or say anonymous: true" $i) -}}
+{{- if not (or $rule.callers $rule.keys $named $rule.users $rule.anonymous) -}}
+{{- fail (printf "policy.rules[%d] names nobody; name callers, keys, subjects, claims or users, or say anonymous: true" $i) -}}
 {{- end -}}
 {{- $proxied := and $.Values.config.console $.Values.config.console_proxy -}}
-{{- if not (or $rule.anonymous (and $rule.callers $certificates) (and $named $tokens) (and $rule.users $proxied)) -}}
+{{- if not (or $rule.anonymous (and $rule.callers $certificates) (and $named $tokens) (and $rule.users $proxied) (and $rule.keys $keys)) -}}
 {{- if $rule.callers -}}
 {{- fail (printf "policy.rules[%d] is for callers, who are known by certificates, and none is asked for; set tls.clientCA, or leave the rule out" $i) -}}
+{{- else if $rule.keys -}}
+{{- fail (printf "policy.rules[%d] is for keys, and none is known; set config.serve_aws and awsKeys.secret, or leave the rule out" $i) -}}
 {{- else if and $rule.users (not $named) -}}
 {{- fail (printf "policy.rules[%d] is for users, whom a proxy brings to the console; set config.console=true and config.console_proxy, or leave the rule out" $i) -}}
 {{- else -}}

@@ -41,6 +41,11 @@
 {{- if .Values.config.jwt_issuer -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether key pairs of AWS's clients are known. */}}
+{{- define "trailgate.takesKeys" -}}
+{{- if or .Values.config.aws_keys .Values.awsKeys.secret -}}true{{- end -}}
+{{- end -}}
+
 {{- define "trailgate.hasPolicy" -}}
 {{- if or .Values.config.policy .Values.policy.rules (include "trailgate.isSource" .Values.policy) -}}true{{- end -}}
 {{- end -}}
@@ -92,6 +97,9 @@
 {{- if or .Values.jwt.keys.inline (include "trailgate.isSource" .Values.jwt.keys) -}}
 {{- $_ := set $settings "jwt_keys" (printf "%s/jwks.json" $at) -}}
 {{- end -}}
+{{- if .Values.awsKeys.secret -}}
+{{- $_ := set $settings "aws_keys" (printf "%s/aws/keys.yaml" $at) -}}
+{{- end -}}
 {{- if or .Values.policy.rules (include "trailgate.isSource" .Values.policy) -}}
 {{- $_ := set $settings "policy" (printf "%s/policy.yaml" $at) -}}
 {{- end -}}
@@ -130,6 +138,7 @@
 {{- end }}
 {{- include "trailgate.source" (dict "from" .Values.tls.clientCA "path" "tls/client-ca.crt") }}
 {{- include "trailgate.source" (dict "from" .Values.jwt.keys "path" "jwks.json") }}
+{{- include "trailgate.source" (dict "from" .Values.awsKeys "path" "aws/keys.yaml") }}
 {{- include "trailgate.source" (dict "from" .Values.policy "path" "policy.yaml") }}
 {{- if or .Values.jwt.keys.inline .Values.policy.rules }}
 - configMap:

@@ -1,4 +1,5 @@
-//! The files that say who may call: certificates, keys of tokens and the policy.
+//! The files that say who may call: certificates, keys of tokens, key pairs and the
+//! policy.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,6 +14,7 @@ use crate::{
     config::Config,
     kept::{self, Looks, Named},
     policy::{Access, Policy},
+    sigv4::Keys,
     tls::Tls,
 };
 
@@ -20,6 +22,8 @@ use crate::{
 pub(super) struct Files {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) access: Arc<Access>,
+    /// Those of AWS's clients.
+    pub(super) keys: Option<Arc<Keys>>,
     tokens: Option<Arc<Tokens>>,
     policy: Option<PolicyFile>,
 }
@@ -37,7 +41,9 @@ impl Files {
         let tokens = config.jwt.clone();
         let tokens = tokens.map(|options| Tokens::load(options, clock));
         let tokens = tokens.transpose()?.map(Arc::new);
+        let keys = config.aws_keys.clone().map(Keys::load).transpose()?;
         Ok(Self {
+            keys: keys.map(Arc::new),
             access: Arc::new(Access::new(asks_who, tokens.clone(), policy)),
             tls,
             tokens,
@@ -64,6 +70,11 @@ impl Files {
         if let Some(tokens) = self.tokens {
             let looks = looks.clone();
             let keep = async move { tokens.keep(looks).await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
+        if let Some(keys) = self.keys {
+            let looks = looks.clone();
+            let keep = async move { keys.keep(looks).await };
             tokio::spawn(stop.clone().run_until_cancelled_owned(keep));
         }
         if let Some(file) = self.policy {

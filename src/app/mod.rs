@@ -119,6 +119,8 @@ pub struct Server {
     access: Arc<Access>,
     audit: Option<audit::Log>,
     service: grpc::Service,
+    /// Answers AWS's clients.
+    aws: Option<Arc<http::Aws>>,
     metrics: Metrics,
     clock: Clock,
     queues: Arc<Queues>,
@@ -164,6 +166,7 @@ impl Server {
         let files = Files::load(&config, clock.clone())?;
         files.fetch().await;
         let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
+        let keys = files.keys.clone();
         let audit = config.audit_log.take();
         let audit = audit.map(|path| audit::Log::open(path, clock.clone()));
         let audit = audit.transpose()?;
@@ -278,8 +281,28 @@ impl Server {
             stop.clone()
                 .run_until_cancelled_owned(Arc::clone(&poller).keep()),
         );
-        let service = grpc::Service::new(lookup, feed, poller, scopes, config.limits.clone())
-            .with_max_connection_age(config.max_connection_age, config.shutdown_grace);
+        let service = grpc::Service::new(
+            Arc::clone(&lookup),
+            feed,
+            poller,
+            scopes.clone(),
+            config.limits.clone(),
+        );
+        let aws = config.serve_aws.then(|| {
+            http::Aws::new(http::AwsOptions {
+                lookup,
+                scopes,
+                keys,
+                access: Arc::clone(&access),
+                audit: audit.clone(),
+                rates: service.rates(),
+                observer: Arc::new(metrics.clone()),
+                timeout: config.limits.timeout,
+                max_upstream_calls: config.limits.max_upstream_calls,
+            })
+        });
+        let service =
+            service.with_max_connection_age(config.max_connection_age, config.shutdown_grace);
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(finder.keep(publisher)),
@@ -294,6 +317,7 @@ impl Server {
             access,
             audit,
             service,
+            aws: aws.map(Arc::new),
             metrics,
             clock,
             queues,
@@ -330,11 +354,13 @@ impl Server {
         let access = Arc::clone(&self.access);
         let open = grpc::open(self.service, access, self.audit.clone(), &self.metrics);
         let open = open.await.map_err(Error::Serve)?;
+        let aws = self.aws.clone();
         let console = self.config.console.clone();
         let console = console.map(|hosts| console::router(open.door(), self.clock.clone(), hosts));
         let app = http::App {
             access: self.access,
             audit: self.audit.clone(),
+            aws: self.aws,
             metrics: text,
             ready: is_ready,
             console,
@@ -364,6 +390,9 @@ impl Server {
                         end_streams.cancel();
                     };
                     tokio::join!(&mut grpc, collected);
+                    if let Some(aws) = aws {
+                        aws.ended().await;
+                    }
                 };
                 let grace = self.config.shutdown_grace;
                 if tokio::time::timeout(grace, ended).await.is_err() {

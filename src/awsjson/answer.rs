@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{LookupEvent, Resource, parse_time};
+use crate::event::{Event, LookupEvent, Resource, parse_time};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -68,14 +68,55 @@ impl<'a> From<&'a LookupEvent> for WireEvent<'a> {
     }
 }
 
+impl<'a> From<&'a Event> for WireEvent<'a> {
+    fn from(event: &'a Event) -> Self {
+        let given = |text: &'a str| (!text.is_empty()).then_some(text);
+        Self {
+            event_id: given(event.id()),
+            event_name: given(event.name()),
+            read_only: event.read_only().map(|flag| match flag {
+                true => "true",
+                false => "false",
+            }),
+            // records have an empty one where AWS tells none
+            access_key_id: event.access_key_id().filter(|key| !key.is_empty()),
+            event_time: (!event.is_time_inferred()).then_some(event.time),
+            event_source: given(event.source()),
+            username: event.username(),
+            resources: event
+                .resources()
+                .map(|(resource_type, resource_name)| WireResource {
+                    resource_type,
+                    resource_name,
+                })
+                .collect(),
+            cloud_trail_event: given(event.record()),
+        }
+    }
+}
+
 /// The body of a `LookupEvents` answer. What an event lacks is left out.
 #[must_use]
 pub fn answer<'a>(
     events: impl IntoIterator<Item = &'a LookupEvent>,
-    next_token: Option<&str>,
+    next_token: Option<&'a str>,
 ) -> Vec<u8> {
+    body(events.into_iter().map(WireEvent::from), next_token)
+}
+
+/// As [`answer`], of events that are held: with what their records say where AWS
+/// left it out.
+#[must_use]
+pub fn answer_of<'a>(
+    events: impl IntoIterator<Item = &'a Event>,
+    next_token: Option<&'a str>,
+) -> Vec<u8> {
+    body(events.into_iter().map(WireEvent::from), next_token)
+}
+
+fn body<'a>(events: impl Iterator<Item = WireEvent<'a>>, next_token: Option<&'a str>) -> Vec<u8> {
     let answer = Answer {
-        events: events.into_iter().map(WireEvent::from).collect(),
+        events: events.collect(),
         next_token,
     };
     // strings and numbers always serialise

@@ -40,6 +40,10 @@ pub enum Code {
     InvalidInput,
     /// The body cannot be read.
     Serialization,
+    /// The body is larger than any request.
+    TooLarge,
+    /// A header of ours cannot be used.
+    Validation,
     /// There is no such operation.
     UnknownOperation,
     /// Something failed at AWS.
@@ -69,6 +73,8 @@ impl Code {
             Self::Throttling => "ThrottlingException",
             Self::InvalidInput => "InvalidInputException",
             Self::Serialization => "SerializationException",
+            Self::TooLarge => "RequestEntityTooLargeException",
+            Self::Validation => "ValidationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::InternalFailure => "InternalFailure",
             Self::ServiceUnavailable => "ServiceUnavailableException",
@@ -82,6 +88,7 @@ impl Code {
         match self {
             Self::InternalFailure => 500,
             Self::ServiceUnavailable => 503,
+            Self::TooLarge => 413,
             _ => 400,
         }
     }

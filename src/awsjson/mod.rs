@@ -1,14 +1,18 @@
 //! CloudTrail's wire form, AWS JSON 1.1: requests, answers, errors.
 //!
 //! Source: the API reference of `LookupEvents` and AWS's API model. Nothing
-//! here knows HTTP beyond status codes and header values.
+//! here knows HTTP beyond status codes, headers and the form of an answer.
 
 mod answer;
+mod authorization;
 mod error;
+mod reply;
 mod request;
 
-pub use answer::{EventError, answer, event_from_json};
+pub use answer::{EventError, answer, answer_of, event_from_json};
+pub use authorization::{ALGORITHM, Authorization, TERMINATOR};
 pub use error::{Code, Error};
+pub use reply::{error_reply, reply};
 pub use request::{LookupRequest, Several};
 
 /// The content type of requests and answers.
@@ -19,6 +23,16 @@ pub const ERROR_TYPE_HEADER: &str = "x-amzn-errortype";
 
 /// The header that carries the id of a request in its answer.
 pub const REQUEST_ID_HEADER: &str = "x-amzn-requestid";
+
+/// The largest request body. A `LookupEvents` request has a few kilobytes at
+/// most: one value of 2000 characters and a token.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The operation that there is.
+pub const LOOKUP_EVENTS: &str = "LookupEvents";
+
+/// The service that requests are signed for.
+pub const SERVICE: &str = "cloudtrail";
 
 /// The header that names the operation of a request.
 pub const TARGET_HEADER: &str = "x-amz-target";

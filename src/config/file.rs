@@ -138,6 +138,8 @@ impl Settings {
             jwt_audience: list(self.jwt_audience, file.jwt_audience),
             jwt_keys: self.jwt_keys.or(file.jwt_keys),
             jwt_keys_ca: self.jwt_keys_ca.or(file.jwt_keys_ca),
+            serve_aws: self.serve_aws.or(file.serve_aws),
+            aws_keys: self.aws_keys.or(file.aws_keys),
             policy: self.policy.or(file.policy),
         }
     }
@@ -299,6 +301,8 @@ mod tests {
             jwt_audience: vec!["14".into()],
             jwt_keys: Some("15".into()),
             jwt_keys_ca: Some("17".into()),
+            serve_aws: Some(true),
+            aws_keys: Some("18".into()),
             policy: Some("12".into()),
         };
         assert_eq!(Settings::default().or(file.clone()), file);

@@ -119,6 +119,10 @@ pub struct Config {
     pub tls: Option<tls::Files>,
     /// Whose bearer tokens are taken; `None`: none are looked at.
     pub jwt: Option<bearer::Options>,
+    /// Answer AWS's clients at the HTTP port.
+    pub serve_aws: bool,
+    /// The file of their key pairs; `None`: any signature is taken.
+    pub aws_keys: Option<PathBuf>,
     /// The file that says who may ask what.
     pub policy: Option<PathBuf>,
     /// Where each call is written.
@@ -164,6 +168,12 @@ impl TryFrom<Settings> for Config {
             }
         }
         let console = console::options(&settings, http_listen)?;
+        let serve_aws = settings.serve_aws.unwrap_or_default();
+        if settings.aws_keys.is_some() && !serve_aws {
+            return Err(Error::new(
+                "--aws-keys goes with --serve-aws, which has AWS's clients answered",
+            ));
+        }
         let rate = settings.rate.unwrap_or(2.0);
         // below, a second request would come after a quarter of an hour
         const LEAST: f64 = 0.001;
@@ -269,6 +279,8 @@ impl TryFrom<Settings> for Config {
             traces,
             tls,
             jwt,
+            serve_aws,
+            aws_keys: settings.aws_keys,
             policy: settings.policy,
             audit_log: settings.audit_log,
         })

@@ -412,6 +412,16 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", env = "TRAILGATE_JWT_KEYS_CA")]
     pub jwt_keys_ca: Option<PathBuf>,
 
+    /// Answer AWS's own clients at the HTTP port: LookupEvents, as CloudTrail speaks it
+    #[arg(long, env = "TRAILGATE_SERVE_AWS", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    pub serve_aws: Option<bool>,
+
+    /// Answer those of AWS's clients alone who sign with one of these key pairs, in
+    /// YAML. Read again when it changes [default: whatever their signature]
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_AWS_KEYS")]
+    pub aws_keys: Option<PathBuf>,
+
     /// Who may ask what, in YAML. Read again when it changes [default: everything,
     /// to whoever is answered]
     #[arg(long, value_name = "FILE", env = "TRAILGATE_POLICY")]

@@ -81,6 +81,7 @@ impl Config {
             http_listen: Some(self.http_listen),
             console: Some(self.console.is_some()),
             insecure: Some(false),
+            serve_aws: Some(self.serve_aws),
             // the demo has a simulator of its own
             credentials: (!self.demo).then_some(match self.signing {
                 Signing::Chain => Credentials::Chain,

@@ -60,6 +60,13 @@ fn settings_that_cannot_be_used_are_named_with_what_would_do() {
         ),
         (
             Settings {
+                aws_keys: Some("keys.yaml".into()),
+                ..d()
+            },
+            "--serve-aws",
+        ),
+        (
+            Settings {
                 aws_endpoint_url: Some("localhost:4599".into()),
                 ..d()
             },

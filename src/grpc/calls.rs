@@ -70,7 +70,7 @@ pub(super) struct Calls<M> {
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) access: Arc<Access>,
-    pub(super) rates: Rates<Caller>,
+    pub(super) rates: Arc<Rates<Caller>>,
     /// Where calls are written; `None`: nowhere.
     pub(super) audit: Option<audit::Log>,
 }

@@ -11,7 +11,6 @@ use super::{
     MAX_INGESTS, Service,
     events::{Streamed, count},
     peer::Asker,
-    slots::Slot,
     status::{idle, misused, shutting_down, too_many},
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         log_file::Limits,
     },
     proto::v1::{self, ingest_events_request::Step, ingest_events_response::Payload},
+    slots::Slot,
 };
 
 /// How long nothing may come: a client that reads from a slow bucket is faster, and

@@ -14,7 +14,6 @@ mod peer;
 mod request;
 mod routes;
 mod scopes;
-mod slots;
 mod status;
 mod subscribe;
 mod summary;
@@ -38,11 +37,11 @@ use self::{
     held::Rooms,
     listen::Age,
     routes::Routes,
-    slots::Slots,
 };
 
 use crate::{
     audit,
+    budget::Caller,
     collect::Poller,
     feed::Feed,
     lookup::Lookup,
@@ -55,6 +54,7 @@ use crate::{
         },
     },
     rates::Rates,
+    slots::Slots,
     tls::Tls,
     upstream::Scopes,
 };
@@ -87,6 +87,7 @@ pub struct Service {
     lookup: Arc<Lookup>,
     scopes: Scopes,
     limits: Limits,
+    rates: Arc<Rates<Caller>>,
     exports: Arc<Slots>,
     summaries: Arc<Slots>,
     ingests: Arc<Slots>,
@@ -117,6 +118,7 @@ impl Service {
             poller,
             subscriptions: Arc::new(Slots::new(MAX_SUBSCRIPTIONS)),
             scopes: scopes.into(),
+            rates: Arc::new(Rates::new(limits.calls_per_second)),
             limits,
             exports: Arc::new(Slots::new(MAX_EXPORTS)),
             summaries: Arc::new(Slots::new(MAX_SUMMARIES)),
@@ -139,6 +141,11 @@ impl Service {
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
+    }
+
+    /// How often each caller calls, at whatever door.
+    pub(crate) fn rates(&self) -> Arc<Rates<Caller>> {
+        Arc::clone(&self.rates)
     }
 
     /// What ends the calls that are under way, when it is cancelled.
@@ -190,7 +197,7 @@ pub async fn open<O: CallObserver>(
     // a page is answered with what there is before; this catches the rest
     let limit = service.limits.timeout + Duration::from_secs(5);
     let (age, cut) = (service.age, service.cut());
-    let rates = Rates::new(service.limits.calls_per_second);
+    let rates = service.rates();
     let routes = Routes::new(service)
         .with(health_service)
         .with(reflection_v1)

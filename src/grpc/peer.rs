@@ -57,7 +57,8 @@ impl Peer {
             // no certificate has such a name: these are two who ask
             Who::Token(bearer) => Caller::named(&format!("token {}", bearer.subject())),
             Who::User(name) => Caller::named(&format!("user {name}")),
-            Who::Certificate(_) | Who::Anonymous => self.caller.clone(),
+            // keys sign calls of the HTTP port alone
+            Who::Certificate(_) | Who::Anonymous | Who::Key(_) => self.caller.clone(),
         };
         let share = rights.share();
         let caller = caller.on(Terms {

@@ -12,7 +12,6 @@ use super::{
     events::{Streamed, count, second},
     request::Subscribing,
     scopes::collector_state,
-    slots::Slot,
     status::{Invalid, connection_aged, shutting_down, too_many},
     view::View,
 };
@@ -23,6 +22,7 @@ use crate::{
         Ready, server,
         v1::{self, subscribe_events_response::Payload},
     },
+    slots::Slot,
 };
 
 /// How long what has arrived may take to be told once the server stops: much of it is

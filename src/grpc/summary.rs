@@ -7,13 +7,13 @@ use tonic::Status;
 use super::{
     MAX_SUMMARIES, Service,
     events::{count, scope_status},
-    slots::Slot,
     status::too_many,
 };
 use crate::{
     budget::Caller,
     lookup::{Bucket, Summary, SummaryOf, Top},
     proto::v1,
+    slots::Slot,
 };
 
 /// The bytes of all values of an answer together: with buckets and scopes it

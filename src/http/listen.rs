@@ -84,11 +84,13 @@ impl Visitor {
     }
 }
 
-/// Serves `app` until `shutdown` resolves; then answers what was asked.
+/// Serves `app`, whose answers take so long at most before they begin, until
+/// `shutdown` resolves; then answers what was asked.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     app: Router,
+    longest: Duration,
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Places::new(MAX_CONNECTIONS, None);
@@ -96,7 +98,7 @@ pub(super) async fn serve(
     let open = |stream, peer, place| {
         let (app, tls, stopping) = (app.clone(), tls.clone(), stopping.clone());
         async move {
-            if let Err(error) = open(stream, peer, tls, app, stopping, place).await {
+            if let Err(error) = open(stream, peer, tls, (app, longest), stopping, place).await {
                 tracing::debug!(%peer, %error, "a connection ended badly");
             }
         }
@@ -110,7 +112,7 @@ async fn open(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
-    app: Router,
+    app: (Router, Duration),
     stopping: CancellationToken,
     _place: Place,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -130,7 +132,7 @@ async fn open(
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     visitor: Visitor,
-    app: Router,
+    (app, longest): (Router, Duration),
     stopping: CancellationToken,
 ) -> hyper::Result<()> {
     let app = TowerToHyperService::new(app);
@@ -157,7 +159,7 @@ async fn speak(
     // who reads no answer by now is not waited for
     let goodbye = match is_long.load(Relaxed) {
         true => FILE,
-        false => GOODBYE,
+        false => longest + GOODBYE,
     };
     timeout(goodbye, connection).await.unwrap_or(Ok(()))
 }
@@ -177,6 +179,7 @@ mod tests {
             .route("/", get(|| async { "ok" }))
             .route("/long", get(long));
         let visitor = Visitor::new(SocketAddr::from(([192, 0, 2, 1], 1)), None);
+        let app = (app, Duration::ZERO);
         let served = speak(server, visitor, app, CancellationToken::new());
         (client, served)
     }

@@ -119,7 +119,7 @@ impl Access {
     pub fn rights(&self, who: &Who, method: Option<Method>) -> Result<Arc<Rights>, Denied> {
         let denied = match who {
             Who::Anonymous => Denied::Unknown,
-            Who::Certificate(_) | Who::Token(_) | Who::User(_) => Denied::NotAllowed,
+            Who::Certificate(_) | Who::Token(_) | Who::Key(_) | Who::User(_) => Denied::NotAllowed,
         };
         let Some(policy) = &self.policy else {
             return match self.asks_who && *who == Who::Anonymous {

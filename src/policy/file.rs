@@ -33,6 +33,8 @@ struct Written {
     #[serde(default)]
     callers: Vec<String>,
     #[serde(default)]
+    keys: Vec<String>,
+    #[serde(default)]
     subjects: Vec<String>,
     #[serde(default)]
     users: Vec<String>,
@@ -86,12 +88,14 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
         read.collect::<Result<Vec<_>, _>>()
     };
     let callers = patterns("callers", &written.callers)?;
+    let keys = patterns("keys", &written.keys)?;
     let subjects = patterns("subjects", &written.subjects)?;
     let users = patterns("users", &written.users)?;
     let is_for_tokens = !subjects.is_empty() || !written.claims.is_empty();
-    let is_for_names = !callers.is_empty() || !users.is_empty();
+    let is_for_names = !callers.is_empty() || !keys.is_empty() || !users.is_empty();
     if !is_for_names && !is_for_tokens && !written.anonymous {
-        let what = "names nobody; name callers, subjects, claims or users, or say anonymous: true";
+        let what =
+            "names nobody; name callers, keys, subjects, claims or users, or say anonymous: true";
         return Err(error("callers", what));
     }
     if let Some((name, _)) = written.claims.iter().find(|(_, values)| values.is_empty()) {
@@ -187,6 +191,7 @@ fn rule(place: usize, written: Written) -> Result<Rule, Error> {
     Ok(Rule {
         is_for_anonymous: written.anonymous,
         callers,
+        keys,
         subjects,
         users,
         claims: claims

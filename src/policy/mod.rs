@@ -108,6 +108,8 @@ pub enum Who {
     Token(Bearer),
     /// Whom a trusted proxy says it is.
     User(Arc<str>),
+    /// Whose key pair signed, at the AWS endpoint.
+    Key(Arc<str>),
 }
 
 /// A name, or how names begin.
@@ -132,6 +134,8 @@ struct Rule {
     is_for_anonymous: bool,
     /// Names in certificates.
     callers: Vec<Pattern>,
+    /// Names of key pairs.
+    keys: Vec<Pattern>,
     /// Subjects of tokens.
     subjects: Vec<Pattern>,
     /// Names that a trusted proxy says.
@@ -148,6 +152,7 @@ impl Rule {
             Who::Anonymous => self.is_for_anonymous,
             Who::Certificate(name) => self.callers.iter().any(|pattern| pattern.fits(name)),
             Who::User(name) => self.users.iter().any(|pattern| pattern.fits(name)),
+            Who::Key(name) => self.keys.iter().any(|pattern| pattern.fits(name)),
             Who::Token(bearer) => {
                 let mut subjects = self.subjects.iter();
                 let is_subject = subjects.any(|pattern| pattern.fits(bearer.subject()));

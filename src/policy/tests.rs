@@ -308,3 +308,14 @@ fn paths_and_shares_that_cannot_be_meant_are_refused() {
     let error = Policy::parse(&text).unwrap_err().to_string();
     assert!(error.contains("101 paths; at most 100"), "{error}");
 }
+
+#[test]
+fn key_pairs_have_names_of_their_own() {
+    let rules =
+        "rules:\n- {keys: ['re*'], methods: [LookupEvents]}\n- {callers: [x], methods: [Metrics]}";
+    let policy = Policy::parse(rules).unwrap();
+    let has = |who: Who| policy.rights(&who).is_some();
+    assert!(has(Who::Key("reports".into())) && !has(Who::Key("x".into())));
+    // whose certificate has a key's name is another
+    assert!(!has(Who::Certificate("reports".into())));
+}

@@ -7,12 +7,9 @@ use super::{
     token::Token,
 };
 use crate::{
-    awsjson::{Code, Error, LookupRequest},
+    awsjson::{Code, Error, LOOKUP_EVENTS, LookupRequest},
     event::{LookupEvent, Scope},
 };
-
-/// The operation's name, as the counters have it.
-pub(super) const LOOKUP_EVENTS: &str = "LookupEvents";
 
 /// One page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,11 +12,13 @@ use prometheus_client::{
 use super::{parts::Parts, process::Process, text::classic};
 use crate::{
     grpc::{CallObserver, MethodObserver},
-    http::Text,
+    http::{AwsObserver, Text},
 };
 
 /// A method and how its call ended.
 type CallLabels = [(&'static str, String); 2];
+/// How a call ended.
+type CodeLabels = [(&'static str, &'static str); 1];
 /// A method.
 type MethodLabels = [(&'static str, String); 1];
 
@@ -27,6 +29,8 @@ pub struct Metrics {
     registries: Arc<[Registry; 2]>,
     calls: Family<CallLabels, Counter>,
     latency: Family<MethodLabels, Histogram, fn() -> Histogram>,
+    aws_calls: Family<CodeLabels, Counter>,
+    aws_latency: Histogram,
 }
 
 /// Seconds: from an answer out of the cache to one that waited for a minute of
@@ -57,6 +61,18 @@ impl Metrics {
             "time from a call to its answer, of a stream to its end, by method",
             latency.clone(),
         );
+        let aws_calls = Family::default();
+        registry.register(
+            "aws_calls",
+            "calls of AWS's clients that ended, by code",
+            aws_calls.clone(),
+        );
+        let aws_latency = self::latency();
+        registry.register(
+            "aws_call_duration_seconds",
+            "time from a call of AWS's clients to its answer",
+            aws_latency.clone(),
+        );
         registry.register_collector(Box::new(parts));
         let mut process = Registry::default();
         process.register_collector(Box::new(Process));
@@ -64,6 +80,8 @@ impl Metrics {
             registries: Arc::new([registry, process]),
             calls,
             latency,
+            aws_calls,
+            aws_latency,
         }
     }
 
@@ -95,6 +113,13 @@ impl CallObserver for Metrics {
             ok,
             calls: self.calls.clone(),
         }
+    }
+}
+
+impl AwsObserver for Metrics {
+    fn ended(&self, code: &'static str, latency: Duration) {
+        self.aws_latency.observe(latency.as_secs_f64());
+        self.aws_calls.get_or_create(&[("code", code)]).inc();
     }
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the virtual environments of these tests: .venv in the project's root, or
 # where the first argument says, and beside it one with the same name and
-# "-ministack" for MiniStack, which wants other versions than the AWS CLI. Does
-# nothing for one that is there and up to date.
+# "-ministack" for MiniStack, and one with "-mcp" for AWS's MCP server, which want
+# other versions than the AWS CLI. Does nothing for one that is there and up to date.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,3 +23,4 @@ make() {
 
 make "$venv" "$here/requirements.txt"
 make "$venv-ministack" "$here/ministack.txt"
+make "$venv-mcp" "$here/mcp.txt"

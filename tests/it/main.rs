@@ -6,6 +6,8 @@ mod abuse;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod counts;

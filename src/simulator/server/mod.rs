@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{ConnectInfo, DefaultBodyLimit, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode},
     middleware::map_response_with_state,
     response::Response,
     routing::{any, get, post},
@@ -23,15 +23,11 @@ use self::{
     auth::Caller,
     connection::{Cut, Doors},
 };
-use super::{Refusal, Simulator, chance::hash, lookup::LOOKUP_EVENTS};
+use super::{Refusal, Simulator, chance::hash};
 use crate::{
-    awsjson::{self, Code, Error, LookupRequest},
+    awsjson::{self, Code, Error, LOOKUP_EVENTS, LookupRequest},
     event::Scope,
 };
-
-/// The largest request body. A `LookupEvents` request has a few kilobytes at
-/// most: one value of 2000 characters and a token.
-const MAX_BODY: usize = 64 * 1024;
 
 /// How long requests that are under way may take when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -56,7 +52,7 @@ pub async fn serve(
         .route("/_simulator/stats", get(stats))
         .route("/_simulator/health", get(|| async { "ok\n" }))
         .fallback(any(unknown))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(awsjson::MAX_BODY))
         .layer(map_response_with_state(simulator.clone(), name_request))
         .with_state(simulator.clone())
         .into_make_service_with_connect_info::<Cut>();
@@ -221,19 +217,9 @@ impl Simulator {
 }
 
 fn json_error(error: &Error) -> Response {
-    let mut reply = reply(error.code.status(), awsjson::CONTENT_TYPE, error.body());
-    reply.headers_mut().insert(
-        awsjson::ERROR_TYPE_HEADER,
-        HeaderValue::from_static(error.code.as_str()),
-    );
-    reply
+    awsjson::error_reply(error).map(Body::from)
 }
 
 fn reply(status: u16, content_type: &'static str, body: Vec<u8>) -> Response {
-    let mut reply = Response::new(Body::from(body));
-    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    reply
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply
+    awsjson::reply(status, content_type, body).map(Body::from)
 }

@@ -16,7 +16,7 @@ const MANY: usize = 256;
 
 /// The places for calls of one kind.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     most: usize,
     all: Arc<Semaphore>,
     /// Of callers who have a place, or wait for one.
@@ -28,13 +28,13 @@ struct ByCaller(HashMap<Caller, Weak<Semaphore>>);
 
 /// A place; dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     _all: OwnedSemaphorePermit,
     _own: OwnedSemaphorePermit,
 }
 
 impl Slots {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             most,
             all: Arc::new(Semaphore::new(most)),
@@ -43,17 +43,17 @@ impl Slots {
     }
 
     /// The most places that one caller may have.
-    pub(super) fn each(&self) -> usize {
+    pub(crate) fn each(&self) -> usize {
         (self.most / 2).max(1)
     }
 
     /// The most places that a caller with this share may have.
-    pub(super) fn of(&self, share: Option<usize>) -> usize {
+    pub(crate) fn of(&self, share: Option<usize>) -> usize {
         share.map_or(self.each(), |share| share.min(self.each()))
     }
 
     /// A place, if there is one: of `share`, where a caller has fewer than everybody.
-    pub(super) fn take(&self, caller: &Caller, share: Option<usize>) -> Option<Slot> {
+    pub(crate) fn take(&self, caller: &Caller, share: Option<usize>) -> Option<Slot> {
         let mut by_caller = self.lock();
         let places = by_caller.of(caller, self.each());
         let own = Arc::clone(&places).try_acquire_owned().ok()?;
@@ -71,7 +71,7 @@ impl Slots {
 
     /// Waits for a place. A caller's calls wait behind each other before they
     /// stand in anyone's way.
-    pub(super) async fn wait(&self, caller: &Caller) -> Option<Slot> {
+    pub(crate) async fn wait(&self, caller: &Caller) -> Option<Slot> {
         // neither is ever closed
         let own = self.lock().of(caller, self.each());
         let own = own.acquire_owned().await.ok()?;
@@ -80,6 +80,13 @@ impl Slots {
             _all: all,
             _own: own,
         })
+    }
+
+    /// Waits until nobody has a place.
+    pub(crate) async fn ended(&self) {
+        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
+        // it is never closed, and has so many
+        drop(self.all.acquire_many(all).await);
     }
 
     fn lock(&self) -> MutexGuard<'_, ByCaller> {
