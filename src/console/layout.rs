@@ -7,7 +7,7 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    assets::{SCRIPT_AT, STYLE_AT},
+    assets::{ICON_AT, SCRIPT_AT, STYLE_AT},
     columns::time,
 };
 use crate::{
@@ -44,6 +44,8 @@ pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
                 meta name="color-scheme" content="light dark";
                 title { (title) " · trailgate" }
                 link rel="stylesheet" href=(STYLE_AT);
+                // without it browsers ask for one by another name
+                link rel="icon" href=(ICON_AT) type="image/svg+xml";
                 script src=(SCRIPT_AT) defer {}
             }
             body {
