@@ -12,12 +12,14 @@ use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
-use super::{Console, columns::Column, refused, view::View, who::Calls};
+use super::{
+    Console, columns::Column, layout::is_short, refused, view::View, who::Calls,
+};
 use crate::{
     grpc::{Refusal, Told, Visitor},
     proto::{
         DESCRIPTORS,
-        v1::{Event, EventView, ExportEventsResponse, ScopeStatus, SearchState},
+        v1::{Event, EventView, ExportEventsResponse, ScopeStatus},
     },
     sheet::Cells,
 };
@@ -185,10 +187,7 @@ impl Writing {
 
     /// What was not searched is in the file itself, which goes on without this page.
     fn end(&self) -> Vec<u8> {
-        let short = self
-            .scopes
-            .iter()
-            .filter(|scope| scope.state() != SearchState::Complete);
+        let short = self.scopes.iter().filter(|scope| is_short(scope));
         let short: Vec<String> = short
             .map(|it| {
                 format!(

@@ -36,6 +36,8 @@ pub(in super::super) async fn page(
         Err(refused) => (status(refused.code), refusal(&refused)),
     };
     let content = html! {
+        // before them are the form, and a link for each bar and each top value
+        a class="skip" href="#events" { "Skip to the events" }
         h1 { "Event history" }
         (form(&view))
         (unread(&view.unread))
