@@ -466,7 +466,10 @@ mod tests {
         assert_eq!(named, ["from", "size", "where", "colour", "column"]);
         assert_eq!((view.from.as_str(), view.page_size), (SINCE, None));
         // of several lines, or several words, each by itself
-        let view = View::parse("where=a+%3D+1%0D%0Ab%0D%0Ac+exists&column=time,odd,id", now());
+        let view = View::parse(
+            "where=a+%3D+1%0D%0Ab%0D%0Ac+exists&column=time,odd,id",
+            now(),
+        );
         let texts: Vec<_> = view.conditions.iter().map(|one| &*one.text).collect();
         assert_eq!(texts, ["a = 1", "c exists"]);
         assert_eq!(view.columns, [Column::Time, Column::Id]);

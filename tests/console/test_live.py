@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 import browser as browsing
+from browser import DESKTOP, PHONE, SCREENSHOTS
 from fixtures import ACCOUNT, PLAIN
 from processes import Simulator, Trailgate
 
@@ -84,6 +85,10 @@ def test_events_come_are_kept_back_and_go_on(chromium, lively):
         times = tab.column("Time (UTC)").all_inner_texts()
         assert len(times) >= len(after)
         # a filter of Event history holds here, too
+        for size, sized in (("desktop", DESKTOP), ("phone", PHONE)):
+            tab.page.set_viewport_size(sized)
+            tab.page.screenshot(path=SCREENSHOTS / f"live-events-{size}.png")
+        tab.page.set_viewport_size(DESKTOP)
         name = tab.column("Event").first.inner_text()
         tab.follow(tab.column("Event").first.get_by_role("link"))
         assert "/live?" in tab.page.url and f"EventName={name}" in tab.page.url
