@@ -221,6 +221,27 @@ impl View {
         }
     }
 
+    /// The page that goes on with this one. What is told back from now would be
+    /// another window by then, and a page of another question.
+    pub(super) fn next(&self, token: &str) -> String {
+        self.link("/events", |view| {
+            let ends = [
+                (&mut view.from, view.from_time),
+                (&mut view.to, view.to_time),
+            ];
+            for (text, time) in ends {
+                if let Some(time) = time
+                    && (text.starts_with('-') || text == "now")
+                {
+                    *text = Timestamp::from_second(time.as_second())
+                        .unwrap_or(time)
+                        .to_string();
+                }
+            }
+            token.clone_into(&mut view.page);
+        })
+    }
+
     /// Adds that a field has a value.
     pub(super) fn narrow(&mut self, field: &str, value: &str) {
         match ATTRIBUTES.iter().find(|(known, _)| *known == field) {
@@ -428,6 +449,8 @@ pub(super) fn number(number: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     fn now() -> Timestamp {
@@ -479,6 +502,25 @@ mod tests {
             .map(|it| it.split(':').next().unwrap())
             .collect();
         assert_eq!(named, ["where=b", "column=odd"]);
+    }
+
+    #[test]
+    fn the_next_page_has_the_window_of_the_first_whenever_it_is_asked_for() {
+        let later = now().checked_add(SignedDuration::from_mins(5)).unwrap();
+        for query in ["", "from=-7d&to=-1h", "to=now", "from=2024-05-01&to=-30m"] {
+            let view = View::parse(query, now());
+            let next = view.next("token");
+            let next = View::parse(next.split_once('?').unwrap().1, later);
+            let (first, next) = (view.lookup(EventView::Basic), next.lookup(EventView::Basic));
+            assert_eq!(next.page_token, "token");
+            assert_eq!(
+                (next.start_time, next.end_time),
+                (first.start_time, first.end_time),
+                "{query}"
+            );
+        }
+        let view = View::parse("from=2024-05-01", now());
+        assert_eq!(view.next("t"), "/events?from=2024-05-01&page=t");
     }
 
     #[test]

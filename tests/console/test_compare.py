@@ -41,6 +41,6 @@ def test_what_differs_is_marked(tab, plain, places):
 
 @pytest.mark.parametrize("places", [[], [0], range(6)], ids=["none", "one", "six"])
 def test_too_few_and_too_many_are_refused_in_words(tab, places):
-    tab.allow("400")
+    tab.allow("status of 400")
     compare(tab, places)
     expect(tab.page.get_by_role("alert")).to_contain_text("tick two to five")

@@ -47,6 +47,8 @@ def test_the_second_page_is_that(tab, plain):
     matching = [known.id for known in plain if known.has("EventSource", "ec2.amazonaws.com")]
     got = [row["id"] for row in rows(download(tab, "CSV", "page"))]
     assert got and got == matching[first:first + second]
+    said = json.loads(download(tab, "JSON", "page"))
+    assert [one["eventId"] for one in said["events"]] == got
 
 
 def test_chosen_columns_are_those_of_the_file(tab):

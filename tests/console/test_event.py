@@ -68,6 +68,6 @@ def test_neighbours_are_an_hour_around(tab, plain, way, test):
 
 
 def test_an_event_that_is_not_there_is_said(tab):
-    tab.allow("404")
+    tab.allow("status of 404")
     assert tab.open(f"/event?id=00000000-0000-4000-8000-999999999999&account={ACCOUNT}&region={PLAIN}") == 404
     expect(tab.page.get_by_role("alert")).to_contain_text("Not answered")

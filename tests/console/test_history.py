@@ -85,7 +85,7 @@ def test_parts_of_another_version_are_named_and_the_rest_applies(tab, plain):
 
 
 def test_a_window_that_is_none_is_refused_in_words(tab):
-    tab.allow("400")
+    tab.allow("status of 400")
     assert tab.open("/events?from=2024-05-07&to=2024-05-06") == 400
     expect(tab.page.get_by_role("alert").first).to_contain_text("Not answered")
 
@@ -137,6 +137,20 @@ def test_pages_follow_each_other(tab, plain):
     tab.search()
     told = tab.ids()
     assert told and told == ids(reversed(plain))[:len(told)]
+
+
+def test_pages_of_the_last_hours_follow_each_other_too(demo_tab):
+    """The window that they began with: the next second's would be another."""
+    demo_tab.open("/events?column=time&column=id")
+    first = demo_tab.ids()
+    # the clock goes on between the pages
+    told = demo_tab.page.evaluate("new Date().getSeconds()")
+    demo_tab.page.wait_for_function("told => new Date().getSeconds() !== told", arg=told)
+    demo_tab.follow(demo_tab.page.get_by_role("link", name="Next page"))
+    second = demo_tab.ids()
+    assert first and second and not set(first) & set(second)
+    times = demo_tab.column("Time (UTC)").all_inner_texts()
+    assert times == sorted(times, reverse=True)
 
 
 def test_an_address_shows_others_the_same(chromium, server, tab):

@@ -158,7 +158,7 @@ def test_a_question_that_is_refused_is_said(chromium, server):
 def test_an_error_is_not_taken_for_live(chromium, server):
     """A browser does not come again after one, as of a proxy whose server is away."""
     with browsing.tab(chromium, server.http) as tab:
-        tab.allow("502")
+        tab.allow("status of 502")
         tab.page.route("**/live/stream*", lambda route: route.fulfill(status=502, body="none"))
         tab.open(f"/live?region={PLAIN}")
         state = tab.page.get_by_role("status")

@@ -144,7 +144,7 @@ def test_the_first_page_is_small_and_steady(chromium, demo):
         tab.open("/events")
         # scrolled to the end: what comes into view jumps neither
         tab.page.keyboard.press("End")
-        tab.page.wait_for_function("scrollY > 0")
+        tab.page.wait_for_function("() => scrollY > 0")
         # about a page of 50: one may be shorter
         assert tab.page.locator("#events tr").count() > 40
         assert tab.page.evaluate("window.shift") < 0.1

@@ -202,7 +202,7 @@ fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
             div class="below" {
                 button type="submit" disabled[answer.events.len() < 2] { "Compare those that are ticked" }
                 @if !answer.next_page_token.is_empty() {
-                    a class="next" rel="next" href=(view.link("/events", |view| answer.next_page_token.clone_into(&mut view.page))) { "Next page" }
+                    a class="next" rel="next" href=(view.next(&answer.next_page_token)) { "Next page" }
                 }
                 span class="faint" {
                     (number(i64::try_from(answer.events.len()).unwrap_or(i64::MAX))) " events here, "
