@@ -12,9 +12,7 @@ use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
-use super::{
-    Console, columns::Column, layout::is_short, refused, view::View, who::Calls,
-};
+use super::{Console, columns::Column, layout::is_short, refused, view::View, who::Calls};
 use crate::{
     grpc::{Refusal, Told, Visitor},
     proto::{
