@@ -54,9 +54,11 @@ pub(super) async fn file(
         Some("json") => Form::Json,
         _ => Form::Csv,
     };
+    let is_all = said("all").is_some();
     let of = match form {
-        Form::Json => EventView::Full,
-        Form::Csv => EventView::Basic,
+        Form::Csv if is_all => EventView::Basic,
+        // a page is asked for as it was for showing it: its token is of that question
+        _ => EventView::Full,
     };
     let columns = match view.columns.is_empty() {
         true => Column::ALL.to_vec(),
@@ -64,7 +66,6 @@ pub(super) async fn file(
     };
     // reading all of it may take longer than a page does
     calls.by.takes_time();
-    let is_all = said("all").is_some();
     let told = match told(calls.visitor.clone(), &view, is_all, of).await {
         Err(refusal) if refusal.is_for_record() => {
             told(calls.visitor, &view, is_all, EventView::Basic).await

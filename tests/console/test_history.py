@@ -84,6 +84,16 @@ def test_parts_of_another_version_are_named_and_the_rest_applies(tab, plain):
     assert tab.ids() == ids(plain, lambda known: known.has("Username", "bob"))
 
 
+def test_a_page_of_another_question_is_named_and_the_first_is_shown(tab, plain):
+    tab.open(AT.replace("size=200", "size=50"))
+    tab.follow(tab.page.get_by_role("link", name="Next page"))
+    address = tab.page.url.removeprefix(tab.origin)
+    assert tab.open(f"{address}&Username=bob") == 200
+    [named] = tab.page.get_by_role("alert").locator("li").all_inner_texts()
+    assert named.startswith("page: it belongs to another question")
+    assert tab.ids() == ids(plain, lambda known: known.has("Username", "bob"))
+
+
 def test_a_window_that_is_none_is_refused_in_words(tab):
     tab.allow("status of 400")
     assert tab.open("/events?from=2024-05-07&to=2024-05-06") == 400
