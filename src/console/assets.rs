@@ -1,4 +1,4 @@
-//! The style and the script.
+//! The style, the script and the icon.
 
 use axum::{
     extract::Path,
@@ -8,15 +8,18 @@ use axum::{
 
 const STYLE: &str = include_str!("console.css");
 const SCRIPT: &str = include_str!("console.js");
+const ICON: &str = include_str!("icon.svg");
 
 /// Their addresses: another version is another one, so that a browser may keep them.
 pub(super) const STYLE_AT: &str = concat!("/assets/", env!("CARGO_PKG_VERSION"), ".css");
 pub(super) const SCRIPT_AT: &str = concat!("/assets/", env!("CARGO_PKG_VERSION"), ".js");
+pub(super) const ICON_AT: &str = concat!("/assets/", env!("CARGO_PKG_VERSION"), ".svg");
 
 pub(super) async fn file(Path(name): Path<String>) -> Response {
     let (kind, text) = match name.rsplit_once('.') {
         Some((_, "css")) => ("text/css; charset=utf-8", STYLE),
         Some((_, "js")) => ("text/javascript; charset=utf-8", SCRIPT),
+        Some((_, "svg")) => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     let kept = "private, max-age=3600";

@@ -34,6 +34,9 @@ if (live) {
   let missed = 0;
   const shown = new Set();
   let paused = false;
+  let lost = false;
+  let losing;
+  let ended = "";
 
   const add = (said) => {
     const part = document.createElement("template");
@@ -50,7 +53,11 @@ if (live) {
     if (shown.size > 20 * MOST) shown.clear();
   };
   const say = () => {
-    state.textContent = paused ? `paused, ${missed} more events` : "live";
+    const kept = paused ? `paused, ${missed} more events` : "";
+    const loss = lost ? "connection lost; it is tried again" : "";
+    const text = ended || [kept, loss].filter(Boolean).join("; ") || "live";
+    // what is set again is read aloud again
+    if (state.textContent !== text) state.textContent = text;
   };
   pause.addEventListener("click", () => {
     paused = !paused;
@@ -65,15 +72,26 @@ if (live) {
   });
 
   const source = new EventSource(live.dataset.src);
-  source.onopen = say;
+  source.onopen = () => {
+    clearTimeout(losing);
+    losing = undefined;
+    lost = false;
+    say();
+  };
   source.onerror = () => {
-    if (!paused) state.textContent = "connection lost; it is tried again";
+    if (source.readyState === EventSource.CLOSED) {
+      ended = "the server answers with an error; load the page again";
+      say();
+    }
+    // each answer ends after a while, and the browser comes again at once
+    losing ??= setTimeout(() => { lost = true; say(); }, 2000);
   };
   source.onmessage = (message) => {
     const said = JSON.parse(message.data);
     if (said.refused) {
       source.close();
-      state.textContent = `not answered: ${said.refused}`;
+      ended = `not answered: ${said.refused}`;
+      say();
       return;
     }
     if (said.watermark) mark.textContent = said.watermark;

@@ -12,12 +12,12 @@ use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
-use super::{Console, columns::Column, refused, view::View, who::Calls};
+use super::{Console, columns::Column, layout::is_short, refused, view::View, who::Calls};
 use crate::{
     grpc::{Refusal, Told, Visitor},
     proto::{
         DESCRIPTORS,
-        v1::{Event, EventView, ExportEventsResponse, ScopeStatus, SearchState},
+        v1::{Event, EventView, ExportEventsResponse, ScopeStatus},
     },
     sheet::Cells,
 };
@@ -54,9 +54,11 @@ pub(super) async fn file(
         Some("json") => Form::Json,
         _ => Form::Csv,
     };
+    let is_all = said("all").is_some();
     let of = match form {
-        Form::Json => EventView::Full,
-        Form::Csv => EventView::Basic,
+        Form::Csv if is_all => EventView::Basic,
+        // a page is asked for as it was for showing it: its token is of that question
+        _ => EventView::Full,
     };
     let columns = match view.columns.is_empty() {
         true => Column::ALL.to_vec(),
@@ -64,7 +66,6 @@ pub(super) async fn file(
     };
     // reading all of it may take longer than a page does
     calls.by.takes_time();
-    let is_all = said("all").is_some();
     let told = match told(calls.visitor.clone(), &view, is_all, of).await {
         Err(refusal) if refusal.is_for_record() => {
             told(calls.visitor, &view, is_all, EventView::Basic).await
@@ -185,10 +186,7 @@ impl Writing {
 
     /// What was not searched is in the file itself, which goes on without this page.
     fn end(&self) -> Vec<u8> {
-        let short = self
-            .scopes
-            .iter()
-            .filter(|scope| scope.state() != SearchState::Complete);
+        let short = self.scopes.iter().filter(|scope| is_short(scope));
         let short: Vec<String> = short
             .map(|it| {
                 format!(

@@ -7,7 +7,7 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    assets::{SCRIPT_AT, STYLE_AT},
+    assets::{ICON_AT, SCRIPT_AT, STYLE_AT},
     columns::time,
 };
 use crate::{
@@ -44,6 +44,8 @@ pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
                 meta name="color-scheme" content="light dark";
                 title { (title) " · trailgate" }
                 link rel="stylesheet" href=(STYLE_AT);
+                // without it browsers ask for one by another name
+                link rel="icon" href=(ICON_AT) type="image/svg+xml";
                 script src=(SCRIPT_AT) defer {}
             }
             body {
@@ -101,17 +103,24 @@ pub(super) fn unread(unread: &[String]) -> Markup {
     }
 }
 
-/// Why a scope is searched in part where a page has all that it may have: the next one
-/// goes on.
-const PAGE_FULL: &str = "PAGE_FULL";
+/// Whether a search left something out. Where a page is full, the next one goes on.
+pub(super) fn is_short(scope: &ScopeStatus) -> bool {
+    scope.state() != SearchState::Complete && !is_paged(scope)
+}
+
+fn is_paged(scope: &ScopeStatus) -> bool {
+    scope.state() == SearchState::Partial
+        && matches!(scope.reason.as_str(), "PAGE_FULL" | "OTHER_SCOPES")
+}
 
 /// What was not searched, and how fresh the rest is.
 pub(super) fn searched(scopes: &[ScopeStatus]) -> Markup {
-    let is_left =
-        |scope: &ScopeStatus| scope.state() == SearchState::Partial && scope.reason == PAGE_FULL;
-    let is_short = |scope: &&ScopeStatus| scope.state() != SearchState::Complete && !is_left(scope);
-    let short: Vec<_> = scopes.iter().filter(is_short).collect();
-    let left = scopes.iter().filter(|scope| is_left(scope)).count();
+    // of a page that ends early, all that it holds back
+    let is_incomplete = |scope: &&ScopeStatus| scope.state() != SearchState::Complete;
+    let short: Vec<_> = match scopes.iter().any(is_short) {
+        true => scopes.iter().filter(is_incomplete).collect(),
+        false => Vec::new(),
+    };
     let as_of = scopes.iter().filter_map(|scope| scope.as_of.as_ref());
     let as_of = as_of.min_by_key(|time| time.seconds);
     html! {
@@ -136,7 +145,7 @@ pub(super) fn searched(scopes: &[ScopeStatus]) -> Markup {
             }
         } @else if let Some(as_of) = as_of {
             p class="faint" {
-                @if left > 0 { "Searched as far as this page goes" } @else { "All of it searched" }
+                @if scopes.iter().any(is_paged) { "Searched as far as this page goes" } @else { "All of it searched" }
                 ", in " (scopes.len()) @if scopes.len() == 1 { " scope" } @else { " scopes" }
                 ", as of " (time(as_of)) " UTC"
             }

@@ -46,17 +46,20 @@ pub(super) async fn page(State(console): State<Console>, RawQuery(query): RawQue
             p class="buttons" {
                 button type="button" id="pause" aria-pressed="false" { "Pause" }
                 a href=(view.link("/events", |_| ())) { "Filter" }
+                button type="submit" form="compare" { "Compare those that are ticked" }
                 span id="state" role="status" { "connecting" }
                 span class="faint" id="watermark" {}
             }
             ul id="gaps" class="notice bad" hidden aria-label="Gaps" {}
-            div class="wide-table" tabindex="0" role="region" aria-label="Events" {
-                table {
-                    thead { tr {
-                        th scope="col" { span class="hidden" { "Compare" } }
-                        @for column in view.shown() { th scope="col" { (column.title()) } }
-                    } }
-                    tbody id="events" {}
+            form id="compare" method="get" action="/compare" {
+                div class="wide-table" tabindex="0" role="region" aria-label="Events" {
+                    table {
+                        thead { tr {
+                            th scope="col" { span class="hidden" { "Compare" } }
+                            @for column in view.shown() { th scope="col" { (column.title()) } }
+                        } }
+                        tbody id="events" {}
+                    }
                 }
             }
             noscript { p class="notice" { "Live events need the page's script; Event history does not." } }

@@ -13,6 +13,7 @@ mod json;
 mod layout;
 mod live;
 mod pages;
+mod press;
 mod view;
 mod who;
 
@@ -68,6 +69,7 @@ pub fn router(door: Door, clock: Clock, options: Options) -> Router {
         .route("/live/stream", get(live::stream))
         .route("/download", get(download::file))
         .route("/assets/{name}", get(assets::file))
+        .layer(middleware::from_fn(press::press))
         .layer(guard)
         .with_state(console)
 }

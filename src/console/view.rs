@@ -86,11 +86,20 @@ impl View {
         let mut view = Self::default();
         let parts = form_urlencoded::parse(query.as_bytes());
         for (name, value) in parts.take(MAX_PARTS) {
-            // a form sends what is empty, too
-            if !value.trim().is_empty()
-                && let Err(why) = view.read(&name, value.trim(), now)
-            {
-                view.unread.push(format!("{name}={value}: {why}"));
+            let pieces: Vec<String> = match &*name {
+                // one a line, as a text field has them
+                "where" | "or" => value.lines().map(str::to_owned).collect(),
+                "column" => words(&value).collect(),
+                _ => vec![value.into_owned()],
+            };
+            for piece in pieces {
+                let piece = piece.trim();
+                // a form sends what is empty, too
+                if !piece.is_empty()
+                    && let Err(why) = view.read(&name, piece, now)
+                {
+                    view.unread.push(format!("{name}={piece}: {why}"));
+                }
             }
         }
         if view.from_time.is_none() {
@@ -107,21 +116,11 @@ impl View {
             return Ok(());
         }
         match name {
-            // one a line, as a text field has them
-            "where" | "or" => value
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty())
-                .try_for_each(|text| {
-                    let one = typed::parse(text)?;
-                    let is_or = name == "or";
-                    self.conditions.push(Condition {
-                        is_or,
-                        text: text.to_owned(),
-                        one,
-                    });
-                    Ok::<_, String>(())
-                })?,
+            "where" | "or" => self.conditions.push(Condition {
+                is_or: name == "or",
+                text: value.to_owned(),
+                one: typed::parse(value)?,
+            }),
             "account" => self.accounts.extend(words(value)),
             "region" => self.regions.extend(words(value)),
             "category" => match value {
@@ -151,10 +150,9 @@ impl View {
             }
             "page" => value.clone_into(&mut self.page),
             "column" => {
-                for word in words(value) {
-                    self.columns
-                        .push(Column::of(&word).ok_or(format!("no column {word:?}"))?);
-                }
+                let column = Column::of(value);
+                self.columns
+                    .push(column.ok_or(format!("no column {value:?}"))?);
             }
             "counts" if value == "all" => self.counts_all = true,
             // what other pages say with a view
@@ -221,6 +219,27 @@ impl View {
             true => path.to_owned(),
             false => format!("{path}?{query}"),
         }
+    }
+
+    /// The page that goes on with this one. What is told back from now would be
+    /// another window by then, and a page of another question.
+    pub(super) fn next(&self, token: &str) -> String {
+        self.link("/events", |view| {
+            let ends = [
+                (&mut view.from, view.from_time),
+                (&mut view.to, view.to_time),
+            ];
+            for (text, time) in ends {
+                if let Some(time) = time
+                    && (text.starts_with('-') || text == "now")
+                {
+                    *text = Timestamp::from_second(time.as_second())
+                        .unwrap_or(time)
+                        .to_string();
+                }
+            }
+            token.clone_into(&mut view.page);
+        })
     }
 
     /// Adds that a field has a value.
@@ -430,6 +449,8 @@ pub(super) fn number(number: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     fn now() -> Timestamp {
@@ -467,6 +488,39 @@ mod tests {
             .collect();
         assert_eq!(named, ["from", "size", "where", "colour", "column"]);
         assert_eq!((view.from.as_str(), view.page_size), (SINCE, None));
+        // of several lines, or several words, each by itself
+        let view = View::parse(
+            "where=a+%3D+1%0D%0Ab%0D%0Ac+exists&column=time,odd,id",
+            now(),
+        );
+        let texts: Vec<_> = view.conditions.iter().map(|one| &*one.text).collect();
+        assert_eq!(texts, ["a = 1", "c exists"]);
+        assert_eq!(view.columns, [Column::Time, Column::Id]);
+        let named: Vec<_> = view
+            .unread
+            .iter()
+            .map(|it| it.split(':').next().unwrap())
+            .collect();
+        assert_eq!(named, ["where=b", "column=odd"]);
+    }
+
+    #[test]
+    fn the_next_page_has_the_window_of_the_first_whenever_it_is_asked_for() {
+        let later = now().checked_add(SignedDuration::from_mins(5)).unwrap();
+        for query in ["", "from=-7d&to=-1h", "to=now", "from=2024-05-01&to=-30m"] {
+            let view = View::parse(query, now());
+            let next = view.next("token");
+            let next = View::parse(next.split_once('?').unwrap().1, later);
+            let (first, next) = (view.lookup(EventView::Basic), next.lookup(EventView::Basic));
+            assert_eq!(next.page_token, "token");
+            assert_eq!(
+                (next.start_time, next.end_time),
+                (first.start_time, first.end_time),
+                "{query}"
+            );
+        }
+        let view = View::parse("from=2024-05-01", now());
+        assert_eq!(view.next("t"), "/events?from=2024-05-01&page=t");
     }
 
     #[test]

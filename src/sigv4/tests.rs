@@ -101,7 +101,13 @@ fn the_suite_of_aws_is_signed_alike() {
         };
         assert!(is_signed(SECRET, signature), "{canonical}");
         assert!(!is_signed("another", signature));
-        for garbage in ["", "0", "zz", &signature[2..], &format!("{signature}00")] {
+        for garbage in [
+            "",
+            "0",
+            "zz",
+            signature.get(2..).unwrap(),
+            &format!("{signature}00"),
+        ] {
             assert!(!is_signed(SECRET, garbage), "{garbage}");
         }
     }

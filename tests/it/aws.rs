@@ -153,7 +153,7 @@ impl Door {
             event_source: Some(format!("s{}.amazonaws.com", number % 2)),
             event_time: Some(self.now - ago),
             read_only: Some("true".to_owned()),
-            username: (number % 4 > 0).then(|| "ann".to_owned()),
+            username: (!number.is_multiple_of(4)).then(|| "ann".to_owned()),
             resources: vec![Resource {
                 kind: None,
                 name: Some("bucket".to_owned()),

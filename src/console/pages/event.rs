@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::super::{
     Console,
@@ -110,9 +110,14 @@ fn record(event: &Event) -> Markup {
             p class="faint" { "None, or you may not see it." }
         } @else {
             p { button type="button" data-copy="record" { "Copy" } " " span class="faint" { "Copies it as AWS wrote it." } }
-            pre class="record" id="record" tabindex="0" data-text=(event.record) { code { (marked(&event.record)) } }
+            pre class="record" id="record" tabindex="0" data-text=(exactly(&event.record)) { code { (marked(&event.record)) } }
         }
     }
+}
+
+/// A text as an attribute has it: a browser takes carriage returns for line feeds.
+fn exactly(text: &str) -> Markup {
+    PreEscaped(html! { (text) }.into_string().replace('\r', "&#13;"))
 }
 
 /// Ways to what happened around it.

@@ -13,7 +13,10 @@ use super::super::{
     view::{ATTRIBUTES, View, number},
     who::Calls,
 };
-use crate::proto::v1::{Event, EventView, LookupEventsResponse};
+use crate::{
+    grpc::{Refusal, Visitor},
+    proto::v1::{Event, EventView, LookupEventsResponse},
+};
 
 /// Ends of windows that are a click away.
 const SPANS: [(&str, &str); 5] = [
@@ -29,13 +32,22 @@ pub(in super::super) async fn page(
     calls: Calls,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let view = View::parse(&query.unwrap_or_default(), console.clock.now());
-    let asked = calls.visitor.lookup(view.lookup(EventView::Basic)).await;
+    let mut view = View::parse(&query.unwrap_or_default(), console.clock.now());
+    let mut asked = lookup(calls.visitor.clone(), &view).await;
+    if matches!(&asked, Err(refusal) if refusal.reason == "INVALID_PAGE_TOKEN") {
+        let why =
+            "page: it belongs to another question, or to scopes of long ago; the first is shown";
+        view.unread.push(why.to_owned());
+        view.page.clear();
+        asked = lookup(calls.visitor, &view).await;
+    }
     let (status, answer) = match asked {
         Ok(answer) => (axum::http::StatusCode::OK, found(&view, &answer)),
         Err(refused) => (status(refused.code), refusal(&refused)),
     };
     let content = html! {
+        // before them are the form, and a link for each bar and each top value
+        a class="skip" href="#events" { "Skip to the events" }
         h1 { "Event history" }
         (form(&view))
         (unread(&view.unread))
@@ -47,6 +59,17 @@ pub(in super::super) async fn page(
     };
     let page: Html = laid_out("Event history", "/events", &content);
     (status, page).into_response()
+}
+
+/// A page of events, with records though they are not shown: what is downloaded of it
+/// has them, and a page goes on with one of its own kind alone.
+async fn lookup(visitor: Visitor, view: &View) -> Result<LookupEventsResponse, Refusal> {
+    match visitor.clone().lookup(view.lookup(EventView::Full)).await {
+        Err(refusal) if refusal.is_for_record() => {
+            visitor.lookup(view.lookup(EventView::Basic)).await
+        }
+        answer => answer,
+    }
 }
 
 /// A field of the form.
@@ -200,7 +223,7 @@ fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
             div class="below" {
                 button type="submit" disabled[answer.events.len() < 2] { "Compare those that are ticked" }
                 @if !answer.next_page_token.is_empty() {
-                    a class="next" rel="next" href=(view.link("/events", |view| answer.next_page_token.clone_into(&mut view.page))) { "Next page" }
+                    a class="next" rel="next" href=(view.next(&answer.next_page_token)) { "Next page" }
                 }
                 span class="faint" {
                     (number(i64::try_from(answer.events.len()).unwrap_or(i64::MAX))) " events here, "

@@ -78,7 +78,12 @@ fn picture(oldest: i64, newest: i64, held: i64, now: i64) -> Markup {
     let (x, end) = (place(oldest), place(newest));
     let span = (newest - oldest + 1).max(1);
     let share = (held.saturating_mul(10) / span).clamp(1, 10);
-    let said = format!("{held} seconds held between {oldest} and {newest}");
+    let at = |seconds| time(&prost_types::Timestamp { seconds, nanos: 0 });
+    let said = format!(
+        "{held} seconds held between {} and {}",
+        at(oldest),
+        at(newest)
+    );
     html! {
         svg class="coverage" viewBox=(format!("0 0 {WIDTH} 10")) preserveAspectRatio="none" role="img" aria-label=(said) {
             rect class="ground" x="0" y="0" width=(WIDTH) height="10" {}
