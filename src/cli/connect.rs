@@ -123,18 +123,18 @@ pub(super) struct Scopes {
     /// Only this Region (repeatable) [default: all that the gateway has]
     #[arg(long = "region", value_name = "REGION", help_heading = "What")]
     pub(super) regions: Vec<String>,
-    /// The kind of events
-    #[arg(long, value_enum, default_value = "management", help_heading = "What")]
-    category: Category,
+    /// The kind of events [default: management]
+    #[arg(long, value_enum, help_heading = "What")]
+    category: Option<Category>,
 }
 
 impl Scopes {
-    /// The kind of events, as the contract has it.
-    pub(super) const fn category(&self) -> v1::EventCategory {
-        match self.category {
+    /// The kind of events, as the contract has it, if it was said.
+    pub(super) fn category(&self) -> Option<v1::EventCategory> {
+        self.category.map(|category| match category {
             Category::Management => v1::EventCategory::Management,
             Category::Insight => v1::EventCategory::Insight,
-        }
+        })
     }
 }
 

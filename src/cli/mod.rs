@@ -1,12 +1,14 @@
 //! The command line: one file a command.
 
 mod asked;
+mod call;
 mod config;
 mod connect;
 mod estimate;
 mod get;
 mod histogram;
 mod ingest;
+mod input;
 mod json;
 mod lookup;
 mod output;
@@ -48,6 +50,8 @@ pub const EXIT_USAGE: u8 = 64;
 const EXIT_FAILED: u8 = 1;
 /// Exit status where some scope was not searched as far as was asked for.
 const EXIT_INCOMPLETE: u8 = 2;
+/// Exit status for a request in a file that cannot be used.
+const EXIT_INPUT: u8 = 2;
 /// Exit status after Ctrl-C, as shells have it (128 + SIGINT).
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -82,6 +86,8 @@ enum Command {
     Scopes(Box<scopes::Scopes>),
     /// How many events there were, when, and of what
     Summary(Box<summary::Summary>),
+    /// Call any method of the API, with JSON or YAML
+    Call(Box<call::Call>),
     /// A CloudTrail that behaves like AWS's, for tests and trials
     Simulate(Box<simulate::Simulate>),
 }
@@ -106,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),
+        Command::Call(call) => call.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
 }

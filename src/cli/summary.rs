@@ -17,9 +17,10 @@ use super::{
     asked::Asked,
     connect::{Connect, block_on},
     histogram::Drawing,
+    input::{self, Given, Input},
     output::{USUAL_WIDTH, terminal_width},
     progress::Progress,
-    question::{self, Question, Window},
+    question::{self, Question, Slots, Window, over},
     refusal::Call,
     report::{self, Searched, count},
     sheet::Cells,
@@ -48,12 +49,12 @@ was searched; cut: the value is longer). Its cells are guarded as those of looku
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all was searched; 1 the call failed; 2 some scope was not searched as far
-as was asked for (said on stderr: the counts are of what was searched); 64 usage; 130
-interrupted.";
+as was asked for (said on stderr: the counts are of what was searched), or the request in
+a file cannot be used; 64 usage; 130 interrupted.";
 
 fn long_help() -> String {
-    let question = question::help();
-    format!("{EXAMPLES}\n\n{question}\n\n{FORMATS}\n\n{EXIT_CODES}")
+    let (question, input) = (question::help(), input::HELP);
+    format!("{EXAMPLES}\n\n{question}\n\n{input}\n\n{FORMATS}\n\n{EXIT_CODES}")
 }
 
 fn short_help() -> String {
@@ -63,6 +64,9 @@ fn short_help() -> String {
 /// What most want to know first: what was done, by whom, what went wrong, and
 /// from where.
 const TOP: [&str; 4] = ["EventName", "Username", "errorCode", "sourceIPAddress"];
+
+/// The message that asks for a summary.
+const REQUEST: &str = "SummarizeEventsRequest";
 
 /// How often it is asked again without the search having come further than ever:
 /// the wait for quota is within each answer's time, so that more would be no help.
@@ -83,15 +87,14 @@ pub(super) struct Summary {
     /// errorCode, sourceIPAddress]
     #[arg(long = "top", value_name = "FIELD", help_heading = "How")]
     fields: Vec<String>,
-    /// How many values of each field, the most frequent first
+    /// How many values of each field, the most frequent first [default: 10]
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 10,
         value_parser = clap::value_parser!(i32).range(1..=1000),
         help_heading = "How"
     )]
-    top_values: i32,
+    top_values: Option<i32>,
     /// How old the answer for recent events may be; 0 asks AWS [default: 30s]
     #[arg(long, value_name = "SPAN", value_parser = time::span, help_heading = "How")]
     max_staleness: Option<Duration>,
@@ -113,6 +116,8 @@ pub(super) struct Summary {
     /// Draw with ASCII [default: where the locale has no UTF-8]
     #[arg(long, help_heading = "How")]
     ascii: bool,
+    #[command(flatten)]
+    input: Input,
     #[command(flatten)]
     connect: Connect,
 }
@@ -152,15 +157,23 @@ impl Summary {
             report::note("--csv-raw is for -o csv");
             return EXIT_USAGE;
         }
+        let given = match self.input.request::<SummarizeEventsRequest>(REQUEST) {
+            Ok(given) => given,
+            Err(code) => return code,
+        };
+        let (mut request, mut asked) = self.fold(given, &window);
+        if self.input.is_skeleton() {
+            return self
+                .input
+                .write(&request, REQUEST, "SummarizeEventsResponse");
+        }
+        if request.top_fields.is_empty() && self.fields.is_empty() {
+            request.top_fields = TOP.map(str::to_owned).to_vec();
+        }
+        asked.top.clone_from(&request.top_fields);
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
-        // what was searched is told as of a search from now back
-        let asked = Asked {
-            top: self.top(),
-            ..self.question.asked(&window, Order::NewestFirst)
-        };
-        let request = self.request(&asked, &window);
         let mut searching = Searching {
             client,
             request,
@@ -178,28 +191,52 @@ impl Summary {
         self.finish(end, &searching, &asked)
     }
 
-    fn top(&self) -> Vec<String> {
+    /// What the options say over what a file has, and nothing else.
+    fn fold(
+        &self,
+        given: Given<SummarizeEventsRequest>,
+        window: &Window,
+    ) -> (SummarizeEventsRequest, Asked) {
+        let Given {
+            mut request,
+            mut origin,
+        } = given;
         match self.fields.as_slice() {
-            [] => TOP.map(str::to_owned).to_vec(),
-            [none] if none == "none" => Vec::new(),
-            fields => fields.to_vec(),
+            [none] if none == "none" => {
+                request.top_fields.clear();
+                origin.hide("top_fields");
+            }
+            fields => over(&mut request.top_fields, fields, "top_fields", &mut origin),
         }
-    }
-
-    fn request(&self, asked: &Asked, window: &Window) -> SummarizeEventsRequest {
-        SummarizeEventsRequest {
-            filters: asked.filters(),
-            start_time: window.start_time(),
-            end_time: window.end_time(),
-            account_ids: asked.accounts.clone(),
-            regions: asked.regions.clone(),
-            bucket: self.bucket.and_then(|span| span.try_into().ok()),
-            top_fields: asked.top.clone(),
-            top_values: self.top_values,
-            event_category: self.question.category().into(),
-            max_staleness: self.max_staleness.and_then(|span| span.try_into().ok()),
-            max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
+        if let Some(span) = self.bucket {
+            request.bucket = span.try_into().ok();
+            origin.hide("bucket");
         }
+        if let Some(number) = self.top_values {
+            request.top_values = number;
+            origin.hide("top_values");
+        }
+        if let Some(span) = self.max_staleness {
+            request.max_staleness = span.try_into().ok();
+            origin.hide("max_staleness");
+        }
+        if let Some(calls) = self.max_upstream_calls {
+            request.max_upstream_calls = calls;
+            origin.hide("max_upstream_calls");
+        }
+        let slots = Slots {
+            filters: &mut request.filters,
+            start_time: &mut request.start_time,
+            end_time: &mut request.end_time,
+            account_ids: &mut request.account_ids,
+            regions: &mut request.regions,
+            event_category: &mut request.event_category,
+        };
+        // what was searched is told as of a search from now back
+        let asked = self
+            .question
+            .fold(window, slots, Order::NewestFirst, origin);
+        (request, asked)
     }
 
     fn finish(&self, end: End, searching: &Searching, asked: &Asked) -> u8 {
