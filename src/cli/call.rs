@@ -14,6 +14,7 @@ use tonic::Status;
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
     input::{self, Given, Input},
     refusal::Call as Called,
@@ -44,7 +45,7 @@ fn help() -> String {
 #[command(after_help = help())]
 pub(super) struct Call {
     /// The method, such as LookupEvents or trailgate.v1.EventService/LookupEvents
-    #[arg(value_name = "METHOD", value_parser = method)]
+    #[arg(value_name = "METHOD", value_parser = method, add = completions::methods())]
     method: MethodDescriptor,
     #[command(flatten)]
     input: Input,

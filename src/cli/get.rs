@@ -18,7 +18,7 @@ use super::{
     refusal::Call,
     report,
     table::{printable, who},
-    time::rfc3339,
+    view::{View, shown},
 };
 use crate::proto::v1::{Event, EventView, GetEventRequest, GetEventResponse};
 
@@ -56,6 +56,8 @@ pub(super) struct Get {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     connect: Connect,
 }
 
@@ -72,6 +74,7 @@ enum Format {
 impl Get {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(async {
             tokio::select! {
                 code = self.get() => code,
@@ -183,7 +186,7 @@ fn show(found: GetEventResponse, format: Format) -> u8 {
 
 /// The event, a field a line.
 fn fields(event: &Event) -> String {
-    let time = event.event_time.as_ref().map(|time| rfc3339(time.seconds));
+    let time = event.event_time.as_ref().map(|time| shown(time.seconds));
     let read_only = event.read_only.map(|flag| flag.to_string());
     let arn = event.identity.as_ref().map(|identity| identity.arn.clone());
     let mut lines: Vec<(&str, String)> = vec![

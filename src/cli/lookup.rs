@@ -5,10 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{
-    EXIT_FAILED, EXIT_USAGE,
+    EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
     connect::{Connect, block_on},
-    estimate::estimate,
+    estimate::{estimate, is_wanted},
     input::{self, Given, Input, Origin, recast},
     output::{Format, Layout},
     paging::Paging,
@@ -18,6 +18,7 @@ use super::{
     source::Source,
     table::Column,
     time,
+    view::View,
 };
 use crate::{
     client::{Client, LookupOptions},
@@ -104,6 +105,10 @@ pub(super) struct Lookup {
     /// they would take; nothing is bought and no event is written
     #[arg(long, help_heading = "How")]
     estimate: bool,
+    /// Go on without asking, however many requests to AWS it may take: on a terminal
+    /// it is asked where they are many
+    #[arg(short, long, help_heading = "How")]
+    yes: bool,
     /// The format; json and jsonl have the whole record
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
@@ -125,6 +130,8 @@ pub(super) struct Lookup {
     csv_raw: bool,
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    view: View,
     #[command(flatten)]
     connect: Connect,
 }
@@ -158,6 +165,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 impl Lookup {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(self.search()).unwrap_or(EXIT_FAILED);
         ExitCode::from(code)
     }
@@ -193,9 +201,24 @@ impl Lookup {
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
+        // options are in range, and pages are asked for in sizes of their own
+        let wrong = match request.page_size {
+            0..=1000 if request.max_upstream_calls >= 0 => None,
+            0..=1000 => Some(("max_upstream_calls", "below 0")),
+            _ => Some(("page_size", "0 to 1000 events are a page")),
+        };
+        if let Some((field, what)) = wrong {
+            let place = asked.option(field).unwrap_or_default();
+            report::note(format_args!("{place}: {what}"));
+            return EXIT_INPUT;
+        }
         let request = self.complete(request);
         if request.estimate_only {
             return self.estimate(&client, request, &asked).await;
+        }
+        let limit = self.limit.0.filter(|_| !self.all);
+        if !self.yes && !is_wanted(&client, &request, limit, self.connect.timeout).await {
+            return EXIT_INTERRUPTED;
         }
         let options = LookupOptions {
             page_timeout: self.connect.timeout,
@@ -216,7 +239,7 @@ impl Lookup {
         let paging = Paging::new(
             asked,
             &self.layout(),
-            self.limit.0.filter(|_| !self.all),
+            limit,
             page_size,
             (calls > 0).then_some(calls),
         );
@@ -332,6 +355,7 @@ impl Lookup {
             format: self.output,
             columns: self.columns.clone(),
             csv_raw: self.csv_raw,
+            color: self.view.color(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod asked;
 mod call;
+mod completions;
 mod config;
 mod connect;
 mod estimate;
@@ -13,6 +14,7 @@ mod json;
 mod lookup;
 mod output;
 mod paging;
+mod profile;
 mod progress;
 mod question;
 mod refusal;
@@ -29,6 +31,7 @@ mod table;
 mod tail;
 mod tally;
 mod time;
+mod view;
 mod where_clause;
 
 use std::{
@@ -88,6 +91,8 @@ enum Command {
     Summary(Box<summary::Summary>),
     /// Call any method of the API, with JSON or YAML
     Call(Box<call::Call>),
+    /// What a shell offers while a command is typed
+    Completions(completions::Completions),
     /// A CloudTrail that behaves like AWS's, for tests and trials
     Simulate(Box<simulate::Simulate>),
 }
@@ -95,6 +100,7 @@ enum Command {
 /// Runs the command line and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
+    completions::answer(Cli::command);
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return refuse(&error),
@@ -113,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),
         Command::Call(call) => call.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
 }

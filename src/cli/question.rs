@@ -12,6 +12,7 @@ use super::{
     input::Origin,
     report,
     time::{self, When},
+    view,
     where_clause::{self, Condition, Conditions, equals},
 };
 use crate::{
@@ -139,7 +140,7 @@ impl Question {
         let end = self.end.map(|end| end.last(clock));
         let last = end.unwrap_or_else(|| clock.now_secs());
         if let Some((_, start)) = start.filter(|(_, start)| *start > last) {
-            let [start, last] = [start, last].map(time::rfc3339);
+            let [start, last] = [start, last].map(view::shown);
             report::note(format_args!("the start, {start}, is after the end, {last}"));
             return None;
         }

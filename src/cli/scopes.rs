@@ -10,6 +10,7 @@ use clap::Args;
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
     input::{self, Given, Input},
     output::terminal_width,
@@ -19,6 +20,7 @@ use super::{
     sheet::Cells,
     standing::{self, Standing},
     summary::Shape,
+    view::{View, bold},
 };
 use crate::proto::v1::{ListScopesRequest, Scope};
 
@@ -49,10 +51,10 @@ const REQUEST: &str = "ListScopesRequest";
 #[command(after_help = EXAMPLES, after_long_help = help())]
 pub(super) struct Scopes {
     /// Only this account (repeatable) [default: all that the gateway has]
-    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    #[arg(long = "account", value_name = "ID", add = completions::accounts(), help_heading = "What")]
     accounts: Vec<String>,
     /// Only this Region (repeatable) [default: all that the gateway has]
-    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    #[arg(long = "region", value_name = "REGION", add = completions::regions(), help_heading = "What")]
     regions: Vec<String>,
     /// The format
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
@@ -64,12 +66,15 @@ pub(super) struct Scopes {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     connect: Connect,
 }
 
 impl Scopes {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(async {
             tokio::select! {
                 code = self.list() => code,
@@ -131,8 +136,11 @@ impl Scopes {
         let mut to = io::stdout().lock();
         match self.output {
             Shape::Table => {
-                for line in standing::table(&standings, width) {
-                    writeln!(to, "{line}")?;
+                for (place, line) in standing::table(&standings, width).iter().enumerate() {
+                    match place == 0 && self.view.color() {
+                        true => writeln!(to, "{}", bold(line))?,
+                        false => writeln!(to, "{line}")?,
+                    }
                 }
             }
             Shape::Json => writeln!(to, "{}", standing::json(&standings)?)?,

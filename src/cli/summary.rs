@@ -15,9 +15,11 @@ use tonic::Status;
 use super::{
     EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
+    estimate::is_wanted,
     histogram::Drawing,
-    input::{self, Given, Input},
+    input::{self, Given, Input, recast},
     output::{USUAL_WIDTH, terminal_width},
     progress::Progress,
     question::{self, Question, Slots, Window, over},
@@ -26,11 +28,14 @@ use super::{
     sheet::Cells,
     tally::Tally,
     time,
+    view::View,
 };
 use crate::{
     client::Client,
     clock::Clock,
-    proto::v1::{Order, SearchState, SummarizeEventsRequest, SummarizeEventsResponse},
+    proto::v1::{
+        LookupEventsRequest, Order, SearchState, SummarizeEventsRequest, SummarizeEventsResponse,
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -85,7 +90,7 @@ pub(super) struct Summary {
     /// Count the values of this field: an attribute or a path, as in --where
     /// (repeatable; none for no such table) [default: EventName, Username,
     /// errorCode, sourceIPAddress]
-    #[arg(long = "top", value_name = "FIELD", help_heading = "How")]
+    #[arg(long = "top", value_name = "FIELD", add = completions::fields(), help_heading = "How")]
     fields: Vec<String>,
     /// How many values of each field, the most frequent first [default: 10]
     #[arg(
@@ -106,6 +111,10 @@ pub(super) struct Summary {
         help_heading = "How"
     )]
     max_upstream_calls: Option<i32>,
+    /// Go on without asking, however many requests to AWS it may take: on a terminal
+    /// it is asked where they are many
+    #[arg(short, long, help_heading = "How")]
+    yes: bool,
     /// The format
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Shape,
@@ -118,6 +127,8 @@ pub(super) struct Summary {
     ascii: bool,
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    view: View,
     #[command(flatten)]
     connect: Connect,
 }
@@ -146,6 +157,7 @@ enum End {
 impl Summary {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         ExitCode::from(block_on(self.summarize()).unwrap_or(EXIT_FAILED))
     }
 
@@ -174,6 +186,13 @@ impl Summary {
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
+        let none = LookupEventsRequest::default();
+        if !self.yes
+            && let Some(same) = recast((&request, REQUEST), (&none, "LookupEventsRequest"))
+            && !is_wanted(&client, &same, None, self.connect.timeout).await
+        {
+            return EXIT_INTERRUPTED;
+        }
         let mut searching = Searching {
             client,
             request,

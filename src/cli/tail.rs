@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
     input::{self, Given, Input},
     output::{self, Layout, Output},
@@ -20,7 +21,8 @@ use super::{
     report::{self, note},
     signals::Signals,
     table::Column,
-    time::{self, When, rfc3339},
+    time::{self, When},
+    view::{View, shown},
 };
 use crate::{
     client::{Arrival, CheckpointFile, Notice, SubscribeError, Subscriber},
@@ -66,10 +68,10 @@ pub(super) struct Tail {
     #[command(flatten)]
     what: What,
     /// Only this account (repeatable) [default: all that the gateway has]
-    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    #[arg(long = "account", value_name = "ID", add = completions::accounts(), help_heading = "What")]
     accounts: Vec<String>,
     /// Only this Region (repeatable) [default: all that the gateway has]
-    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    #[arg(long = "region", value_name = "REGION", add = completions::regions(), help_heading = "What")]
     regions: Vec<String>,
 
     /// From this long ago on, such as 30m, 2h, 7d [default: from now]
@@ -119,6 +121,8 @@ pub(super) struct Tail {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     connect: Connect,
 }
 
@@ -146,6 +150,7 @@ enum End {
 impl Tail {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(self.tail()).unwrap_or(EXIT_FAILED);
         ExitCode::from(code)
     }
@@ -163,7 +168,7 @@ impl Tail {
         if let Some(start) = start.filter(|start| *start > clock.now_secs()) {
             note(format_args!(
                 "the start, {}, is in the future",
-                rfc3339(start)
+                shown(start)
             ));
             return EXIT_USAGE;
         }
@@ -215,6 +220,7 @@ impl Tail {
             },
             columns: self.columns.clone(),
             csv_raw: false,
+            color: self.view.color(),
         }
     }
 
@@ -371,7 +377,7 @@ fn following(progress: &Progress) -> String {
 fn gap(gap: &Gap) -> String {
     let time = |time: &Option<prost_types::Timestamp>| {
         time.as_ref()
-            .map_or_else(|| "?".to_owned(), |time| rfc3339(time.seconds))
+            .map_or_else(|| "?".to_owned(), |time| shown(time.seconds))
     };
     let count = gap.count.map_or_else(
         || "events".to_owned(),

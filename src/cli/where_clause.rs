@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use super::completions;
 use crate::proto::v1::{EventFilter, Match, Operator};
 
 /// The grammar, for help texts.
@@ -89,6 +90,7 @@ impl Args for Conditions {
                     let one = joined(text).map_or_else(|| parse(text), Err)?;
                     Ok::<_, String>((text.to_owned(), one))
                 })
+                .add(completions::fields())
                 .help_heading("What")
         };
         command
