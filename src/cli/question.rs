@@ -155,29 +155,37 @@ impl Question {
         order: v1::Order,
         mut origin: Origin,
     ) -> Asked {
+        let Slots {
+            filters,
+            start_time,
+            end_time,
+            account_ids,
+            regions,
+            event_category,
+        } = slots;
         if window.start.is_some() {
-            *slots.start_time = window.start_time();
+            *start_time = window.start_time();
             origin.hide("start_time");
         }
         if window.end.is_some() {
-            *slots.end_time = window.end_time();
+            *end_time = window.end_time();
             origin.hide("end_time");
         }
         if let Some(category) = self.scopes.category() {
-            *slots.event_category = category.into();
+            *event_category = category.into();
             origin.hide("event_category");
         }
-        let of_file = slots.start_time.as_ref().map(|start| start.seconds);
+        let of_file = start_time.as_ref().map(|start| start.seconds);
         let asked = self.what.fold(
-            slots.filters,
-            (slots.account_ids, &self.scopes.accounts),
-            (slots.regions, &self.scopes.regions),
+            filters,
+            (account_ids, &self.scopes.accounts),
+            (regions, &self.scopes.regions),
             origin,
         );
         Asked {
             start: window.start.or(of_file.map(|start| ("startTime", start))),
             order,
-            category: match EventCategory::try_from(*slots.event_category) {
+            category: match EventCategory::try_from(*event_category) {
                 Ok(EventCategory::Insight) => Category::Insight,
                 _ => Category::Management,
             },

@@ -1,8 +1,10 @@
 //! The contract's own description: messages, methods, and what each field means.
 
 use prost_reflect::{
-    EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
+    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor,
+    MethodDescriptor,
 };
+use prost_types::source_code_info::Location;
 
 use crate::proto::messages;
 
@@ -16,7 +18,7 @@ pub(in crate::cli) fn message(name: &str) -> Option<MessageDescriptor> {
 
 /// Every method of the contract.
 pub(in crate::cli) fn methods() -> Vec<MethodDescriptor> {
-    let services = messages().into_iter().flat_map(|pool| pool.services());
+    let services = messages().into_iter().flat_map(DescriptorPool::services);
     services
         .filter(|service| service.package_name() == PACKAGE)
         .flat_map(|service| service.methods().collect::<Vec<_>>())
@@ -60,7 +62,7 @@ fn comment(file: &FileDescriptor, path: &[i32]) -> Vec<String> {
     let mut places = info.into_iter().flat_map(|info| &info.location);
     let text = places
         .find(|place| place.path == path)
-        .map(|place| place.leading_comments());
+        .map(Location::leading_comments);
     let lines = text.unwrap_or_default().trim_end().lines();
     lines
         .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned())
