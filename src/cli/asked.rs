@@ -1,10 +1,10 @@
 //! What was asked, in the words of whoever typed it: for messages about it.
 
-use super::where_clause::{self, Condition};
+use super::{input::Origin, where_clause::Condition};
 use crate::{
     event::Category,
     filter::{self, Filter, KnownFields},
-    proto::v1::{EventFilter, Operator, Order},
+    proto::v1::{Operator, Order},
 };
 
 /// What was asked.
@@ -21,16 +21,17 @@ pub(super) struct Asked {
     pub(super) ignore_case: bool,
     /// Fields whose values are counted.
     pub(super) top: Vec<String>,
+    /// Where the rest came from, if it was in a file.
+    pub(super) input: Origin,
 }
 
 impl Asked {
-    /// The conditions as the contract has them.
-    pub(super) fn filters(&self) -> Vec<EventFilter> {
-        where_clause::filters(&self.alternatives)
-    }
-
-    /// The option that became this field of the request, as it was typed.
+    /// The option that became this field of the request, as it was typed, or the
+    /// place in a file.
     pub(super) fn option(&self, field: &str) -> Option<String> {
+        if let Some(place) = self.input.place(field) {
+            return Some(place);
+        }
         if let Some((filter, rest)) = element(field, "filters") {
             let (place, _) = element(rest.strip_prefix('.')?, "matches")?;
             return Some(self.alternatives.get(filter)?.get(place)?.typed.clone());

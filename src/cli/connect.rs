@@ -9,7 +9,11 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{report, time};
+use super::{
+    completions,
+    profile::{self, Profile},
+    report, time,
+};
 use crate::{
     client::{self, Client, EndpointError},
     proto::v1,
@@ -18,7 +22,8 @@ use crate::{
 /// Which gateway, and how long it may take.
 #[derive(Debug, Args)]
 pub(super) struct Connect {
-    /// The gateway: http://HOST:PORT or HOST:PORT; https://HOST:PORT for TLS
+    /// The gateway: http://HOST:PORT or HOST:PORT; https://HOST:PORT for TLS; @NAME
+    /// for one that --cli-config names
     #[arg(
         long,
         env = "TRAILGATE_ENDPOINT",
@@ -26,6 +31,7 @@ pub(super) struct Connect {
         value_name = "URL",
         default_value = "http://127.0.0.1:50051",
         value_parser = endpoint,
+        add = completions::endpoints(),
         help_heading = "Gateway"
     )]
     pub(super) endpoint: String,
@@ -64,6 +70,14 @@ pub(super) struct Connect {
         help_heading = "Gateway"
     )]
     token_file: Option<PathBuf>,
+    /// Where endpoints have names, in YAML [default: ~/.config/trailgate/config.yaml]
+    #[arg(
+        long,
+        env = "TRAILGATE_CLI_CONFIG",
+        value_name = "FILE",
+        help_heading = "Gateway"
+    )]
+    cli_config: Option<PathBuf>,
     /// How long one answer may take; a search goes on from page to page
     #[arg(
         long,
@@ -78,39 +92,99 @@ pub(super) struct Connect {
 impl Connect {
     /// A client of the gateway; `None` after saying why there is none.
     pub(super) fn client(&self) -> Option<Client> {
-        let tls = self.tls()?;
-        let client = Client::with_tls(&self.endpoint, &tls)
-            .map_err(|error| report::note(format_args!("--endpoint: {error}")))
-            .ok()?;
-        let Some(path) = &self.token_file else {
-            return Some(client);
-        };
-        read("--token-file", path)?;
-        Some(client.with_token_file(path))
+        self.open().map_err(report::note).ok()
     }
 
-    fn tls(&self) -> Option<client::Tls> {
-        let identity = match (&self.client_cert, &self.client_key) {
-            (Some(cert), Some(key)) => {
-                Some((read("--client-cert", cert)?, read("--client-key", key)?))
+    /// A client of the gateway.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, in a line.
+    pub(super) fn open(&self) -> Result<Client, String> {
+        let named = self.named()?;
+        let (endpoint, named) = match &named {
+            Some(named) => (named.endpoint.as_str(), Some(named)),
+            None => (self.endpoint.as_str(), None),
+        };
+        let tls = self.tls(named)?;
+        let client = Client::with_tls(endpoint, &tls).map_err(|error| match named {
+            Some(_) => format!("--endpoint {}: {error}", self.endpoint),
+            None => format!("--endpoint: {error}"),
+        })?;
+        let token = self.file("--token-file", self.token_file.as_ref(), || {
+            named?.token_file.as_ref()
+        });
+        let Some((flag, path)) = token else {
+            return Ok(client);
+        };
+        read(&flag, path)?;
+        Ok(client.with_token_file(path))
+    }
+
+    /// The endpoint by its name, where `--endpoint` has one.
+    fn named(&self) -> Result<Option<Profile>, String> {
+        let Some(name) = self.endpoint.strip_prefix('@') else {
+            return Ok(None);
+        };
+        profile::find(name, self.cli_config.as_deref())
+            .map(Some)
+            .map_err(|wrong| format!("--endpoint @{name}: {wrong}"))
+    }
+
+    /// A file that an option names, or else a named endpoint, and which of them does.
+    fn file<'a>(
+        &self,
+        flag: &str,
+        given: Option<&'a PathBuf>,
+        named: impl FnOnce() -> Option<&'a PathBuf>,
+    ) -> Option<(String, &'a Path)> {
+        match given {
+            Some(path) => Some((flag.to_owned(), path)),
+            None => {
+                let name = flag.trim_start_matches('-').replace('-', "_");
+                named().map(|path| (format!("{name} of {}", self.endpoint), path.as_path()))
             }
-            _ => None,
+        }
+    }
+
+    fn tls(&self, named: Option<&Profile>) -> Result<client::Tls, String> {
+        let bytes =
+            |file: Option<(String, &Path)>| file.map(|(flag, path)| read(&flag, path)).transpose();
+        let cert = self.file("--client-cert", self.client_cert.as_ref(), || {
+            named?.client_cert.as_ref()
+        });
+        let key = self.file("--client-key", self.client_key.as_ref(), || {
+            named?.client_key.as_ref()
+        });
+        let ca = self.file("--ca-cert", self.ca_cert.as_ref(), || {
+            named?.ca_cert.as_ref()
+        });
+        let identity = match (bytes(cert)?, bytes(key)?) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => {
+                let name = &self.endpoint;
+                return Err(format!(
+                    "{name} has one of client_cert and client_key, and needs both"
+                ));
+            }
         };
-        let ca = match &self.ca_cert {
-            Some(path) => Some(read("--ca-cert", path)?),
-            None => None,
-        };
-        Some(client::Tls { ca, identity })
+        Ok(client::Tls {
+            ca: bytes(ca)?,
+            identity,
+        })
     }
 }
 
-fn read(flag: &str, path: &Path) -> Option<Vec<u8>> {
-    fs::read(path)
-        .map_err(|error| report::note(format_args!("{flag} {}: {error}", path.display())))
-        .ok()
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{flag} {}: {error}", path.display()))
 }
 
 fn endpoint(text: &str) -> Result<String, EndpointError> {
+    // whose it is is in a file
+    if text.len() > 1 && text.starts_with('@') {
+        return Ok(text.to_owned());
+    }
     client::address(text).map(|_| text.to_owned())
 }
 
@@ -118,23 +192,23 @@ fn endpoint(text: &str) -> Result<String, EndpointError> {
 #[derive(Debug, Args)]
 pub(super) struct Scopes {
     /// Only this account (repeatable) [default: all that the gateway has]
-    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    #[arg(long = "account", value_name = "ID", add = completions::accounts(), help_heading = "What")]
     pub(super) accounts: Vec<String>,
     /// Only this Region (repeatable) [default: all that the gateway has]
-    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    #[arg(long = "region", value_name = "REGION", add = completions::regions(), help_heading = "What")]
     pub(super) regions: Vec<String>,
-    /// The kind of events
-    #[arg(long, value_enum, default_value = "management", help_heading = "What")]
-    category: Category,
+    /// The kind of events [default: management]
+    #[arg(long, value_enum, help_heading = "What")]
+    category: Option<Category>,
 }
 
 impl Scopes {
-    /// The kind of events, as the contract has it.
-    pub(super) const fn category(&self) -> v1::EventCategory {
-        match self.category {
+    /// The kind of events, as the contract has it, if it was said.
+    pub(super) fn category(&self) -> Option<v1::EventCategory> {
+        self.category.map(|category| match category {
             Category::Management => v1::EventCategory::Management,
             Category::Insight => v1::EventCategory::Insight,
-        }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `trailgate lookup --estimate`: what a search would cost, and nothing bought.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 
@@ -47,19 +47,73 @@ pub(super) async fn estimate(
     Ok(report::written(written))
 }
 
+/// The fewest requests that are asked about: half a minute at AWS's pace of a scope,
+/// which is what one waits for without a word.
+const MANY: i64 = 60;
+
+/// Whether a question is to be asked that costs many requests: whoever sits at a
+/// terminal is asked, after the estimate; a script knows. `limit` is how many events
+/// are wanted, `None` all.
+pub(super) async fn is_wanted(
+    client: &Client,
+    request: &LookupEventsRequest,
+    limit: Option<u64>,
+    timeout: Duration,
+) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return true;
+    }
+    let request = LookupEventsRequest {
+        estimate_only: true,
+        // as many as a page has at most
+        page_size: limit.map_or(1000, |limit| limit.min(1000).try_into().unwrap_or(1000)),
+        ..request.clone()
+    };
+    let most = i64::from(request.max_upstream_calls);
+    // what is wrong the question itself is told
+    let answer = client.lookup_page(request, timeout).await.ok();
+    let Some(estimate) = answer.and_then(|answer| answer.estimate) else {
+        return true;
+    };
+    let (calls, time) = match limit {
+        Some(_) => (estimate.upstream_calls, estimate.duration),
+        None => (
+            estimate.window_upstream_calls.max(estimate.upstream_calls),
+            estimate.window_duration,
+        ),
+    };
+    let calls = if most > 0 { calls.min(most) } else { calls };
+    calls < MANY || said_yes(&cost(calls, time))
+}
+
+/// Asks on the terminal.
+fn said_yes(cost: &str) -> bool {
+    let mut to = io::stderr().lock();
+    let asked = write!(to, "trailgate: this takes {cost}; go on? [y/N] ").and_then(|()| to.flush());
+    drop(to);
+    let mut answer = String::new();
+    let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
+    let is_yes = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    if !is_yes {
+        report::note("not asked; narrow it, for example with --since, or go on with --yes");
+    }
+    read.is_ok() && is_yes
+}
+
+fn cost(calls: i64, time: Option<prost_types::Duration>) -> String {
+    let calls = count(calls, "request");
+    match span(time) {
+        Some(span) => format!("about {calls} to AWS, {}", refusal::seconds(span)),
+        None => format!("about {calls} to AWS"),
+    }
+}
+
 /// How long, as far as it was said.
 fn span(span: Option<prost_types::Duration>) -> Option<Duration> {
     span.and_then(|span| span.try_into().ok())
 }
 
 fn words(estimate: &Estimate) -> String {
-    let cost = |calls, time| {
-        let calls = count(calls, "request");
-        match span(time) {
-            Some(span) => format!("about {calls} to AWS, {}", refusal::seconds(span)),
-            None => format!("about {calls} to AWS"),
-        }
-    };
     let page = match estimate.upstream_calls {
         0 => "the first page: nothing, all of it is held".to_owned(),
         calls => format!("the first page: {}", cost(calls, estimate.duration)),

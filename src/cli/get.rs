@@ -9,14 +9,16 @@ use clap::{Args, ValueEnum};
 use tonic::Code;
 
 use super::{
-    EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
+    EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
     connect::{Connect, Scopes, block_on},
+    input::{self, Given, Input},
     json,
+    question::over,
     refusal::Call,
     report,
     table::{printable, who},
-    time::rfc3339,
+    view::{View, shown},
 };
 use crate::proto::v1::{Event, EventView, GetEventRequest, GetEventResponse};
 
@@ -26,20 +28,35 @@ Examples:
   trailgate get -o record 293ba626-3be5-4a26-ab1b-0f4c54f49959 | jq .requestParameters
   trailgate get --account 111122223333 --region eu-central-1 -o table ID
 
-Exit codes: 0 found; 1 not found, or the call failed; 64 usage; 130 interrupted.";
+Exit codes: 0 found; 1 not found, or the call failed; 2 the request in a file cannot be
+used; 64 usage; 130 interrupted.";
+
+fn help() -> String {
+    format!("{EXAMPLES}\n\n{}", input::HELP)
+}
+
+/// The message that asks for an event.
+const REQUEST: &str = "GetEventRequest";
 
 /// What `trailgate get` is asked.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = help())]
 pub(super) struct Get {
     /// The event's id
-    #[arg(value_name = "EVENT_ID")]
-    id: String,
+    #[arg(
+        value_name = "EVENT_ID",
+        required_unless_present_any = ["cli_input_json", "cli_input_yaml", "generate_cli_skeleton"]
+    )]
+    id: Option<String>,
     #[command(flatten)]
     scopes: Scopes,
     /// The format
     #[arg(short, long, value_enum, default_value = "json", help_heading = "How")]
     output: Format,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    view: View,
     #[command(flatten)]
     connect: Connect,
 }
@@ -57,6 +74,7 @@ enum Format {
 impl Get {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(async {
             tokio::select! {
                 code = self.get() => code,
@@ -67,25 +85,31 @@ impl Get {
     }
 
     async fn get(self) -> u8 {
+        let given = match self.input.request::<GetEventRequest>(REQUEST) {
+            Ok(given) => given,
+            Err(code) => return code,
+        };
+        let (mut request, asked) = self.fold(given);
+        if self.input.is_skeleton() {
+            return self.input.write(&request, REQUEST, "GetEventResponse");
+        }
+        if request.event_id.is_empty() {
+            report::note(format_args!(
+                "{}: eventId: none is given; fill it in, or name the event as EVENT_ID",
+                asked.input.from
+            ));
+            return EXIT_INPUT;
+        }
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
-        let asked = Asked {
-            accounts: self.scopes.accounts.clone(),
-            regions: self.scopes.regions.clone(),
-            ..Asked::default()
-        };
-        let request = GetEventRequest {
-            event_id: self.id.clone(),
-            event_category: self.scopes.category().into(),
-            account_ids: self.scopes.accounts,
-            regions: self.scopes.regions,
-            view: EventView::Full.into(),
-        };
+        if request.view() == EventView::Unspecified {
+            request.view = EventView::Full.into();
+        }
+        let id = request.event_id.clone();
         let found = match client.get(request, self.connect.timeout).await {
             Ok(found) => found,
             Err(status) if status.code() == Code::NotFound => {
-                let id = self.id;
                 report::note(format_args!(
                     "no event has the id {id:?} in the scopes searched"
                 ));
@@ -101,6 +125,44 @@ impl Get {
             }
         };
         show(found, self.output)
+    }
+}
+
+impl Get {
+    /// What the options say over what a file has, and nothing else.
+    fn fold(&self, given: Given<GetEventRequest>) -> (GetEventRequest, Asked) {
+        let Given {
+            mut request,
+            mut origin,
+        } = given;
+        if let Some(id) = &self.id {
+            request.event_id.clone_from(id);
+            origin.hide("event_id");
+        }
+        if let Some(category) = self.scopes.category() {
+            request.event_category = category.into();
+            origin.hide("event_category");
+        }
+        let scopes = &self.scopes;
+        over(
+            &mut request.account_ids,
+            &scopes.accounts,
+            "account_ids",
+            &mut origin,
+        );
+        over(
+            &mut request.regions,
+            &scopes.regions,
+            "regions",
+            &mut origin,
+        );
+        let asked = Asked {
+            accounts: request.account_ids.clone(),
+            regions: request.regions.clone(),
+            input: origin,
+            ..Asked::default()
+        };
+        (request, asked)
     }
 }
 
@@ -124,7 +186,7 @@ fn show(found: GetEventResponse, format: Format) -> u8 {
 
 /// The event, a field a line.
 fn fields(event: &Event) -> String {
-    let time = event.event_time.as_ref().map(|time| rfc3339(time.seconds));
+    let time = event.event_time.as_ref().map(|time| shown(time.seconds));
     let read_only = event.read_only.map(|flag| flag.to_string());
     let arn = event.identity.as_ref().map(|identity| identity.arn.clone());
     let mut lines: Vec<(&str, String)> = vec![

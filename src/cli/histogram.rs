@@ -1,6 +1,6 @@
 //! Counts over time, drawn with characters.
 
-use super::time::rfc3339;
+use super::view::shown;
 
 /// Eighths of a block, from one to eight.
 const BLOCKS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
@@ -178,7 +178,7 @@ fn text(row: &Row, label: &Label) -> String {
         Row::Empty(run, true) => return format!("({run} empty, not all searched)"),
         Row::Bucket(bucket) => bucket,
     };
-    let time = rfc3339(bucket.start).replace('T', " ");
+    let time = shown(bucket.start).replace('T', " ");
     let tail = match label {
         Label::Day => " 00:00:00Z",
         Label::Minute => ":00Z",

@@ -5,18 +5,20 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{
-    EXIT_FAILED, EXIT_USAGE,
+    EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
     connect::{Connect, block_on},
-    estimate::estimate,
+    estimate::{estimate, is_wanted},
+    input::{self, Given, Input, Origin, recast},
     output::{Format, Layout},
     paging::Paging,
-    question::{self, Question, Window},
+    question::{self, Question, Slots, Window},
     refusal::Call,
     report,
     source::Source,
     table::Column,
     time,
+    view::View,
 };
 use crate::{
     client::{Client, LookupOptions},
@@ -43,11 +45,12 @@ programs take one apostrophe away, or are given --csv-raw.";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 searched, as far as --limit; 1 the call failed; 2 some scope was not searched
-as far as was asked for (said on stderr); 64 usage; 130 interrupted.";
+as far as was asked for (said on stderr), or the request in a file cannot be used; 64 usage;
+130 interrupted.";
 
 fn long_help() -> String {
-    let question = question::help();
-    format!("{EXAMPLES}\n\n{question}\n\n{CSV}\n\n{EXIT_CODES}")
+    let (question, input) = (question::help(), input::HELP);
+    format!("{EXAMPLES}\n\n{question}\n\n{input}\n\n{CSV}\n\n{EXIT_CODES}")
 }
 
 fn short_help() -> String {
@@ -69,9 +72,9 @@ pub(super) struct Lookup {
     #[command(flatten)]
     question: Question,
 
-    /// Which end comes first; oldest costs more requests to AWS
-    #[arg(long, value_enum, default_value = "newest", help_heading = "How")]
-    order: Order,
+    /// Which end comes first; oldest costs more requests to AWS [default: newest]
+    #[arg(long, value_enum, help_heading = "How")]
+    order: Option<Order>,
     /// Stop after so many events; all or 0: no limit
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit, help_heading = "How")]
     limit: Limit,
@@ -79,15 +82,14 @@ pub(super) struct Lookup {
     /// shows on the terminal. What breaks off is taken up again
     #[arg(long, conflicts_with = "limit", help_heading = "How")]
     all: bool,
-    /// How many events are asked for at once, up to 1000
+    /// How many events are asked for at once, up to 1000 [default: 100]
     #[arg(
         long,
         value_name = "N",
-        default_value_t = PAGE_SIZE,
         value_parser = clap::value_parser!(u64).range(1..=1000),
         help_heading = "How"
     )]
-    page_size: u64,
+    page_size: Option<u64>,
     /// How old the answer for recent events may be; 0 asks AWS [default: 30s]
     #[arg(long, value_name = "SPAN", value_parser = time::span, help_heading = "How")]
     max_staleness: Option<Duration>,
@@ -103,6 +105,10 @@ pub(super) struct Lookup {
     /// they would take; nothing is bought and no event is written
     #[arg(long, help_heading = "How")]
     estimate: bool,
+    /// Go on without asking, however many requests to AWS it may take: on a terminal
+    /// it is asked where they are many
+    #[arg(short, long, help_heading = "How")]
+    yes: bool,
     /// The format; json and jsonl have the whole record
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
@@ -123,6 +129,10 @@ pub(super) struct Lookup {
     #[arg(long, help_heading = "How")]
     csv_raw: bool,
     #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     connect: Connect,
 }
 
@@ -134,21 +144,9 @@ enum Order {
     Oldest,
 }
 
-/// The same question of an export.
-fn export(request: &LookupEventsRequest) -> ExportEventsRequest {
-    ExportEventsRequest {
-        filters: request.filters.clone(),
-        start_time: request.start_time,
-        end_time: request.end_time,
-        account_ids: request.account_ids.clone(),
-        regions: request.regions.clone(),
-        event_category: request.event_category,
-        order: request.order,
-        view: request.view,
-        max_staleness: request.max_staleness,
-        ..ExportEventsRequest::default()
-    }
-}
+/// The messages of a lookup, and of an export.
+const LOOKUP: (&str, &str) = ("LookupEventsRequest", "LookupEventsResponse");
+const EXPORT: (&str, &str) = ("ExportEventsRequest", "ExportEventsResponse");
 
 /// How many events are wanted; `None` is all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +165,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 impl Lookup {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(self.search()).unwrap_or(EXIT_FAILED);
         ExitCode::from(code)
     }
@@ -184,23 +183,54 @@ impl Lookup {
             report::note("--csv-raw is for -o csv");
             return EXIT_USAGE;
         }
+        let (export, given) = match self.given() {
+            Ok(given) => given,
+            Err(code) => return code,
+        };
+        let (request, asked) = self.fold(given, &window);
+        let Some(export) = recast((&request, LOOKUP.0), (&export, EXPORT.0)) else {
+            report::note("the contract of this binary is broken");
+            return EXIT_FAILED;
+        };
+        if self.input.is_skeleton() {
+            return match self.all {
+                true => self.input.write(&export, EXPORT.0, EXPORT.1),
+                false => self.input.write(&request, LOOKUP.0, LOOKUP.1),
+            };
+        }
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
-        if self.estimate {
-            return self.estimate(&client, &window).await;
+        // options are in range, and pages are asked for in sizes of their own
+        let wrong = match request.page_size {
+            0..=1000 if request.max_upstream_calls >= 0 => None,
+            0..=1000 => Some(("max_upstream_calls", "below 0")),
+            _ => Some(("page_size", "0 to 1000 events are a page")),
+        };
+        if let Some((field, what)) = wrong {
+            let place = asked.option(field).unwrap_or_default();
+            report::note(format_args!("{place}: {what}"));
+            return EXIT_INPUT;
+        }
+        let request = self.complete(request);
+        if request.estimate_only {
+            return self.estimate(&client, request, &asked).await;
+        }
+        let limit = self.limit.0.filter(|_| !self.all);
+        if !self.yes && !is_wanted(&client, &request, limit, self.connect.timeout).await {
+            return EXIT_INTERRUPTED;
         }
         let options = LookupOptions {
             page_timeout: self.connect.timeout,
             first_page_timeout: Some(FIRST_PAGE_TIMEOUT),
         };
-        let asked = self.asked(&window);
-        let request = self.request(&asked, &window);
+        let page_size = u64::try_from(request.page_size).unwrap_or(PAGE_SIZE);
+        let calls = request.max_upstream_calls;
         let source = match self.all {
             true => {
                 let export = client.export(ExportEventsRequest {
-                    max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
-                    ..export(&request)
+                    view: request.view,
+                    ..export
                 });
                 Source::export(export, client.lookup(request, options))
             }
@@ -209,46 +239,115 @@ impl Lookup {
         let paging = Paging::new(
             asked,
             &self.layout(),
-            self.limit.0.filter(|_| !self.all),
-            self.page_size,
-            self.max_upstream_calls,
+            limit,
+            page_size,
+            (calls > 0).then_some(calls),
         );
         paging.run(source, &self.connect.endpoint).await
     }
 
-    async fn estimate(&self, client: &Client, window: &Window) -> u8 {
-        let asked = self.asked(window);
+    /// What a file has; an export that is one has fields of its own.
+    fn given(&self) -> Result<(ExportEventsRequest, Given<LookupEventsRequest>), u8> {
+        if !self.all {
+            let given = self.input.request(LOOKUP.0)?;
+            return Ok((ExportEventsRequest::default(), given));
+        }
+        let Given { request, origin } = self.input.request::<ExportEventsRequest>(EXPORT.0)?;
+        let empty = LookupEventsRequest::default();
+        let lookup = recast((&request, EXPORT.0), (&empty, LOOKUP.0)).unwrap_or_default();
+        Ok((
+            request,
+            Given {
+                request: lookup,
+                origin,
+            },
+        ))
+    }
+
+    /// What the options say over what a file has, and nothing else.
+    fn fold(
+        &self,
+        given: Given<LookupEventsRequest>,
+        window: &Window,
+    ) -> (LookupEventsRequest, Asked) {
+        let Given {
+            mut request,
+            mut origin,
+        } = given;
+        if let Some(order) = self.order {
+            request.order = match order {
+                Order::Newest => v1::Order::NewestFirst,
+                Order::Oldest => v1::Order::OldestFirst,
+            }
+            .into();
+            origin.hide("order");
+        }
+        if let Some(size) = self.page_size {
+            request.page_size = i32::try_from(size).unwrap_or(i32::MAX);
+            origin.hide("page_size");
+        }
+        if let Some(span) = self.max_staleness {
+            request.max_staleness = span.try_into().ok();
+            origin.hide("max_staleness");
+        }
+        if let Some(calls) = self.max_upstream_calls {
+            request.max_upstream_calls = calls;
+            origin.hide("max_upstream_calls");
+        }
+        request.estimate_only |= self.estimate;
+        // a column that is asked for is to be seen
+        if self.columns.contains(&Column::Record) {
+            request.view = EventView::Full.into();
+            origin.hide("view");
+        }
+        let asked = self.asked(&mut request, window, origin);
+        (request, asked)
+    }
+
+    fn asked(&self, request: &mut LookupEventsRequest, window: &Window, origin: Origin) -> Asked {
+        let order = request.order();
+        let slots = Slots {
+            filters: &mut request.filters,
+            start_time: &mut request.start_time,
+            end_time: &mut request.end_time,
+            account_ids: &mut request.account_ids,
+            regions: &mut request.regions,
+            event_category: &mut request.event_category,
+        };
+        self.question.fold(window, slots, order, origin)
+    }
+
+    /// The same with what is usual where nothing was said.
+    fn complete(&self, mut request: LookupEventsRequest) -> LookupEventsRequest {
+        if request.view() == EventView::Unspecified {
+            request.view = match self.layout().has_record() {
+                true => EventView::Full,
+                false => EventView::Basic,
+            }
+            .into();
+        }
+        if request.page_size == 0 {
+            request.page_size = i32::try_from(PAGE_SIZE).unwrap_or(i32::MAX);
+        }
+        request
+    }
+
+    async fn estimate(&self, client: &Client, request: LookupEventsRequest, asked: &Asked) -> u8 {
+        let size = u64::try_from(request.page_size).unwrap_or(PAGE_SIZE);
+        let size = self.limit.0.map_or(size, |limit| limit.min(size));
         let request = LookupEventsRequest {
-            page_size: self.page_size(),
-            max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
-            ..self.request(&asked, window)
+            page_size: i32::try_from(size).unwrap_or(i32::MAX),
+            ..request
         };
         let answer = estimate(client, request, self.connect.timeout, self.output);
         answer.await.unwrap_or_else(|status| {
             let call = Call {
                 endpoint: &self.connect.endpoint,
                 has_answered: false,
-                asked: &asked,
+                asked,
             };
             call.refused(&status)
         })
-    }
-
-    /// How many events the first page is asked to have.
-    fn page_size(&self) -> i32 {
-        let size = self
-            .limit
-            .0
-            .map_or(self.page_size, |limit| limit.min(self.page_size));
-        i32::try_from(size).unwrap_or(i32::MAX)
-    }
-
-    fn asked(&self, window: &Window) -> Asked {
-        let order = match self.order {
-            Order::Newest => v1::Order::NewestFirst,
-            Order::Oldest => v1::Order::OldestFirst,
-        };
-        self.question.asked(window, order)
     }
 
     fn layout(&self) -> Layout {
@@ -256,25 +355,7 @@ impl Lookup {
             format: self.output,
             columns: self.columns.clone(),
             csv_raw: self.csv_raw,
-        }
-    }
-
-    fn request(&self, asked: &Asked, window: &Window) -> LookupEventsRequest {
-        let view = match self.layout().has_record() {
-            true => EventView::Full,
-            false => EventView::Basic,
-        };
-        LookupEventsRequest {
-            filters: asked.filters(),
-            start_time: window.start_time(),
-            end_time: window.end_time(),
-            event_category: self.question.category().into(),
-            account_ids: asked.accounts.clone(),
-            regions: asked.regions.clone(),
-            order: asked.order.into(),
-            view: view.into(),
-            max_staleness: self.max_staleness.and_then(|span| span.try_into().ok()),
-            ..LookupEventsRequest::default()
+            color: self.view.color(),
         }
     }
 }

@@ -1,16 +1,20 @@
 //! The command line: one file a command.
 
 mod asked;
+mod call;
+mod completions;
 mod config;
 mod connect;
 mod estimate;
 mod get;
 mod histogram;
 mod ingest;
+mod input;
 mod json;
 mod lookup;
 mod output;
 mod paging;
+mod profile;
 mod progress;
 mod question;
 mod refusal;
@@ -26,6 +30,7 @@ mod table;
 mod tail;
 mod tally;
 mod time;
+mod view;
 mod where_clause;
 
 use std::{
@@ -48,6 +53,8 @@ pub const EXIT_USAGE: u8 = 64;
 const EXIT_FAILED: u8 = 1;
 /// Exit status where some scope was not searched as far as was asked for.
 const EXIT_INCOMPLETE: u8 = 2;
+/// Exit status for a request in a file that cannot be used.
+const EXIT_INPUT: u8 = 2;
 /// Exit status after Ctrl-C, as shells have it (128 + SIGINT).
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -82,6 +89,10 @@ enum Command {
     Scopes(Box<scopes::Scopes>),
     /// How many events there were, when, and of what
     Summary(Box<summary::Summary>),
+    /// Call any method of the API, with JSON or YAML
+    Call(Box<call::Call>),
+    /// What a shell offers while a command is typed
+    Completions(completions::Completions),
     /// A CloudTrail that behaves like AWS's, for tests and trials
     Simulate(Box<simulate::Simulate>),
 }
@@ -89,6 +100,7 @@ enum Command {
 /// Runs the command line and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
+    completions::answer(Cli::command);
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return refuse(&error),
@@ -106,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),
+        Command::Call(call) => call.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Simulate(simulate) => simulate.run(),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub(super) columns: Vec<Column>,
     /// CSV without marks in front of what a spreadsheet would run.
     pub(super) csv_raw: bool,
+    /// A table in colour.
+    pub(super) color: bool,
 }
 
 impl Layout {
@@ -89,7 +91,7 @@ impl<W: Write> Output<W> {
         Self {
             to,
             format: layout.format,
-            rows: Rows::new(&layout.columns, width),
+            rows: Rows::new(&layout.columns, width).colored(layout.color),
             fields: Fields::new(&layout.columns),
             cells: Cells {
                 raw: layout.csv_raw,
@@ -182,6 +184,7 @@ mod tests {
                 _ => Vec::new(),
             },
             csv_raw: false,
+            color: false,
         };
         let mut output = Output::new(&mut to, &layout, None);
         for batch in batches {

@@ -9,14 +9,16 @@ use prost_types::Timestamp;
 use super::{
     asked::Asked,
     connect::Scopes,
+    input::Origin,
     report,
     time::{self, When},
+    view,
     where_clause::{self, Condition, Conditions, equals},
 };
 use crate::{
     clock::Clock,
     event::Category,
-    proto::v1::{self, EventCategory},
+    proto::v1::{self, EventCategory, EventFilter},
 };
 
 /// The grammar of conditions and times, for help texts.
@@ -138,35 +140,117 @@ impl Question {
         let end = self.end.map(|end| end.last(clock));
         let last = end.unwrap_or_else(|| clock.now_secs());
         if let Some((_, start)) = start.filter(|(_, start)| *start > last) {
-            let [start, last] = [start, last].map(time::rfc3339);
+            let [start, last] = [start, last].map(view::shown);
             report::note(format_args!("the start, {start}, is after the end, {last}"));
             return None;
         }
         Some(Window { start, end })
     }
 
-    /// The kind of events.
-    pub(super) const fn category(&self) -> EventCategory {
-        self.scopes.category()
-    }
-
-    /// All of it, for the request and for messages.
-    pub(super) fn asked(&self, window: &Window, order: v1::Order) -> Asked {
+    /// Puts what the options say over what a file has; all of it, for messages.
+    pub(super) fn fold(
+        &self,
+        window: &Window,
+        slots: Slots<'_>,
+        order: v1::Order,
+        mut origin: Origin,
+    ) -> Asked {
+        let Slots {
+            filters,
+            start_time,
+            end_time,
+            account_ids,
+            regions,
+            event_category,
+        } = slots;
+        if window.start.is_some() {
+            *start_time = window.start_time();
+            origin.hide("start_time");
+        }
+        if window.end.is_some() {
+            *end_time = window.end_time();
+            origin.hide("end_time");
+        }
+        if let Some(category) = self.scopes.category() {
+            *event_category = category.into();
+            origin.hide("event_category");
+        }
+        let of_file = start_time.as_ref().map(|start| start.seconds);
+        let asked = self.what.fold(
+            filters,
+            (account_ids, &self.scopes.accounts),
+            (regions, &self.scopes.regions),
+            origin,
+        );
         Asked {
-            start: window.start,
+            start: window.start.or(of_file.map(|start| ("startTime", start))),
             order,
-            category: match self.category() {
-                EventCategory::Insight => Category::Insight,
+            category: match EventCategory::try_from(*event_category) {
+                Ok(EventCategory::Insight) => Category::Insight,
                 _ => Category::Management,
             },
-            ..self.what.asked(&self.scopes.accounts, &self.scopes.regions)
+            ..asked
         }
     }
 }
 
+/// The fields of a request that the options are for.
+pub(super) struct Slots<'a> {
+    pub(super) filters: &'a mut Vec<EventFilter>,
+    pub(super) start_time: &'a mut Option<Timestamp>,
+    pub(super) end_time: &'a mut Option<Timestamp>,
+    pub(super) account_ids: &'a mut Vec<String>,
+    pub(super) regions: &'a mut Vec<String>,
+    pub(super) event_category: &'a mut i32,
+}
+
+/// Puts what an option says, if it does, over what a file has.
+pub(super) fn over(slot: &mut Vec<String>, said: &[String], field: &str, origin: &mut Origin) {
+    if !said.is_empty() {
+        *slot = said.to_vec();
+        origin.hide(field);
+    }
+}
+
 impl What {
-    /// What is asked of these accounts and Regions.
-    pub(super) fn asked(&self, accounts: &[String], regions: &[String]) -> Asked {
+    /// Puts conditions, accounts and Regions that options say over what a file has.
+    pub(super) fn fold(
+        &self,
+        filters: &mut Vec<EventFilter>,
+        (account_ids, accounts): (&mut Vec<String>, &[String]),
+        (region_names, regions): (&mut Vec<String>, &[String]),
+        mut origin: Origin,
+    ) -> Asked {
+        over(account_ids, accounts, "account_ids", &mut origin);
+        over(region_names, regions, "regions", &mut origin);
+        let mut alternatives = self.alternatives();
+        match alternatives.is_empty() {
+            false => {
+                *filters = where_clause::filters(&alternatives);
+                origin.hide("filters");
+            }
+            true => {
+                let matches = filters.iter_mut().flat_map(|filter| &mut filter.matches);
+                for one in matches.filter(|_| self.ignore_case) {
+                    one.ignore_case = where_clause::has_case(one);
+                }
+                alternatives = where_clause::in_file(filters, |filter, place| {
+                    let field = format!("filters[{filter}].matches[{place}]");
+                    origin.place(&field).unwrap_or(field)
+                });
+            }
+        }
+        Asked {
+            alternatives,
+            accounts: account_ids.clone(),
+            regions: region_names.clone(),
+            ignore_case: self.ignore_case,
+            input: origin,
+            ..Asked::default()
+        }
+    }
+
+    fn alternatives(&self) -> Vec<Vec<Condition>> {
         let read_only = Vec::from_iter(self.read_only.map(|flag| flag.to_string()));
         let common: Vec<Condition> = [
             ("--event-id", "EventId", &self.ids),
@@ -181,12 +265,6 @@ impl What {
         .into_iter()
         .filter_map(|(option, field, values)| equals(option, field, values))
         .collect();
-        Asked {
-            alternatives: self.conditions.clone().with(&common, self.ignore_case),
-            accounts: accounts.to_vec(),
-            regions: regions.to_vec(),
-            ignore_case: self.ignore_case,
-            ..Asked::default()
-        }
+        self.conditions.clone().with(&common, self.ignore_case)
     }
 }

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{
-    EXIT_FAILED, EXIT_USAGE,
+    EXIT_FAILED, EXIT_INPUT, EXIT_USAGE,
     asked::Asked,
     report::{LISTED, note},
 };
@@ -26,6 +26,7 @@ impl Call<'_> {
     pub(super) fn refused(&self, status: &Status) -> u8 {
         let usage = self.usage(status);
         let code = match usage {
+            Some(_) if self.is_of_file(status) => EXIT_INPUT,
             Some(_) => EXIT_USAGE,
             None => EXIT_FAILED,
         };
@@ -33,6 +34,14 @@ impl Call<'_> {
             note(line);
         }
         code
+    }
+
+    /// Whether what cannot be used was in a file.
+    fn is_of_file(&self, status: &Status) -> bool {
+        let details = status.get_error_details();
+        let violations = details.bad_request().map(|bad| &bad.field_violations);
+        let mut violations = violations.into_iter().flatten();
+        violations.any(|violation| self.asked.input.has(&violation.field))
     }
 
     /// What was typed and the gateway cannot use, if that is why.

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{EXIT_FAILED, table::printable, time::rfc3339};
+use super::{EXIT_FAILED, table::printable, view::shown};
 use crate::proto::v1::{Order, ScopeStatus, SearchState};
 
 /// The most field violations and scopes that are listed one by one: a
@@ -152,7 +152,7 @@ impl Searched {
 
     /// How far the search is, in words; empty if that is not known.
     pub(super) fn so_far(&self) -> String {
-        let Some(time) = self.reached().map(rfc3339) else {
+        let Some(time) = self.reached().map(shown) else {
             return String::new();
         };
         let far = match self.order {
@@ -179,8 +179,8 @@ impl Searched {
     /// `start` is where the window starts, if that was asked for: said anew, it
     /// would be counted from another now.
     pub(super) fn go_on(&self, reached: i64, start: Option<i64>) -> String {
-        let time = rfc3339(reached);
-        let options = match (self.order, start.map(rfc3339)) {
+        let time = shown(reached);
+        let options = match (self.order, start.map(shown)) {
             (Order::OldestFirst, _) => format!("--start {time}"),
             (Order::NewestFirst | Order::Unspecified, Some(start)) => {
                 format!("--start {start} --end {time}")
@@ -209,8 +209,8 @@ impl Searched {
         Some(match from < to {
             true => format!(
                 "no events from {} to {} in {scopes}",
-                rfc3339(from),
-                rfc3339(to)
+                shown(from),
+                shown(to)
             ),
             false => format!("no events in what was searched of {scopes}"),
         })
@@ -234,7 +234,7 @@ impl Searched {
     fn forgotten_lines(&self, start: Option<i64>) -> Vec<String> {
         let starts: BTreeSet<_> = self.forgotten(start).map(|(from, _)| from).collect();
         if let [Some(from)] = Vec::from_iter(&starts)[..] {
-            let from = rfc3339(*from);
+            let from = shown(*from);
             return vec![format!(
                 "history starts at {from}; nothing earlier was searched"
             )];
@@ -246,7 +246,7 @@ impl Searched {
         }
         let line = |(from, scope): (Option<i64>, &ScopeStatus)| {
             let name = format!("{}/{}", scope.account_id, scope.region);
-            match from.map(rfc3339) {
+            match from.map(shown) {
                 Some(from) => {
                     format!("{name}: history starts at {from}; nothing earlier was searched")
                 }
@@ -271,7 +271,7 @@ impl Searched {
         };
         match second(reached) {
             Some(reached) => {
-                let (time, go_on) = (rfc3339(reached), self.go_on(reached, start));
+                let (time, go_on) = (shown(reached), self.go_on(reached, start));
                 format!("{name} was only searched {far} to {time}{why}; {go_on}")
             }
             None => format!("{name} was not searched yet{why}"),

@@ -10,13 +10,17 @@ use clap::Args;
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
+    input::{self, Given, Input},
     output::terminal_width,
+    question::over,
     refusal::Call,
     report,
     sheet::Cells,
     standing::{self, Standing},
     summary::Shape,
+    view::{View, bold},
 };
 use crate::proto::v1::{ListScopesRequest, Scope};
 
@@ -32,17 +36,25 @@ is how many requests wait and how long the next one would; HELD is the share of 
 that is answered without asking AWS. A narrow terminal goes without some columns; csv and
 json have all. Asking costs no request to AWS.
 
-Exit codes: 0 listed; 1 the call failed; 64 usage; 130 interrupted.";
+Exit codes: 0 listed; 1 the call failed; 2 the request in a file cannot be used; 64 usage;
+130 interrupted.";
+
+fn help() -> String {
+    format!("{EXAMPLES}\n\n{}", input::HELP)
+}
+
+/// The message that asks for scopes.
+const REQUEST: &str = "ListScopesRequest";
 
 /// What `trailgate scopes` is asked.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = help())]
 pub(super) struct Scopes {
     /// Only this account (repeatable) [default: all that the gateway has]
-    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    #[arg(long = "account", value_name = "ID", add = completions::accounts(), help_heading = "What")]
     accounts: Vec<String>,
     /// Only this Region (repeatable) [default: all that the gateway has]
-    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    #[arg(long = "region", value_name = "REGION", add = completions::regions(), help_heading = "What")]
     regions: Vec<String>,
     /// The format
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
@@ -52,12 +64,17 @@ pub(super) struct Scopes {
     #[arg(long, help_heading = "How")]
     csv_raw: bool,
     #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     connect: Connect,
 }
 
 impl Scopes {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(async {
             tokio::select! {
                 code = self.list() => code,
@@ -72,21 +89,36 @@ impl Scopes {
             report::note("--csv-raw is for -o csv");
             return EXIT_USAGE;
         }
+        let given = match self.input.request::<ListScopesRequest>(REQUEST) {
+            Ok(given) => given,
+            Err(code) => return code,
+        };
+        let Given {
+            mut request,
+            mut origin,
+        } = given;
+        over(
+            &mut request.account_ids,
+            &self.accounts,
+            "account_ids",
+            &mut origin,
+        );
+        over(&mut request.regions, &self.regions, "regions", &mut origin);
+        if self.input.is_skeleton() {
+            return self.input.write(&request, REQUEST, "ListScopesResponse");
+        }
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
-        let request = ListScopesRequest {
-            account_ids: self.accounts.clone(),
-            regions: self.regions.clone(),
+        let asked = Asked {
+            accounts: request.account_ids.clone(),
+            regions: request.regions.clone(),
+            input: origin,
+            ..Asked::default()
         };
         let scopes = match client.list_scopes(request, self.connect.timeout).await {
             Ok(answer) => answer.scopes,
             Err(status) => {
-                let asked = Asked {
-                    accounts: self.accounts.clone(),
-                    regions: self.regions.clone(),
-                    ..Asked::default()
-                };
                 let call = Call {
                     endpoint: &self.connect.endpoint,
                     has_answered: false,
@@ -104,8 +136,11 @@ impl Scopes {
         let mut to = io::stdout().lock();
         match self.output {
             Shape::Table => {
-                for line in standing::table(&standings, width) {
-                    writeln!(to, "{line}")?;
+                for (place, line) in standing::table(&standings, width).iter().enumerate() {
+                    match place == 0 && self.view.color() {
+                        true => writeln!(to, "{}", bold(line))?,
+                        false => writeln!(to, "{line}")?,
+                    }
                 }
             }
             Shape::Json => writeln!(to, "{}", standing::json(&standings)?)?,

@@ -15,21 +15,27 @@ use tonic::Status;
 use super::{
     EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
+    estimate::is_wanted,
     histogram::Drawing,
+    input::{self, Given, Input, recast},
     output::{USUAL_WIDTH, terminal_width},
     progress::Progress,
-    question::{self, Question, Window},
+    question::{self, Question, Slots, Window, over},
     refusal::Call,
     report::{self, Searched, count},
     sheet::Cells,
     tally::Tally,
     time,
+    view::View,
 };
 use crate::{
     client::Client,
     clock::Clock,
-    proto::v1::{Order, SearchState, SummarizeEventsRequest, SummarizeEventsResponse},
+    proto::v1::{
+        LookupEventsRequest, Order, SearchState, SummarizeEventsRequest, SummarizeEventsResponse,
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -48,12 +54,12 @@ was searched; cut: the value is longer). Its cells are guarded as those of looku
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all was searched; 1 the call failed; 2 some scope was not searched as far
-as was asked for (said on stderr: the counts are of what was searched); 64 usage; 130
-interrupted.";
+as was asked for (said on stderr: the counts are of what was searched), or the request in
+a file cannot be used; 64 usage; 130 interrupted.";
 
 fn long_help() -> String {
-    let question = question::help();
-    format!("{EXAMPLES}\n\n{question}\n\n{FORMATS}\n\n{EXIT_CODES}")
+    let (question, input) = (question::help(), input::HELP);
+    format!("{EXAMPLES}\n\n{question}\n\n{input}\n\n{FORMATS}\n\n{EXIT_CODES}")
 }
 
 fn short_help() -> String {
@@ -63,6 +69,9 @@ fn short_help() -> String {
 /// What most want to know first: what was done, by whom, what went wrong, and
 /// from where.
 const TOP: [&str; 4] = ["EventName", "Username", "errorCode", "sourceIPAddress"];
+
+/// The message that asks for a summary.
+const REQUEST: &str = "SummarizeEventsRequest";
 
 /// How often it is asked again without the search having come further than ever:
 /// the wait for quota is within each answer's time, so that more would be no help.
@@ -81,17 +90,16 @@ pub(super) struct Summary {
     /// Count the values of this field: an attribute or a path, as in --where
     /// (repeatable; none for no such table) [default: EventName, Username,
     /// errorCode, sourceIPAddress]
-    #[arg(long = "top", value_name = "FIELD", help_heading = "How")]
+    #[arg(long = "top", value_name = "FIELD", add = completions::fields(), help_heading = "How")]
     fields: Vec<String>,
-    /// How many values of each field, the most frequent first
+    /// How many values of each field, the most frequent first [default: 10]
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 10,
         value_parser = clap::value_parser!(i32).range(1..=1000),
         help_heading = "How"
     )]
-    top_values: i32,
+    top_values: Option<i32>,
     /// How old the answer for recent events may be; 0 asks AWS [default: 30s]
     #[arg(long, value_name = "SPAN", value_parser = time::span, help_heading = "How")]
     max_staleness: Option<Duration>,
@@ -103,6 +111,10 @@ pub(super) struct Summary {
         help_heading = "How"
     )]
     max_upstream_calls: Option<i32>,
+    /// Go on without asking, however many requests to AWS it may take: on a terminal
+    /// it is asked where they are many
+    #[arg(short, long, help_heading = "How")]
+    yes: bool,
     /// The format
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Shape,
@@ -113,6 +125,10 @@ pub(super) struct Summary {
     /// Draw with ASCII [default: where the locale has no UTF-8]
     #[arg(long, help_heading = "How")]
     ascii: bool,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    view: View,
     #[command(flatten)]
     connect: Connect,
 }
@@ -141,6 +157,7 @@ enum End {
 impl Summary {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         ExitCode::from(block_on(self.summarize()).unwrap_or(EXIT_FAILED))
     }
 
@@ -152,15 +169,30 @@ impl Summary {
             report::note("--csv-raw is for -o csv");
             return EXIT_USAGE;
         }
+        let given = match self.input.request::<SummarizeEventsRequest>(REQUEST) {
+            Ok(given) => given,
+            Err(code) => return code,
+        };
+        let (mut request, mut asked) = self.fold(given, &window);
+        if self.input.is_skeleton() {
+            return self
+                .input
+                .write(&request, REQUEST, "SummarizeEventsResponse");
+        }
+        if request.top_fields.is_empty() && self.fields.is_empty() {
+            request.top_fields = TOP.map(str::to_owned).to_vec();
+        }
+        asked.top.clone_from(&request.top_fields);
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
         };
-        // what was searched is told as of a search from now back
-        let asked = Asked {
-            top: self.top(),
-            ..self.question.asked(&window, Order::NewestFirst)
-        };
-        let request = self.request(&asked, &window);
+        let none = LookupEventsRequest::default();
+        if !self.yes
+            && let Some(same) = recast((&request, REQUEST), (&none, "LookupEventsRequest"))
+            && !is_wanted(&client, &same, None, self.connect.timeout).await
+        {
+            return EXIT_INTERRUPTED;
+        }
         let mut searching = Searching {
             client,
             request,
@@ -178,28 +210,52 @@ impl Summary {
         self.finish(end, &searching, &asked)
     }
 
-    fn top(&self) -> Vec<String> {
+    /// What the options say over what a file has, and nothing else.
+    fn fold(
+        &self,
+        given: Given<SummarizeEventsRequest>,
+        window: &Window,
+    ) -> (SummarizeEventsRequest, Asked) {
+        let Given {
+            mut request,
+            mut origin,
+        } = given;
         match self.fields.as_slice() {
-            [] => TOP.map(str::to_owned).to_vec(),
-            [none] if none == "none" => Vec::new(),
-            fields => fields.to_vec(),
+            [none] if none == "none" => {
+                request.top_fields.clear();
+                origin.hide("top_fields");
+            }
+            fields => over(&mut request.top_fields, fields, "top_fields", &mut origin),
         }
-    }
-
-    fn request(&self, asked: &Asked, window: &Window) -> SummarizeEventsRequest {
-        SummarizeEventsRequest {
-            filters: asked.filters(),
-            start_time: window.start_time(),
-            end_time: window.end_time(),
-            account_ids: asked.accounts.clone(),
-            regions: asked.regions.clone(),
-            bucket: self.bucket.and_then(|span| span.try_into().ok()),
-            top_fields: asked.top.clone(),
-            top_values: self.top_values,
-            event_category: self.question.category().into(),
-            max_staleness: self.max_staleness.and_then(|span| span.try_into().ok()),
-            max_upstream_calls: self.max_upstream_calls.unwrap_or_default(),
+        if let Some(span) = self.bucket {
+            request.bucket = span.try_into().ok();
+            origin.hide("bucket");
         }
+        if let Some(number) = self.top_values {
+            request.top_values = number;
+            origin.hide("top_values");
+        }
+        if let Some(span) = self.max_staleness {
+            request.max_staleness = span.try_into().ok();
+            origin.hide("max_staleness");
+        }
+        if let Some(calls) = self.max_upstream_calls {
+            request.max_upstream_calls = calls;
+            origin.hide("max_upstream_calls");
+        }
+        let slots = Slots {
+            filters: &mut request.filters,
+            start_time: &mut request.start_time,
+            end_time: &mut request.end_time,
+            account_ids: &mut request.account_ids,
+            regions: &mut request.regions,
+            event_category: &mut request.event_category,
+        };
+        // what was searched is told as of a search from now back
+        let asked = self
+            .question
+            .fold(window, slots, Order::NewestFirst, origin);
+        (request, asked)
     }
 
     fn finish(&self, end: End, searching: &Searching, asked: &Asked) -> u8 {

@@ -12,14 +12,17 @@ use clap::{Args, ValueEnum};
 use super::{
     EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
+    input::{self, Given, Input},
     output::{self, Layout, Output},
     question::{self, What},
     refusal::{Call, seconds},
     report::{self, note},
     signals::Signals,
     table::Column,
-    time::{self, When, rfc3339},
+    time::{self, When},
+    view::{View, shown},
 };
 use crate::{
     client::{Arrival, CheckpointFile, Notice, SubscribeError, Subscriber},
@@ -43,12 +46,15 @@ cannot be delivered is said on stderr, with where and why. With --resume-file th
 run goes on behind what this one wrote; if this one is killed, up to a second's events
 come again.
 
-Exit codes: 0 so many as -n asked for, or the reader has gone; 1 the call failed; 64 usage;
-130 interrupted.";
+Exit codes: 0 so many as -n asked for, or the reader has gone; 1 the call failed; 2 the
+request in a file cannot be used; 64 usage; 130 interrupted.";
+
+/// The message that asks for events.
+const REQUEST: &str = "SubscribeEventsRequest";
 
 fn long_help() -> String {
-    let question = question::help();
-    format!("{EXAMPLES}\n\n{question}\n\n{NOTES}")
+    let (question, input) = (question::help(), input::HELP);
+    format!("{EXAMPLES}\n\n{question}\n\n{input}\n\n{NOTES}")
 }
 
 fn short_help() -> String {
@@ -62,10 +68,10 @@ pub(super) struct Tail {
     #[command(flatten)]
     what: What,
     /// Only this account (repeatable) [default: all that the gateway has]
-    #[arg(long = "account", value_name = "ID", help_heading = "What")]
+    #[arg(long = "account", value_name = "ID", add = completions::accounts(), help_heading = "What")]
     accounts: Vec<String>,
     /// Only this Region (repeatable) [default: all that the gateway has]
-    #[arg(long = "region", value_name = "REGION", help_heading = "What")]
+    #[arg(long = "region", value_name = "REGION", add = completions::regions(), help_heading = "What")]
     regions: Vec<String>,
 
     /// From this long ago on, such as 30m, 2h, 7d [default: from now]
@@ -113,6 +119,10 @@ pub(super) struct Tail {
     )]
     columns: Vec<Column>,
     #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     connect: Connect,
 }
 
@@ -140,6 +150,7 @@ enum End {
 impl Tail {
     /// Runs the command and says how it went.
     pub(super) fn run(self) -> ExitCode {
+        self.view.apply();
         let code = block_on(self.tail()).unwrap_or(EXIT_FAILED);
         ExitCode::from(code)
     }
@@ -157,9 +168,19 @@ impl Tail {
         if let Some(start) = start.filter(|start| *start > clock.now_secs()) {
             note(format_args!(
                 "the start, {}, is in the future",
-                rfc3339(start)
+                shown(start)
             ));
             return EXIT_USAGE;
+        }
+        let given = match self.input.request::<SubscribeEventsRequest>(REQUEST) {
+            Ok(given) => given,
+            Err(code) => return code,
+        };
+        let (request, asked) = self.fold(given, start);
+        if self.input.is_skeleton() {
+            return self
+                .input
+                .write(&request, REQUEST, "SubscribeEventsResponse");
         }
         let Some(client) = self.connect.client() else {
             return EXIT_USAGE;
@@ -168,10 +189,9 @@ impl Tail {
             note("cannot listen to signals");
             return EXIT_FAILED;
         };
-        let asked = self.what.asked(&self.accounts, &self.regions);
         asked.doubts().iter().for_each(note);
         let layout = self.layout();
-        let request = self.request(&asked, &layout, start);
+        let request = self.complete(request, &layout);
         let mut subscriber = client
             .subscribe(request)
             .fail_fast()
@@ -200,32 +220,55 @@ impl Tail {
             },
             columns: self.columns.clone(),
             csv_raw: false,
+            color: self.view.color(),
         }
     }
 
-    fn request(
+    /// What the options say over what a file has, and nothing else.
+    fn fold(
         &self,
-        asked: &Asked,
-        layout: &Layout,
+        given: Given<SubscribeEventsRequest>,
         start: Option<i64>,
-    ) -> SubscribeEventsRequest {
-        SubscribeEventsRequest {
-            filters: asked.filters(),
-            account_ids: self.accounts.clone(),
-            regions: self.regions.clone(),
-            view: match layout.has_record() {
-                true => EventView::Full.into(),
-                false => EventView::Basic.into(),
-            },
-            start: start
-                .map(|seconds| Start::StartTime(prost_types::Timestamp { seconds, nanos: 0 })),
-            // one by one, the last one is known to be the last
-            max_batch_events: match (&self.resume_file, self.limit) {
-                (Some(_), Some(_)) => 1,
-                _ => 0,
-            },
-            ..SubscribeEventsRequest::default()
+    ) -> (SubscribeEventsRequest, Asked) {
+        let Given {
+            mut request,
+            mut origin,
+        } = given;
+        if let Some(seconds) = start {
+            request.start = Some(Start::StartTime(prost_types::Timestamp {
+                seconds,
+                nanos: 0,
+            }));
+            origin.hide("start_time");
+            origin.hide("resume_token");
         }
+        let asked = self.what.fold(
+            &mut request.filters,
+            (&mut request.account_ids, &self.accounts),
+            (&mut request.regions, &self.regions),
+            origin,
+        );
+        (request, asked)
+    }
+
+    /// The same with what is usual where nothing was said.
+    fn complete(
+        &self,
+        mut request: SubscribeEventsRequest,
+        layout: &Layout,
+    ) -> SubscribeEventsRequest {
+        if request.view() == EventView::Unspecified {
+            request.view = match layout.has_record() {
+                true => EventView::Full,
+                false => EventView::Basic,
+            }
+            .into();
+        }
+        // one by one, the last one is known to be the last
+        if self.resume_file.is_some() && self.limit.is_some() {
+            request.max_batch_events = 1;
+        }
+        request
     }
 }
 
@@ -334,7 +377,7 @@ fn following(progress: &Progress) -> String {
 fn gap(gap: &Gap) -> String {
     let time = |time: &Option<prost_types::Timestamp>| {
         time.as_ref()
-            .map_or_else(|| "?".to_owned(), |time| rfc3339(time.seconds))
+            .map_or_else(|| "?".to_owned(), |time| shown(time.seconds))
     };
     let count = gap.count.map_or_else(
         || "events".to_owned(),

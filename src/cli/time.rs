@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
-use crate::{clock::Clock, config::Span};
+use super::view;
+use crate::{clock::Clock, config::Span, spelling::Nearest};
 
 /// The formats, for help texts.
 pub(super) const HELP: &str = "\
-Times: 2024-05-06T07:08:09Z, 2024-05-06 07:08+02:00, 2024-05-06 07:08, 2024-05-06
-(UTC unless an offset is given), seconds since 1970, now, or back from now: -2h.
-Both ends are included; an --end without seconds is the whole minute, one
-without a time the whole day.
+Times: 2024-05-06T07:08:09Z, 2024-05-06 07:08+02:00, 2024-05-06 07:08 Europe/Berlin,
+2024-05-06 07:08, 2024-05-06 (UTC unless they name another zone, or --time-zone or
+--local does), seconds since 1970, now, or back from now: 2h, -2h. Both ends are
+included; an --end without seconds is the whole minute, one without a time the whole
+day.
 Spans: 90s, 30m, 2h, 7d, 1w, and together: 1d12h.";
 
 /// The longest span that is taken: ten years, far beyond any history kept.
@@ -25,6 +27,11 @@ pub(super) enum When {
     /// From the first to the last second that the text names, both since the
     /// Unix epoch.
     At { first: i64, last: i64 },
+    /// The same by a calendar and a clock, in the zone that times are read in.
+    Civil {
+        first: civil::DateTime,
+        last: civil::DateTime,
+    },
 }
 
 impl When {
@@ -46,8 +53,37 @@ impl When {
                 (second, second)
             }
             Self::At { first, last } => (first, last),
+            Self::Civil { first, last } => within(first, last, &view::zone())
+                .or_else(|| within(first, last, &TimeZone::UTC))
+                .unwrap_or_default(),
         }
     }
+}
+
+/// Both on the clock of a zone; an hour that it skips is the one after.
+fn within(first: civil::DateTime, last: civil::DateTime, zone: &TimeZone) -> Option<(i64, i64)> {
+    let second = |at| zone.to_timestamp(at).ok().map(Timestamp::as_second);
+    Some((second(first)?, second(last)?))
+}
+
+/// Reads a time zone: a name such as Europe/Berlin, UTC, or local.
+pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
+    if name.eq_ignore_ascii_case("local") {
+        return Ok(TimeZone::system());
+    }
+    if name.eq_ignore_ascii_case("utc") {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name).map_err(|_| {
+        let mut nearest = Nearest::to(name);
+        for known in jiff::tz::db().available() {
+            nearest.consider(known.as_str());
+        }
+        match nearest.found() {
+            Some(known) => format!("{name:?} is no time zone; did you mean {known}?"),
+            None => format!("{name:?} is no time zone; write one like Europe/Berlin, UTC or local"),
+        }
+    })
 }
 
 /// Reads a time.
@@ -60,6 +96,12 @@ pub(super) fn when(text: &str) -> Result<When, String> {
     if let Some(back) = back {
         return span(back).map(When::Ago);
     }
+    // a unit tells a span from a number
+    if text.ends_with(|c: char| c.is_ascii_alphabetic())
+        && let Ok(span) = span(text)
+    {
+        return Ok(When::Ago(span));
+    }
     // eight digits are a day without its dashes; a second has nine or ten
     if matches!(text.len(), 9 | 10) && text.bytes().all(|b| b.is_ascii_digit()) {
         let second = text.parse().map_err(|_| unreadable(text))?;
@@ -68,19 +110,34 @@ pub(super) fn when(text: &str) -> Result<When, String> {
             last: second,
         });
     }
-    let at = match text.parse::<Timestamp>() {
-        Ok(at) => at,
-        Err(_) => text
-            .parse::<civil::DateTime>()
-            .and_then(|at| TimeZone::UTC.to_timestamp(at))
-            .map_err(|_| unreadable(text))?,
+    if let Ok(at) = text.parse::<Timestamp>() {
+        let first = at.as_second();
+        let seconds = precision(text).ok_or_else(|| unreadable(text))?;
+        return Ok(When::At {
+            first,
+            last: first.saturating_add(seconds - 1),
+        });
+    }
+    let named = text.rsplit_once(' ');
+    let named = named.filter(|(_, zone)| zone.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let Some((text, name)) = named else {
+        let (first, last) = civil(text)?;
+        return Ok(When::Civil { first, last });
     };
-    let first = at.as_second();
+    let (first, last) = civil(text.trim_end())?;
+    let (first, last) = within(first, last, &zone(name)?).ok_or_else(|| unreadable(text))?;
+    Ok(When::At { first, last })
+}
+
+/// Reads a day, or a time of one, without a zone: its first and its last second.
+fn civil(text: &str) -> Result<(civil::DateTime, civil::DateTime), String> {
+    let first = text.parse::<civil::DateTime>();
+    let first = first.map_err(|_| unreadable(text))?;
+    // as far as UTC has it
+    within(first, first, &TimeZone::UTC).ok_or_else(|| unreadable(text))?;
     let seconds = precision(text).ok_or_else(|| unreadable(text))?;
-    Ok(When::At {
-        first,
-        last: first.saturating_add(seconds - 1),
-    })
+    let last = first.checked_add(SignedDuration::from_secs(seconds - 1));
+    Ok((first, last.map_err(|_| unreadable(text))?))
 }
 
 /// How many seconds a written time names: a day without a time, a minute
@@ -101,7 +158,7 @@ fn precision(text: &str) -> Option<i64> {
 
 fn unreadable(text: &str) -> String {
     format!(
-        "{text:?} is no time; write 2024-05-06T07:08:09Z, 2024-05-06 07:08, 2024-05-06, -2h, now or seconds since 1970"
+        "{text:?} is no time; write 2024-05-06T07:08:09Z, 2024-05-06 07:08 Europe/Berlin, 2024-05-06, 2h, now or seconds since 1970"
     )
 }
 
@@ -140,6 +197,17 @@ mod tests {
             ("now", now, now),
             ("-2h", now - 7200, now - 7200),
             ("now-1d12h", now - 129_600, now - 129_600),
+            ("2h", now - 7200, now - 7200),
+            ("2024-05-06 09:08 Europe/Berlin", now - 9, now + 50),
+            ("2024-05-06 07:08:09 utc", now, now),
+            // a day of 23 hours
+            ("2024-03-31 Europe/Berlin", 1_711_839_600, 1_711_922_399),
+            // an hour that is skipped
+            (
+                "2024-03-31 02:30:00 Europe/Berlin",
+                1_711_848_600,
+                1_711_848_600,
+            ),
             ("2024-05-06T07:08:09Z", now, now),
             ("2024-05-06t07:08:09.75z", now, now),
             ("2024-05-06 09:08:09+02:00", now, now),
@@ -168,9 +236,24 @@ mod tests {
             "-2",
             "7:08",
             "2024-05-06T07",
+            "2024-05-06 07:08 Europe/Nowhere",
+            "07:08 Europe/Berlin",
+            "Europe/Berlin",
         ] {
             assert!(when(text).is_err(), "{text}");
         }
+        let wrong = when("2024-05-06 Europe/Berlni").unwrap_err();
+        assert!(wrong.contains("did you mean Europe/Berlin?"), "{wrong}");
+    }
+
+    #[test]
+    fn a_day_without_a_zone_is_one_of_the_zone_that_is_read_in() {
+        let When::Civil { first, last } = when("2024-05-06").unwrap() else {
+            panic!("it has no zone");
+        };
+        let berlin = zone("Europe/Berlin").unwrap();
+        let day = Some((1_714_946_400, 1_715_032_799));
+        assert_eq!(within(first, last, &berlin), day);
     }
 
     #[test]

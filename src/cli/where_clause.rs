@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use super::completions;
 use crate::{
     proto::v1::{EventFilter, Match, Operator},
     typed::parse,
@@ -59,12 +60,16 @@ impl Conditions {
         for alternative in &mut alternatives {
             alternative.splice(..0, common.iter().cloned());
             for Condition { one, .. } in alternative {
-                // "true" has no other case, and AWS can be asked for it
-                one.ignore_case = ignore_case && one.field != "ReadOnly";
+                one.ignore_case = ignore_case && has_case(one);
             }
         }
         alternatives
     }
+}
+
+/// Whether letter case matters: "true" has no other, and AWS can be asked for it.
+pub(super) fn has_case(one: &Match) -> bool {
+    one.field != "ReadOnly"
 }
 
 /// The alternatives as the contract has them.
@@ -88,6 +93,7 @@ impl Args for Conditions {
                     let one = joined(text).map_or_else(|| parse(text), Err)?;
                     Ok::<_, String>((text.to_owned(), one))
                 })
+                .add(completions::fields())
                 .help_heading("What")
         };
         command
@@ -129,6 +135,22 @@ impl FromArgMatches for Conditions {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The same of filters that were in a file: `typed` is the place of one.
+pub(super) fn in_file(
+    filters: &[EventFilter],
+    typed: impl Fn(usize, usize) -> String,
+) -> Vec<Vec<Condition>> {
+    let alternative = |(filter, of): (usize, &EventFilter)| {
+        let matches = of.matches.iter().enumerate();
+        let conditions = matches.map(|(place, one)| Condition {
+            typed: typed(filter, place),
+            one: one.clone(),
+        });
+        conditions.collect()
+    };
+    filters.iter().enumerate().map(alternative).collect()
 }
 
 /// A condition on one field that must be one of these values, for the everyday

@@ -2,6 +2,7 @@
 //! and retry by themselves, subscriptions that resume.
 
 mod checkpoint;
+mod dynamic;
 mod export;
 mod fault;
 mod pages;
@@ -89,6 +90,7 @@ pub struct Client {
     channel: Channel,
     events: EventServiceClient<Link>,
     scopes: ScopeServiceClient<Link>,
+    link: Link,
 }
 
 type Link = InterceptedService<Channel, TokenFile>;
@@ -174,8 +176,9 @@ impl Client {
         let link = InterceptedService::new(channel.clone(), token);
         Self {
             scopes: ScopeServiceClient::new(link.clone()).max_decoding_message_size(MAX_MESSAGE),
-            events: EventServiceClient::new(link).max_decoding_message_size(MAX_MESSAGE),
+            events: EventServiceClient::new(link.clone()).max_decoding_message_size(MAX_MESSAGE),
             channel,
+            link,
         }
     }
 

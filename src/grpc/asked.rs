@@ -1,15 +1,9 @@
 //! What was asked, as JSON.
 
-use std::sync::LazyLock;
-
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use prost_reflect::{DynamicMessage, Value};
 
-use crate::proto::DESCRIPTORS;
-
-/// The messages of the contract; `None`: its descriptors are broken.
-static MESSAGES: LazyLock<Option<DescriptorPool>> =
-    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
+use crate::proto::messages;
 
 /// The fields that hold tokens.
 const TOKENS: [&str; 2] = ["page_token", "resume_token"];
@@ -20,9 +14,7 @@ const TOKEN: &str = "...";
 /// A request, by the name of its message, as protobuf's JSON without tokens; `None`:
 /// it cannot be told.
 pub(super) fn json(name: &str, request: &impl Message) -> Option<String> {
-    let message = MESSAGES
-        .as_ref()?
-        .get_message_by_name(&format!("trailgate.v1.{name}"))?;
+    let message = messages()?.get_message_by_name(&format!("trailgate.v1.{name}"))?;
     let bytes = request.encode_to_vec();
     let mut message = DynamicMessage::decode(message, bytes.as_slice()).ok()?;
     for token in TOKENS {

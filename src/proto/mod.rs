@@ -5,6 +5,10 @@ mod codec;
 mod convert;
 mod ready;
 
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
+
 pub use code::code_name;
 pub use codec::{Exact, ExactEncoder};
 #[cfg(any(test, feature = "fuzzing"))]
@@ -26,6 +30,14 @@ pub mod server {
     include!(concat!(env!("OUT_DIR"), "/server/trailgate.v1.rs"));
 }
 
-/// The descriptors that the generated types were made of, for reflection.
+/// The descriptors that the generated types were made of, with the comments of the
+/// protos, for reflection.
 pub const DESCRIPTORS: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/trailgate_descriptor.bin"));
+
+/// The same, read; `None`: they are broken.
+pub(crate) fn messages() -> Option<&'static DescriptorPool> {
+    static MESSAGES: LazyLock<Option<DescriptorPool>> =
+        LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
+    MESSAGES.as_ref()
+}

@@ -15,10 +15,11 @@ use std::{
 const COMPOSITION: [&str; 5] = ["app", "cli", "config", "fuzzing", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 21] = [
+const LIBRARIES: [(&str, &[&str]); 22] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     // the exporter of traces calls a part of its own so
     ("tonic_types", &["grpc", "client", "cli", "telemetry"]),
+    ("prost_reflect", &["grpc", "client", "cli", "proto"]),
     ("hyper", &["grpc", "http"]),
     ("hyper_util", &["grpc", "http"]),
     ("moka", &["coverage"]),

@@ -3,7 +3,13 @@
 use clap::ValueEnum;
 
 use super::{printable, who};
-use crate::{cli::time::rfc3339, proto::v1::Event};
+use crate::{
+    cli::{
+        time::rfc3339,
+        view::{shown, time_width},
+    },
+    proto::v1::Event,
+};
 
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -110,9 +116,10 @@ impl Column {
 
     /// The narrowest that it is cut to, in characters: what tells most values
     /// apart.
-    pub(super) const fn narrowest(self) -> usize {
+    pub(super) fn narrowest(self) -> usize {
         match self {
-            Self::Time | Self::Key | Self::Arn | Self::Record => 20,
+            Self::Time => time_width(),
+            Self::Key | Self::Arn | Self::Record => 20,
             Self::Event | Self::Agent | Self::Message | Self::Region => 14,
             Self::Source | Self::Error => 10,
             Self::Who | Self::Resource | Self::Account => 12,
@@ -125,9 +132,10 @@ impl Column {
 
     /// As wide as most values are, in characters: what a column has even if
     /// the first events need less, since later ones may need it.
-    pub(super) const fn usual(self) -> usize {
+    pub(super) fn usual(self) -> usize {
         match self {
-            Self::Time | Self::Key => 20,
+            Self::Time => time_width(),
+            Self::Key => 20,
             Self::Event | Self::Who => 24,
             Self::Source => 22,
             Self::Scope => 27,
@@ -143,9 +151,10 @@ impl Column {
     }
 
     /// The widest that it gets, in characters.
-    pub(super) const fn widest(self) -> usize {
+    pub(super) fn widest(self) -> usize {
         match self {
-            Self::Time | Self::Key => 20,
+            Self::Time => time_width(),
+            Self::Key => 20,
             Self::Event | Self::Address => 40,
             Self::Source | Self::Id => 36,
             Self::Who => 44,
@@ -164,6 +173,10 @@ impl Column {
     pub(super) fn cell(self, event: &Event) -> String {
         let text = match self {
             Self::Resource => resource(event),
+            Self::Time => {
+                let time = event.event_time.as_ref();
+                time.map(|time| shown(time.seconds)).unwrap_or_default()
+            }
             // a failed sign-in has a message and no code
             Self::Error if event.error_code.is_empty() => event.error_message.clone(),
             _ => self.value(event),

@@ -9,6 +9,7 @@ pub(super) use self::{
     column::Column,
     grid::{Head, grid},
 };
+use super::view::{bold, red};
 use crate::proto::v1::{Event, Identity};
 pub(super) use crate::sheet::printable;
 
@@ -25,6 +26,8 @@ pub(super) struct Rows {
     columns: Vec<Column>,
     /// Their widths, once there was an event.
     widths: Option<Vec<usize>>,
+    /// The header in bold, and what failed in red.
+    color: bool,
 }
 
 impl Rows {
@@ -38,7 +41,13 @@ impl Rows {
             width,
             columns,
             widths: None,
+            color: false,
         }
+    }
+
+    /// The same, with the header in bold, and what failed in red.
+    pub(super) fn colored(self, color: bool) -> Self {
+        Self { color, ..self }
     }
 
     /// The lines for a batch of events.
@@ -51,6 +60,7 @@ impl Rows {
             columns.map(|column| column.cell(event)).collect()
         };
         let mut rows: Vec<Vec<String>> = events.iter().map(cells).collect();
+        let has_header = self.widths.is_none();
         let widths = match &self.widths {
             Some(widths) => widths,
             None => {
@@ -76,11 +86,24 @@ impl Rows {
             let width = u16::try_from(width + GAP).unwrap_or(u16::MAX);
             column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
         }
-        table
-            .lines()
-            .map(|line| line.trim_end().to_owned())
-            .collect()
+        let lines = table.lines().map(|line| line.trim_end().to_owned());
+        if !self.color {
+            return lines.collect();
+        }
+        // a row is a line
+        let header = has_header.then_some(None).into_iter();
+        let rows = header.chain(events.iter().map(Some));
+        let colored = lines.zip(rows).map(|(line, row)| match row {
+            None => bold(&line),
+            Some(event) if has_failed(event) => red(&line),
+            Some(_) => line,
+        });
+        colored.collect()
     }
+}
+
+fn has_failed(event: &Event) -> bool {
+    !event.error_code.is_empty() || !event.error_message.is_empty()
 }
 
 /// Events as rows of CSV: these columns, or none: all fields.
