@@ -80,7 +80,14 @@ impl Connect {
     pub(super) fn client(&self) -> Option<Client> {
         let tls = self.tls()?;
         let client = Client::with_tls(&self.endpoint, &tls)
-            .map_err(|error| report::note(format_args!("--endpoint: {error}")))
+            .map_err(|error| {
+                let flag = match &error {
+                    EndpointError::Endpoint { .. } => "--endpoint",
+                    EndpointError::Authorities(_) => "--ca-cert",
+                    EndpointError::Identity(_) => "--client-cert",
+                };
+                report::note(format_args!("{flag}: {error}"));
+            })
             .ok()?;
         let Some(path) = &self.token_file else {
             return Some(client);

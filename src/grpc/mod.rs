@@ -52,6 +52,7 @@ use crate::{
         },
     },
     rates::Rates,
+    seldom::Seldom,
     tls::Tls,
     upstream::Scopes,
 };
@@ -193,6 +194,7 @@ pub async fn serve(
         access,
         rates,
         audit,
+        refused: Seldom::default(),
     };
     let calls = Calls::new(routes, observer, limit, gate);
     listen::serve(listener, tls, calls, age, drain, cut).await;
