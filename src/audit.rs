@@ -69,6 +69,9 @@ pub struct Line<'a> {
     /// The gRPC code, by its name, or AWS's; of a stream that begins, none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
+    /// Why it was not let in, as its caller was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
     /// What was asked: the request as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<&'a serde_json::value::RawValue>,
@@ -154,8 +157,8 @@ pub struct Trail {
     method: String,
     /// Who called, once that is known.
     pub who: Option<Who>,
-    /// It is not let in: of very many such calls not each has a line.
-    pub is_refused: bool,
+    /// Why it is not let in, if it is not: of very many such calls not each has a line.
+    pub refused: Option<String>,
     /// What it tells of itself.
     pub notes: Arc<Notes>,
 }
@@ -171,7 +174,7 @@ impl Trail {
             peer,
             method,
             who: None,
-            is_refused: false,
+            refused: None,
             notes: Arc::default(),
         }
     }
@@ -188,7 +191,7 @@ impl Trail {
 
     fn write(&self, phase: &'static str, code: Option<&'static str>, latency: Option<Duration>) {
         let Log { refused, .. } = &self.log;
-        if self.is_refused && refused.from(self.peer.ip()).is_err() {
+        if self.refused.is_some() && refused.from(self.peer.ip()).is_err() {
             return;
         }
         let (caller, identity) = match &self.who {
@@ -207,6 +210,7 @@ impl Trail {
             peer: self.peer,
             method: &self.method,
             code,
+            reason: self.refused.as_deref(),
             asked: None,
             asked_beginning: None,
             events: 0,

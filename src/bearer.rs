@@ -135,11 +135,12 @@ impl Bearer {
     }
 }
 
+/// Of any type, so that one that is not what it should be can be named.
 #[derive(Deserialize)]
 struct Claims {
-    sub: String,
-    exp: f64,
-    nbf: Option<f64>,
+    sub: Option<Value>,
+    exp: Option<Value>,
+    nbf: Option<Value>,
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -249,13 +250,14 @@ impl Tokens {
         let decoded = decode::<Claims>(token, key, &validation);
         let claims = decoded.map_err(|error| self.refused(error.kind()))?.claims;
         self.check_times(&claims)?;
-        if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT {
-            return Err(Refused::Claim("sub".to_owned()));
-        }
+        let subject = match claims.sub {
+            Some(Value::String(subject)) if (1..=MAX_SUBJECT).contains(&subject.len()) => subject,
+            _ => return Err(Refused::Claim("sub".to_owned())),
+        };
         let others = claims.others.into_iter();
         let texts = others.filter_map(|(name, value)| Some((name, texts(value)?)));
         Ok(Bearer {
-            subject: claims.sub.into(),
+            subject: subject.into(),
             claims: Arc::new(texts.collect()),
         })
     }
@@ -263,12 +265,21 @@ impl Tokens {
     fn check_times(&self, claims: &Claims) -> Result<(), Refused> {
         let now = self.clock.now().as_duration().as_secs_f64();
         let whole = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let over = now - claims.exp;
+        let time = |name: &str, claim: &Option<Value>| {
+            let time = claim.as_ref().map(Value::as_f64);
+            // a claim that is none of these cannot be used
+            time.map(|time| time.ok_or_else(|| Refused::Claim(name.to_owned())))
+                .transpose()
+        };
+        let Some(end) = time("exp", &claims.exp)? else {
+            return Err(Refused::Claim("exp".to_owned()));
+        };
+        let over = now - end;
         // what is no number of seconds is over
         if over.is_nan() || over > SKEW {
             return Err(Refused::Expired(whole(over).as_secs()));
         }
-        match claims.nbf.map(|nbf| nbf - now) {
+        match time("nbf", &claims.nbf)?.map(|nbf| nbf - now) {
             Some(wait) if wait.is_nan() || wait > SKEW => {
                 Err(Refused::NotYet(whole(wait).as_secs()))
             }

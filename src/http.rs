@@ -27,6 +27,7 @@ pub use self::{
 use crate::{
     audit::{self, Trail},
     policy::{Access, Denied, Method},
+    seldom::Seldom,
     tls::Tls,
 };
 
@@ -74,6 +75,8 @@ struct Port {
     access: Arc<Access>,
     audit: Option<audit::Log>,
     scrapes: Arc<Semaphore>,
+    /// Those that were turned away.
+    refused: Arc<Seldom>,
 }
 
 /// A text that is being sent.
@@ -139,6 +142,7 @@ pub async fn serve(
             access,
             audit,
             scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
+            refused: Arc::default(),
         });
     let app = app.merge(console.unwrap_or_default());
     let (app, longest) = match aws {
@@ -190,12 +194,19 @@ async fn text(
         }
     };
     if let Some((status, why)) = refused {
+        let code = match status {
+            StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+            _ => "UNAUTHENTICATED",
+        };
+        let (peer, reason) = (visitor.address, &why);
+        match port.refused.count() {
+            Some(refused) => {
+                tracing::info!(%peer, code, reason, refused, "metrics were not shown");
+            }
+            None => tracing::debug!(%peer, code, reason, "metrics were not shown"),
+        }
         if let Some(mut trail) = trail {
-            trail.is_refused = true;
-            let code = match status {
-                StatusCode::FORBIDDEN => "PERMISSION_DENIED",
-                _ => "UNAUTHENTICATED",
-            };
+            trail.refused = Some(why.clone());
             trail.ends(code, start.elapsed());
         }
         return (status, format!("{why}\n")).into_response();

@@ -33,6 +33,27 @@ pub(crate) struct Slot {
     _own: OwnedSemaphorePermit,
 }
 
+/// Whose places are all taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Everybody's.
+    All,
+    /// Those that this caller may have: so many.
+    Own(usize),
+}
+
+impl Full {
+    /// The same in words: `all` is how many there are in all, of `what`.
+    pub(crate) fn told(self, all: usize, what: &str) -> String {
+        match self {
+            Self::All => format!("{all} {what} are under way, all that there may be"),
+            Self::Own(own) => {
+                format!("{own} of this caller's {what} are under way, all that it may have")
+            }
+        }
+    }
+}
+
 impl Slots {
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -53,18 +74,22 @@ impl Slots {
     }
 
     /// A place, if there is one: of `share`, where a caller has fewer than everybody.
-    pub(crate) fn take(&self, caller: &Caller, share: Option<usize>) -> Option<Slot> {
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn take(&self, caller: &Caller, share: Option<usize>) -> Result<Slot, Full> {
+        let full = Full::Own(self.of(share));
         let mut by_caller = self.lock();
         let places = by_caller.of(caller, self.each());
-        let own = Arc::clone(&places).try_acquire_owned().ok()?;
+        let own = Arc::clone(&places).try_acquire_owned().map_err(|_| full)?;
         // two who come together are not both one too many: the lock is held
         let had = self.each().saturating_sub(places.available_permits());
         if share.is_some_and(|share| had > share) {
-            return None;
+            return Err(full);
         }
-        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Slot {
-            _all: all,
+        let all = Arc::clone(&self.all).try_acquire_owned();
+        Ok(Slot {
+            _all: all.map_err(|_| Full::All)?,
             _own: own,
         })
     }
@@ -125,18 +150,18 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(Caller::named);
         let first = slots.take(&a, None).unwrap();
         let _second = slots.take(&a, None).unwrap();
-        assert!(slots.take(&a, None).is_none());
+        assert_eq!(slots.take(&a, None).unwrap_err(), Full::Own(2));
         let queued = slots.wait(&a);
         let mut queued = std::pin::pin!(queued);
         assert!(queued.as_mut().now_or_never().is_none());
         // who waits for a place of one's own takes none from others
         let _third = slots.take(&b, None).unwrap();
         let fourth = slots.wait(&c).now_or_never().flatten().unwrap();
-        assert!(slots.take(&b, None).is_none(), "none is left");
+        assert_eq!(slots.take(&b, None).unwrap_err(), Full::All);
         drop(first);
         assert!(queued.as_mut().now_or_never().flatten().is_some());
         drop(fourth);
-        assert!(slots.take(&b, None).is_some());
+        assert!(slots.take(&b, None).is_ok());
     }
 
     #[test]
@@ -145,14 +170,14 @@ mod tests {
         let a = Caller::named("a");
         let first = slots.take(&a, Some(2)).unwrap();
         let _second = slots.take(&a, Some(2)).unwrap();
-        assert!(slots.take(&a, Some(2)).is_none());
+        assert_eq!(slots.take(&a, Some(2)).unwrap_err(), Full::Own(2));
         // a share that has changed counts from now on, and brings no more than all have
         let _third = slots.take(&a, None).unwrap();
-        assert!(slots.take(&a, Some(3)).is_none());
+        assert_eq!(slots.take(&a, Some(3)).unwrap_err(), Full::Own(3));
         drop(first);
         let _fourth = slots.take(&a, Some(100)).unwrap();
         let _fifth = slots.take(&a, Some(100)).unwrap();
-        assert!(slots.take(&a, Some(100)).is_none());
+        assert_eq!(slots.take(&a, Some(100)).unwrap_err(), Full::Own(4));
     }
 
     #[test]

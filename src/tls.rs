@@ -85,6 +85,14 @@ impl Tls {
         expiry::expiry(certs.first()?)
     }
 
+    /// Why clients may not take the certificate that is in force; `None`: nothing is seen
+    /// that would keep them from it.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        self.files.doubt(&current.contents)
+    }
+
     /// Whether who calls has to show a certificate, but for probes.
     #[must_use]
     pub fn asks_who(&self) -> bool {
@@ -103,6 +111,9 @@ impl Tls {
             return Ok(false);
         }
         let (grpc, http) = self.files.configs(&contents)?;
+        if let Some(doubt) = self.files.doubt(&contents) {
+            tracing::warn!("{doubt}");
+        }
         *current = Current {
             contents,
             grpc,

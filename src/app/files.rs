@@ -26,6 +26,8 @@ pub(super) struct Files {
     pub(super) keys: Option<Arc<Keys>>,
     tokens: Option<Arc<Tokens>>,
     policy: Option<PolicyFile>,
+    /// What can be used, and is hardly meant.
+    pub(super) doubts: Vec<String>,
 }
 
 impl Files {
@@ -35,9 +37,20 @@ impl Files {
     /// If one cannot be used.
     pub(super) fn load(config: &Config, clock: Clock) -> Result<Self, kept::Error> {
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-        let policy = config.policy.clone().map(PolicyFile::open).transpose()?;
-        let (file, policy) = policy.unzip();
         let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
+        let knows = Knows {
+            certificates: asks_who,
+            tokens: config.jwt.is_some(),
+        };
+        let policy = config.policy.clone();
+        let policy = policy
+            .map(|path| PolicyFile::open(path, knows))
+            .transpose()?;
+        let mut doubts = Vec::from_iter(tls.as_ref().and_then(|tls| tls.doubt()));
+        if let Some((file, policy)) = &policy {
+            doubts.extend(file.doubts(policy));
+        }
+        let (file, policy) = policy.unzip();
         let tokens = config.jwt.clone();
         let tokens = tokens.map(|options| Tokens::load(options, clock));
         let tokens = tokens.transpose()?.map(Arc::new);
@@ -48,6 +61,7 @@ impl Files {
             tls,
             tokens,
             policy: file,
+            doubts,
         })
     }
 
@@ -84,17 +98,40 @@ impl Files {
     }
 }
 
+/// How callers are known.
+#[derive(Clone, Copy)]
+struct Knows {
+    certificates: bool,
+    tokens: bool,
+}
+
+/// Rules for nobody that are told of one policy: more say nothing new.
+const DOUBTS_TOLD: usize = 10;
+
 /// A policy's file, and the last text of it that was a policy.
 struct PolicyFile {
     path: PathBuf,
+    knows: Knows,
     last: String,
 }
 
 impl PolicyFile {
-    fn open(path: PathBuf) -> Result<(Self, Policy), kept::Error> {
+    fn open(path: PathBuf, knows: Knows) -> Result<(Self, Policy), kept::Error> {
         let last = named(&path).text()?;
         let policy = parse(&path, &last)?;
-        Ok((Self { path, last }, policy))
+        Ok((Self { path, knows, last }, policy))
+    }
+
+    /// What of the policy can hardly be meant.
+    fn doubts(&self, policy: &Policy) -> Vec<String> {
+        let Knows {
+            certificates,
+            tokens,
+        } = self.knows;
+        let doubts = policy.doubts(certificates, tokens).into_iter();
+        let told = doubts.take(DOUBTS_TOLD);
+        told.map(|what| named(&self.path).error(what).to_string())
+            .collect()
     }
 
     async fn keep(mut self, looks: Looks, access: Arc<Access>) {
@@ -107,9 +144,18 @@ impl PolicyFile {
         if text == self.last {
             return Ok(false);
         }
-        access.replace(parse(&self.path, &text)?);
+        let policy = parse(&self.path, &text)?;
+        warn(&self.doubts(&policy));
+        access.replace(policy);
         self.last = text;
         Ok(true)
+    }
+}
+
+/// Says aloud what can be used, and is hardly meant.
+pub(super) fn warn(doubts: &[String]) {
+    for doubt in doubts {
+        tracing::warn!("{doubt}");
     }
 }
 

@@ -99,12 +99,13 @@ pub enum Error {
     Serve(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Reads the files that say who may call, as a server does when it starts.
+/// Reads the files that say who may call, as a server does when it starts. What can
+/// be used, and is hardly meant, is told in words.
 ///
 /// # Errors
 /// If one cannot be used.
-pub fn check_files(config: &Config) -> Result<(), kept::Error> {
-    Files::load(config, Clock::system()).map(drop)
+pub fn check_files(config: &Config) -> Result<Vec<String>, kept::Error> {
+    Files::load(config, Clock::system()).map(|files| files.doubts)
 }
 
 /// A server that listens, and has not answered anyone yet.
@@ -164,6 +165,7 @@ impl Server {
     pub async fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::system();
         let files = Files::load(&config, clock.clone())?;
+        files::warn(&files.doubts);
         files.fetch().await;
         let (tls, access) = (files.tls.clone(), Arc::clone(&files.access));
         let keys = files.keys.clone();

@@ -64,7 +64,11 @@ impl Reload {
             }
             match reloaded {
                 Ok(Reloaded { changed, left }) => {
-                    tracing::info!(changed = changed.join(", "), "settings were read again");
+                    let changed = match changed.is_empty() {
+                        true => "nothing".to_owned(),
+                        false => changed.join(", "),
+                    };
+                    tracing::info!(changed, "settings were read again");
                     if !left.is_empty() {
                         let settings = left.join(", ");
                         tracing::warn!(settings, "other settings changed, and need a restart");

@@ -20,9 +20,9 @@ async fn refused_calls_without_end_have_some_lines_and_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
     let log = Log::open(path.clone(), Clock::system()).unwrap();
-    let call = |peer: &str, is_refused| {
+    let call = |peer: &str, is_refused: bool| {
         let mut trail = Trail::new(log.clone(), peer.parse().unwrap(), "a.B/C");
-        trail.is_refused = is_refused;
+        trail.refused = is_refused.then(|| "the token's signature is wrong".to_owned());
         trail.ends("UNAUTHENTICATED", Duration::ZERO);
     };
     for port in 1..=1000 {
@@ -41,6 +41,8 @@ async fn refused_calls_without_end_have_some_lines_and_are_counted() {
         .iter()
         .map(|line| line.get("refused_before"))
         .collect();
+    assert_eq!(lines[0]["reason"], "the token's signature is wrong");
+    assert_eq!(lines[refused + 1].get("reason"), None);
     let untold = json!(1000 - refused);
     assert_eq!(before[refused], Some(&untold));
     assert_eq!(before.iter().flatten().count(), 1);

@@ -1,6 +1,7 @@
 //! `trailgate config`: the settings of `serve`, looked at without serving.
 
 use std::{
+    fmt::Write as _,
     io::{self, Write},
     process::ExitCode,
 };
@@ -70,11 +71,24 @@ impl Look {
 }
 
 fn check(settings: Settings) -> Result<String, config::Error> {
-    let config = settings.with_file().and_then(usable)?;
+    let (config, doubts) = settings.with_file().and_then(usable)?;
     let (grpc, http) = (config.listen, config.http_listen);
-    Ok(format!(
-        "the settings can be used: gRPC on {grpc}, HTTP on {http}\n"
-    ))
+    let mut said = format!("the settings can be used: gRPC on {grpc}, HTTP on {http}\n");
+    // only the server has the environment that it runs in
+    if config.sources.regions.is_empty() && !config.demo {
+        let what = match config.sources.all_regions {
+            true => "to ask for the others",
+            false => "to search",
+        };
+        let _ = writeln!(
+            said,
+            "no Region {what} is named: the server takes that of its environment or profile, and does not start without"
+        );
+    }
+    for doubt in doubts {
+        let _ = writeln!(said, "warning: {doubt}");
+    }
+    Ok(said)
 }
 
 fn show(settings: &Settings, matches: &ArgMatches) -> Result<String, config::Error> {
@@ -84,12 +98,13 @@ fn show(settings: &Settings, matches: &ArgMatches) -> Result<String, config::Err
     config::show(settings, &file, |name| said_by(matches, name))
 }
 
-/// The settings, and the files that they name, checked as far as that needs no AWS.
-fn usable(settings: Settings) -> Result<Config, config::Error> {
+/// The settings, and the files that they name, checked as far as that needs no AWS;
+/// and what can be used, and is hardly meant.
+fn usable(settings: Settings) -> Result<(Config, Vec<String>), config::Error> {
     let config = Config::try_from(settings)?;
     telemetry::check_level(&config.log_level)?;
-    app::check_files(&config)?;
-    Ok(config)
+    let doubts = app::check_files(&config)?;
+    Ok((config, doubts))
 }
 
 /// What was matched for the last of the commands.

@@ -107,9 +107,16 @@ impl Connect {
             None => (self.endpoint.as_str(), None),
         };
         let tls = self.tls(named)?;
-        let client = Client::with_tls(endpoint, &tls).map_err(|error| match named {
-            Some(_) => format!("--endpoint {}: {error}", self.endpoint),
-            None => format!("--endpoint: {error}"),
+        let client = Client::with_tls(endpoint, &tls).map_err(|error| {
+            let flag = match &error {
+                EndpointError::Endpoint { .. } => "--endpoint",
+                EndpointError::Authorities(_) => "--ca-cert",
+                EndpointError::Identity(_) => "--client-cert",
+            };
+            match named {
+                Some(_) => format!("{flag} of {}: {error}", self.endpoint),
+                None => format!("{flag}: {error}"),
+            }
         })?;
         let token = self.file("--token-file", self.token_file.as_ref(), || {
             named?.token_file.as_ref()

@@ -44,6 +44,12 @@ impl Call<'_> {
         violations.any(|violation| self.asked.input.has(&violation.field))
     }
 
+    /// Whether it went by TLS.
+    fn is_secure(&self) -> bool {
+        let scheme = self.endpoint.split_once("://").map(|(scheme, _)| scheme);
+        matches!(scheme, Some("https" | "grpcs"))
+    }
+
     /// What was typed and the gateway cannot use, if that is why.
     fn usage(&self, status: &Status) -> Option<Vec<String>> {
         if status.code() != Code::InvalidArgument {
@@ -78,14 +84,37 @@ impl Call<'_> {
         match Fault::of(status) {
             None => {}
             Some(Fault::NoGateway) => {
+                let or = match self.is_secure() {
+                    true => "",
+                    false => "; if it speaks TLS, write https://",
+                };
                 return vec![format!(
-                    "what answers at {endpoint} is no trailgate gateway (gRPC is on port 50051 unless set)"
+                    "what answers at {endpoint} is no trailgate gateway (gRPC is on port 50051 unless set{or})"
                 )];
             }
             Some(Fault::Unreachable) if !self.has_answered => {
+                let why = status.message();
+                return vec![match in_tls(why) {
+                    Some(hint) if self.is_secure() => {
+                        format!("no TLS with the gateway at {endpoint} ({why}): {hint}")
+                    }
+                    _ => format!(
+                        "no gateway answers at {endpoint} ({why}); start one with \"trailgate serve\", or name another with --endpoint"
+                    ),
+                }];
+            }
+            // it shook hands, or took the connection, and said nothing
+            Some(Fault::WentAway) if !self.has_answered => {
+                let hint = match self.is_secure() {
+                    true => {
+                        "it may not take the certificate that is shown (--client-cert), or the lack of one: its log says why"
+                    }
+                    false => {
+                        "this may not be its port for gRPC (50051 unless set), or it speaks TLS (https://)"
+                    }
+                };
                 return vec![format!(
-                    "no gateway answers at {endpoint} ({}); start one with \"trailgate serve\", or name another with --endpoint",
-                    status.message()
+                    "the gateway at {endpoint} went away before it answered; if it does so again, {hint}"
                 )];
             }
             Some(Fault::Unreachable | Fault::WentAway) => {
@@ -119,6 +148,49 @@ impl Call<'_> {
         }
         lines
     }
+}
+
+/// What may have kept TLS from being spoken, by the words that rustls has for it, and
+/// what to do; `None`: nothing that is known here.
+fn in_tls(why: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "UnknownIssuer",
+            "its certificate is of an authority that is not trusted here; name that one with --ca-cert",
+        ),
+        (
+            "CaUsedAsEndEntity",
+            "its certificate is an authority's own; have it show one that was signed with that, and is none itself (CA:FALSE)",
+        ),
+        (
+            "UnsupportedCertVersion",
+            "its certificate is of X.509 version 1; have it show one that was signed with extensions",
+        ),
+        (
+            "not valid for name",
+            "ask it by a name that its certificate has as a subjectAltName",
+        ),
+        (
+            "NotValidForName",
+            "ask it by a name that its certificate has as a subjectAltName",
+        ),
+        ("expired", "have its certificate renewed"),
+        ("Expired", "have its certificate renewed"),
+        (
+            "handshake eof",
+            "it may be plain text (http://), or not take the certificate that is shown (--client-cert): its log says why",
+        ),
+        (
+            "corrupt message",
+            "what answers there speaks no TLS; write http://, if that is meant",
+        ),
+        (
+            "alert",
+            "it may not take the certificate that is shown (--client-cert): its log says why",
+        ),
+    ];
+    let found = hints.iter().find(|(words, _)| why.contains(words))?;
+    Some(found.1)
 }
 
 /// A span in whole seconds, rounded up: no wait is said to be nothing.
@@ -179,8 +251,43 @@ mod tests {
         );
         let lines = call("http://h:1", false).lines(&Status::unimplemented(""));
         assert!(lines[0].contains("is no trailgate gateway"), "{lines:?}");
+        assert!(lines[0].contains("https://"), "{lines:?}");
         let lines = call("e", false).lines(&Status::deadline_exceeded("slow"));
         assert!(lines[1].contains("--timeout"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_stood_in_the_way_of_tls_is_told_with_what_to_do() {
+        let asked = Asked::default();
+        let told = |endpoint, status: &Status| {
+            let call = Call {
+                endpoint,
+                has_answered: false,
+                asked: &asked,
+            };
+            call.lines(status).join("\n")
+        };
+        for (why, what) in [
+            ("invalid peer certificate: UnknownIssuer", "--ca-cert"),
+            (
+                "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                "CA:FALSE",
+            ),
+            ("tls handshake eof", "http://"),
+            ("received fatal alert: BadCertificate", "--client-cert"),
+        ] {
+            let line = told("https://h:1", &Status::unavailable(why));
+            assert!(line.contains(what) && line.contains(why), "{line}");
+            assert!(!line.contains("trailgate serve"), "{line}");
+        }
+        // in plain text there is none
+        let line = told("h:1", &Status::unavailable("tls handshake eof"));
+        assert!(line.contains("trailgate serve"), "{line}");
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let mut gone = Status::unknown("transport error");
+        gone.set_source(std::sync::Arc::new(broken));
+        assert!(told("https://h:1", &gone).contains("--client-cert"));
+        assert!(told("http://h:1", &gone).contains("50051"));
     }
 
     #[test]

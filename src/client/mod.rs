@@ -54,13 +54,25 @@ const USER_AGENT: &str = concat!("trailgate/", env!("CARGO_PKG_VERSION"));
 
 /// An endpoint that cannot be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{endpoint:?} is no endpoint: {reason}; write it like http://127.0.0.1:50051, or \
-     https://gateway:50051 for TLS"
-)]
-pub struct EndpointError {
-    endpoint: String,
-    reason: String,
+pub enum EndpointError {
+    /// It is none.
+    #[error(
+        "{endpoint:?} is no endpoint: {reason}; write it like http://127.0.0.1:50051, or \
+         https://gateway:50051 for TLS"
+    )]
+    Endpoint {
+        /// As it was given.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The gateway's certificate can be known by none of [`Tls::ca`], or of those that
+    /// this machine trusts.
+    #[error("no authorities can be had to know the gateway by: {0}; give some in PEM")]
+    Authorities(String),
+    /// [`Tls::identity`] cannot be shown.
+    #[error("the certificate and its key cannot be shown: {0}")]
+    Identity(String),
 }
 
 /// How a gateway is known by TLS, and how it knows its caller.
@@ -127,27 +139,14 @@ impl Client {
         let mut to = address(endpoint)?;
         let is_secure = to.uri().scheme_str() == Some("https");
         if !is_secure && *tls != Tls::default() {
-            return Err(EndpointError {
+            return Err(EndpointError::Endpoint {
                 endpoint: endpoint.to_owned(),
                 reason: "certificates are for TLS, and this is plain text; give https://"
                     .to_owned(),
             });
         }
         if is_secure {
-            let mut config = match &tls.ca {
-                Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
-                None => ClientTlsConfig::new().with_native_roots(),
-            };
-            if let Some((cert, key)) = &tls.identity {
-                config = config.identity(Identity::from_pem(cert, key));
-            }
-            to = to.tls_config(config).map_err(|error| {
-                let causes: Vec<_> = fault::causes(&error).map(ToString::to_string).collect();
-                EndpointError {
-                    endpoint: endpoint.to_owned(),
-                    reason: format!("TLS cannot be had: {}", causes.join(": ")),
-                }
-            })?;
+            to = secured(endpoint, to, tls)?;
         }
         let channel = to
             .connect_timeout(CONNECT_TIMEOUT)
@@ -321,13 +320,57 @@ impl Client {
     }
 }
 
+/// The same endpoint by TLS.
+fn secured(endpoint: &str, to: Endpoint, tls: &Tls) -> Result<Endpoint, EndpointError> {
+    /// Authorities that cannot be read are passed over, and then nothing is trusted.
+    const MARK: &[u8] = b"BEGIN CERTIFICATE";
+    if let Some(ca) = &tls.ca
+        && !ca.windows(MARK.len()).any(|words| words == MARK)
+    {
+        let what = "there is no certificate in PEM (BEGIN CERTIFICATE)";
+        return Err(EndpointError::Authorities(what.to_owned()));
+    }
+    let authorities = match &tls.ca {
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    let why = |error: tonic::transport::Error| {
+        let causes: Vec<_> = fault::causes(&error).map(ToString::to_string).collect();
+        causes.join(": ")
+    };
+    let without_identity = |error| match why(error) {
+        reason if reason.contains("dns name") => EndpointError::Endpoint {
+            endpoint: endpoint.to_owned(),
+            reason,
+        },
+        reason => EndpointError::Authorities(reason),
+    };
+    let Some((cert, key)) = &tls.identity else {
+        return to.tls_config(authorities).map_err(without_identity);
+    };
+    let shown = Identity::from_pem(cert, key);
+    let secured = to.clone().tls_config(authorities.clone().identity(shown));
+    secured.map_err(|error| match to.tls_config(authorities) {
+        // with nothing to show it can be had
+        Ok(_) => EndpointError::Identity(match why(error) {
+            why if why.contains("UnsupportedCertVersion") => {
+                "it is of X.509 version 1; sign one with extensions, such as a subjectAltName \
+                 (openssl x509 -req -extfile)"
+                    .to_owned()
+            }
+            why => format!("{why}; give both of one pair, in PEM and not encrypted"),
+        }),
+        Err(error) => without_identity(error),
+    })
+}
+
 /// Reads an endpoint; connects to nothing.
 ///
 /// # Errors
 ///
 /// As of [`Client::new`].
 pub(crate) fn address(endpoint: &str) -> Result<Endpoint, EndpointError> {
-    let error = |reason: &str| EndpointError {
+    let error = |reason: &str| EndpointError::Endpoint {
         endpoint: endpoint.to_owned(),
         reason: reason.to_owned(),
     };
@@ -394,5 +437,43 @@ mod tests {
             assert!(error.contains(word), "{error}");
             assert!(error.contains("http://127.0.0.1:50051"), "{error}");
         }
+    }
+
+    /// What `openssl x509 -req` signs where it is not told of extensions.
+    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBJDCBzAIUTf9CJfNnLDITwBqC8ZNGfYJ7YeQwCgYIKoZIzj0EAwIwHjEcMBoG
+A1UEAwwTdHJhaWxnYXRlIGF1dGhvcml0eTAeFw0yNjExMjcxMzQxNDNaFw0zNjEx
+MjQxMzQxNDNaMA0xCzAJBgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD
+QgAEYza6OJOsw1eYXMpcnPz9dwVfFHX8UrP7clKzN/DxH3a7xjAz1uTByJm9Ohsn
+oLJe9RDhRwsGEmuNMjaowtkPaTAKBggqhkjOPQQDAgNHADBEAiAv2IBFBopZR1f1
+Xi2XB/7gr1GwYauz+wG9dC+mbfv+rQIgIULaAT8msb3TO/w4m1xocZfqnBpd/Sz6
+13AOca3TyXQ=
+-----END CERTIFICATE-----
+";
+
+    #[tokio::test]
+    async fn what_tls_cannot_be_had_with_is_told_apart() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["gateway".into()]).unwrap();
+        let cert = params.self_signed(&key).unwrap().pem();
+        let (good, key) = (cert.as_bytes(), key.serialize_pem());
+        let with = |ca: &[u8], shown: &[u8]| {
+            let tls = Tls {
+                ca: Some(ca.to_vec()),
+                identity: Some((shown.to_vec(), key.as_bytes().to_vec())),
+            };
+            Client::with_tls("https://gateway:1", &tls).map(drop)
+        };
+        assert_eq!(with(good, good), Ok(()));
+        let of = |error: Result<(), EndpointError>| error.unwrap_err();
+        let error = of(with(good, VERSION_1.as_bytes()));
+        assert!(matches!(error, EndpointError::Identity(_)), "{error}");
+        assert!(error.to_string().contains("version 1"), "{error}");
+        assert!(matches!(
+            of(with(good, b"none")),
+            EndpointError::Identity(_)
+        ));
+        let error = of(with(b"none", good));
+        assert!(matches!(error, EndpointError::Authorities(_)), "{error}");
     }
 }

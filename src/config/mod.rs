@@ -179,7 +179,8 @@ impl TryFrom<Settings> for Config {
         const LEAST: f64 = 0.001;
         if !rate.is_finite() || (rate != 0.0 && rate < LEAST) {
             let message = format!(
-                "--rate {rate} is no rate; give requests a second from {LEAST} on, or 0 for no meter"
+                "--rate {rate} is no rate; give requests a second from {LEAST} on; 0, for a \
+                 simulator only, is no meter"
             );
             return Err(Error::new(message));
         }

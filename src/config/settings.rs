@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
@@ -56,7 +56,8 @@ pub struct Settings {
 
     /// Serve made-up events, live, from a simulator inside: needs no AWS
     #[arg(long, env = "TRAILGATE_DEMO", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_missing_value = "true")]
+          require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     pub demo: Option<bool>,
 
     /// Where gRPC listens; port 0 takes a free one [default: 127.0.0.1:50051]
@@ -97,7 +98,8 @@ pub struct Settings {
 
     /// Listen beyond loopback where nobody is asked who they are, or in plain text
     #[arg(long, env = "TRAILGATE_INSECURE", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_missing_value = "true")]
+          require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     pub insecure: Option<bool>,
 
     /// Ask this endpoint instead of AWS
@@ -132,7 +134,8 @@ pub struct Settings {
 
     /// Search all active accounts of the organization; needs --assume-role-arn
     #[arg(long, env = "TRAILGATE_ORGANIZATION", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_missing_value = "true")]
+          require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     pub organization: Option<bool>,
 
     /// The role to assume in each account, such as
@@ -183,7 +186,8 @@ pub struct Settings {
 
     /// Search all Regions that an account has enabled
     #[arg(long, env = "TRAILGATE_ALL_REGIONS", value_name = "BOOL", num_args = 0..=1,
-          require_equals = true, default_missing_value = "true")]
+          require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     pub all_regions: Option<bool>,
 
     /// A Region not to search (repeatable)

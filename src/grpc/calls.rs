@@ -32,6 +32,7 @@ use crate::{
     policy::{Access, Method as Right, Rights, Who},
     proto::{DESCRIPTORS, code_name},
     rates::Rates,
+    seldom::Seldom,
     trace,
 };
 
@@ -73,6 +74,8 @@ pub(super) struct Gate {
     pub(super) rates: Arc<Rates<Caller>>,
     /// Where calls are written; `None`: nowhere.
     pub(super) audit: Option<audit::Log>,
+    /// Calls that were turned away.
+    pub(super) refused: Seldom,
 }
 
 /// Methods by `package.Service/Method`, so that a call makes no name of its
@@ -133,7 +136,7 @@ impl<M: MethodObserver> Calls<M> {
             Ok((asker, lease)) => self.begin(start, request, trail, lease, |request| {
                 self.routes.call(peer, asker, request)
             }),
-            Err(status) => self.turn_away(start, request, trail, status),
+            Err(status) => self.turn_away(start, peer, request, trail, &status),
         }
     }
 
@@ -142,25 +145,38 @@ impl<M: MethodObserver> Calls<M> {
         &self,
         peer: &Peer,
         request: http::Request<B>,
-        status: Status,
+        status: &Status,
     ) -> Call<M> {
         let path = request.uri().path().trim_start_matches('/');
         let trail = self.gate.trail(peer, path);
-        self.turn_away(Instant::now(), request, trail, status)
+        self.turn_away(Instant::now(), peer, request, trail, status)
     }
 
     fn turn_away<B>(
         &self,
         start: Instant,
+        peer: &Peer,
         request: http::Request<B>,
         mut trail: Option<Trail>,
-        status: Status,
+        status: &Status,
     ) -> Call<M> {
+        // what is said of a token has nothing of it
+        let reason = status.message();
         if let Some(trail) = &mut trail {
-            trail.is_refused = true;
+            trail.refused = Some(reason.to_owned());
         }
+        let path = request.uri().path().trim_start_matches('/');
+        let method = self.methods.known.get(path).unwrap_or(&self.methods.other);
+        let (method, peer, code) = (&method.name, peer.address, code_name(status.code()));
+        match self.gate.refused.count() {
+            Some(refused) => {
+                tracing::info!(%peer, method, code, reason, refused, "a call was not let in");
+            }
+            None => tracing::debug!(%peer, method, code, reason, "a call was not let in"),
+        }
+        let answer = status.clone().into_http();
         self.begin(start, request, trail, None, |_| {
-            Box::pin(std::future::ready(Ok(status.into_http())))
+            Box::pin(std::future::ready(Ok(answer)))
         })
     }
 

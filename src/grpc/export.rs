@@ -34,11 +34,9 @@ impl Service {
         page: Page,
     ) -> Result<Streamed<server::ExportEventsResponse>, Status> {
         let share = page.view.share().exports;
-        let slot = self.exports.take(&page.question.caller, share).ok_or_else(|| {
-            let each = self.exports.of(share);
-            let message = format!(
-                "{MAX_EXPORTS} exports are under way, or {each} of this caller's; try again later"
-            );
+        let slot = self.exports.take(&page.question.caller, share);
+        let slot = slot.map_err(|full| {
+            let message = format!("{}; try again later", full.told(MAX_EXPORTS, "exports"));
             too_many("TOO_MANY_EXPORTS", &message)
         })?;
         let lookup = Arc::clone(&self.lookup);

@@ -91,11 +91,9 @@ impl Service {
         asker: &Asker,
         requests: Streaming<v1::IngestEventsRequest>,
     ) -> Result<Streamed<v1::IngestEventsResponse>, Status> {
-        let slot = self.ingests.take(&asker.caller, None).ok_or_else(|| {
-            let each = self.ingests.each();
-            let message = format!(
-                "{MAX_INGESTS} ingests are under way, or {each} of this caller's; try again later"
-            );
+        let slot = self.ingests.take(&asker.caller, None);
+        let slot = slot.map_err(|full| {
+            let message = format!("{}; try again later", full.told(MAX_INGESTS, "ingests"));
             too_many("TOO_MANY_INGESTS", &message)
         })?;
         let ingesting = Ingesting {

@@ -335,14 +335,14 @@ pub(super) fn answer<M: MethodObserver>(
     let call = match &watch {
         Some(None) => {
             let message = format!("{MAX_WATCHES} watches are under way on this connection");
-            calls.refuse(peer, request, too_many("TOO_MANY_WATCHES", &message))
+            calls.refuse(peer, request, &too_many("TOO_MANY_WATCHES", &message))
         }
         _ if hold.is_some() || is_check => {
             let (parts, body) = request.into_parts();
             let body = Asked::new(parts.uri.path(), body, holder);
             calls.call(peer, http::Request::from_parts(parts, body))
         }
-        _ => calls.refuse(peer, request, too_many_calls()),
+        _ => calls.refuse(peer, request, &too_many_calls()),
     };
     let holder = Arc::clone(holder);
     async move {

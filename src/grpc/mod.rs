@@ -54,6 +54,7 @@ use crate::{
         },
     },
     rates::Rates,
+    seldom::Seldom,
     slots::Slots,
     tls::Tls,
     upstream::Scopes,
@@ -206,6 +207,7 @@ pub async fn open<O: CallObserver>(
         access,
         rates,
         audit,
+        refused: Seldom::default(),
     };
     Ok(Open {
         calls: Calls::new(routes, observer, limit, gate),

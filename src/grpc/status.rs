@@ -220,8 +220,8 @@ pub(super) fn too_often(too_often: TooOften) -> Status {
     let mut details = info("CALL_RATE_EXCEEDED");
     details.set_retry_info(Some(wait));
     let message = format!(
-        "this caller may begin {per_second} calls a second; ask for more at once, or again in \
-         {wait:?}"
+        "this caller may begin {per_second} calls a second, and began more; call less often, or \
+         ask for more at once"
     );
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }

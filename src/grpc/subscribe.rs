@@ -58,12 +58,10 @@ impl Service {
             view,
         } = asked;
         let share = view.share().subscriptions;
-        let slot = self.subscriptions.take(&settings.caller, share).ok_or_else(|| {
-            let each = self.subscriptions.of(share);
-            let message = format!(
-                "{MAX_SUBSCRIPTIONS} subscriptions are under way, or {each} of this caller's; try \
-                 again later, or share one"
-            );
+        let slot = self.subscriptions.take(&settings.caller, share);
+        let slot = slot.map_err(|full| {
+            let full = full.told(MAX_SUBSCRIPTIONS, "subscriptions");
+            let message = format!("{full}; try again later, or share one");
             too_many("TOO_MANY_SUBSCRIPTIONS", &message)
         })?;
         let demand = self.poller.want(settings.selection.clone());

@@ -259,11 +259,9 @@ impl Aws {
         let target = request.headers().get(TARGET_HEADER);
         let target = target.and_then(|target| target.to_str().ok());
         if target.and_then(awsjson::operation) != Some(LOOKUP_EVENTS) {
-            ending.is_refused();
-            return Err(Refusal::new(
-                Code::UnknownOperation,
-                "This endpoint answers LookupEvents of CloudTrail alone.",
-            ));
+            let what = "This endpoint answers LookupEvents of CloudTrail alone.";
+            ending.is_refused(what);
+            return Err(Refusal::new(Code::UnknownOperation, what));
         }
         if self.is_stopping.load(Relaxed) {
             let what = "The gateway stops; ask again.";
@@ -276,7 +274,7 @@ impl Aws {
                 .map(|known| (known, body)),
             Err(refusal) => Err(refusal),
         };
-        let (known, body) = admitted.inspect_err(|_| ending.is_refused())?;
+        let (known, body) = admitted.inspect_err(|it| ending.is_refused(&it.error.message))?;
         let request = LookupRequest::parse(&body, Several::Refuse)?;
         ending.asks(&known.scope, &request);
         let staleness = staleness(&parts.headers)?;

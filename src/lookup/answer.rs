@@ -179,6 +179,8 @@ pub(super) fn answer(
     let mut so_far = question.so_far.clone();
     so_far.resize(question.scopes.len(), SoFar::default());
     let mut scopes = Vec::with_capacity(question.scopes.len());
+    // somewhere the search had to stop, and the page ends there at the latest
+    let is_held_back = !page.is_full && searched.iter().any(|one| one.found.end.is_cut_short());
     for Searched {
         place,
         scope,
@@ -198,6 +200,14 @@ pub(super) fn answer(
         }
         let state = match (&found.end, &page.next) {
             (End::Failed(error), _) => ScopeState::Failed(error.clone()),
+            // it has enough, or was not looked at any further: no page got full by it
+            (
+                End::Open {
+                    reason: Reason::PageFull,
+                    ..
+                },
+                _,
+            ) if is_held_back => ScopeState::Partial(Reason::OtherScopes),
             (End::Open { reason, .. }, _) => ScopeState::Partial(reason.clone()),
             // searched whole, but the page ends before
             (End::Complete, Some(_)) if page.is_full => ScopeState::Partial(Reason::PageFull),

@@ -51,6 +51,16 @@ pub(super) enum End {
     Failed(Error),
 }
 
+impl End {
+    /// Whether something kept it from going on, other than that there is enough.
+    pub(super) fn is_cut_short(&self) -> bool {
+        match self {
+            Self::Complete | Self::Failed(_) => false,
+            Self::Open { reason, .. } => !matches!(reason, Reason::PageFull | Reason::OtherScopes),
+        }
+    }
+}
+
 impl Terms<'_> {
     pub(super) async fn search(
         &self,

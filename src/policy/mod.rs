@@ -147,6 +147,22 @@ struct Rule {
 }
 
 impl Rule {
+    /// Why it is for nobody, and what would do.
+    fn is_for_nobody(&self, certificates: bool, tokens: bool) -> Option<&'static str> {
+        let is_for_tokens = !self.subjects.is_empty() || !self.claims.is_empty();
+        let is_for_callers = !self.callers.is_empty();
+        if self.is_for_anonymous || (is_for_callers && certificates) || (is_for_tokens && tokens) {
+            return None;
+        }
+        Some(match is_for_callers {
+            true => {
+                "is for callers, who are known by certificates, and none is asked for; name \
+                 --tls-client-ca"
+            }
+            false => "is for tokens, and none is taken; name --jwt-issuer",
+        })
+    }
+
     fn is_for(&self, who: &Who) -> bool {
         match who {
             Who::Anonymous => self.is_for_anonymous,
@@ -178,6 +194,18 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Rules that are for nobody who can be known where callers are known by
+    /// `certificates` or not, and by `tokens` or not: each in words.
+    #[must_use]
+    pub fn doubts(&self, certificates: bool, tokens: bool) -> Vec<String> {
+        let rules = self.rules.iter().enumerate();
+        let doubts = rules.filter_map(|(place, rule)| {
+            let why = rule.is_for_nobody(certificates, tokens)?;
+            Some(format!("rules[{place}] {why}, or leave the rule out"))
+        });
+        doubts.collect()
+    }
+
     /// What a caller may; `None`: nothing.
     #[must_use]
     pub fn rights(&self, who: &Who) -> Option<Arc<Rights>> {

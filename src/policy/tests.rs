@@ -1,4 +1,32 @@
 use super::*;
+
+#[test]
+fn rules_for_nobody_who_can_be_known_are_told() {
+    let text = "rules:\n\
+                - {callers: [a], methods: ['*']}\n\
+                - {subjects: [a], methods: ['*']}\n\
+                - {claims: {groups: [a]}, methods: ['*']}\n\
+                - {callers: [a], subjects: [a], methods: ['*']}\n\
+                - {callers: [a], anonymous: true, methods: ['*']}\n";
+    let policy = Policy::parse(text).unwrap();
+    for (certificates, tokens, places) in [
+        (true, true, &[][..]),
+        (true, false, &[1, 2]),
+        (false, true, &[0]),
+        (false, false, &[0, 1, 2, 3]),
+    ] {
+        let doubts = policy.doubts(certificates, tokens);
+        assert_eq!(doubts.len(), places.len(), "{doubts:?}");
+        for (doubt, place) in doubts.iter().zip(places) {
+            assert!(
+                doubt.starts_with(&format!("rules[{place}] is for")),
+                "{doubt}"
+            );
+        }
+    }
+    let doubts = policy.doubts(false, false);
+    assert!(doubts[0].contains("--tls-client-ca") && doubts[1].contains("--jwt-issuer"));
+}
 use crate::{
     event::Scope,
     filter::{EventFilter, Match},

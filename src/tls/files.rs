@@ -1,15 +1,15 @@
 //! The files that TLS is made of.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_rustls::rustls::{
     self, RootCertStore, ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
     server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
 };
 
-use super::Port;
+use super::{Port, expiry::expiry};
 use crate::kept::{Error, Named};
 
 /// Where certificates are, in PEM.
@@ -25,6 +25,8 @@ pub struct Files {
 
 const CERT: &str = "--tls-cert";
 const KEY: &str = "--tls-key";
+/// What marks a key in PEM that is encrypted: PKCS #8's, and that of older forms.
+const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 const CLIENT_CA: &str = "--tls-client-ca";
 
 /// What the files have.
@@ -78,13 +80,54 @@ impl Files {
         certificates(self.cert(), &contents.cert)
     }
 
+    /// Why clients may not take the certificate, though it can be served.
+    pub(super) fn doubt(&self, contents: &Contents) -> Option<String> {
+        let certs = self.certs(contents).ok()?;
+        let first = certs.first()?;
+        // what it is for is looked at after whether it holds: at its last second it does
+        let end = u64::try_from(expiry(first)?.as_second()).ok()?;
+        let then = UnixTime::since_unix_epoch(Duration::from_secs(end.checked_sub(1)?));
+        let cert = webpki::EndEntityCert::try_from(first).ok()?;
+        // by no authority: it would be unknown, if nothing was found before
+        let usage = webpki::KeyUsage::server_auth();
+        let found = cert.verify_for_usage(&[], &[], &[], then, usage, None, None);
+        let what = match found.err()? {
+            webpki::Error::CaUsedAsEndEntity => {
+                "it is an authority's (CA:TRUE), which many clients do not take of a server, \
+                 those of trailgate among them; sign one for the server with it (CA:FALSE)"
+            }
+            webpki::Error::RequiredEkuNotFoundContext(_) => {
+                "its extendedKeyUsage has no serverAuth, so that clients do not take it of a \
+                 server; sign one that has it, or has none"
+            }
+            _ => return None,
+        };
+        Some(self.cert().error(what).to_string())
+    }
+
     /// What to serve gRPC and HTTP with.
     pub(super) fn configs(
         &self,
         contents: &Contents,
     ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), Error> {
         let chain = self.certs(contents)?;
+        if let Some(Err(error)) = chain.first().map(webpki::EndEntityCert::try_from) {
+            return Err(self.cert().error(match error {
+                webpki::Error::UnsupportedCertVersion => {
+                    "it is of X.509 version 1; sign one with extensions, such as a \
+                     subjectAltName (openssl x509 -req -extfile)"
+                        .to_owned()
+                }
+                error => format!("its certificate cannot be read ({error}); give one of X.509"),
+            }));
+        }
         let wrong_key = |what: &str| self.key().error(what);
+        let is_encrypted = |mark: &&[u8]| contents.key.windows(mark.len()).any(|it| it == *mark);
+        if ENCRYPTED.iter().any(is_encrypted) {
+            return Err(wrong_key(
+                "its private key is encrypted; decrypt it with openssl pkey",
+            ));
+        }
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|_| wrong_key("it has no private key in PEM (BEGIN PRIVATE KEY)"))?;
         let provider = Arc::new(ring::default_provider());

@@ -17,6 +17,18 @@ use tokio_rustls::{
 
 use super::*;
 
+/// What `openssl x509 -req` signs where it is not told of extensions.
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBJDCBzAIUTf9CJfNnLDITwBqC8ZNGfYJ7YeQwCgYIKoZIzj0EAwIwHjEcMBoG
+A1UEAwwTdHJhaWxnYXRlIGF1dGhvcml0eTAeFw0yNjExMjcxMzQxNDNaFw0zNjEx
+MjQxMzQxNDNaMA0xCzAJBgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD
+QgAEYza6OJOsw1eYXMpcnPz9dwVfFHX8UrP7clKzN/DxH3a7xjAz1uTByJm9Ohsn
+oLJe9RDhRwsGEmuNMjaowtkPaTAKBggqhkjOPQQDAgNHADBEAiAv2IBFBopZR1f1
+Xi2XB/7gr1GwYauz+wG9dC+mbfv+rQIgIULaAT8msb3TO/w4m1xocZfqnBpd/Sz6
+13AOca3TyXQ=
+-----END CERTIFICATE-----
+";
+
 /// An authority.
 struct Authority {
     pem: String,
@@ -185,6 +197,45 @@ fn files_that_are_none_are_named_with_what_would_do() {
         "{error}"
     );
     assert!(!error.contains("none\n"));
+    write(dir.path(), &(VERSION_1.to_owned(), pair.1.clone()));
+    let error = refused();
+    assert!(
+        error.contains("--tls-cert") && error.contains("version 1"),
+        "{error}"
+    );
+    let encrypted = pair.1.replace("PRIVATE", "ENCRYPTED PRIVATE");
+    write(dir.path(), &(pair.0.clone(), encrypted));
+    let error = refused();
+    assert!(
+        error.contains("--tls-key") && error.contains("is encrypted"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_clients_do_not_take_of_a_server_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let doubt = || Tls::load(files(dir.path(), false)).unwrap().doubt();
+    write(dir.path(), &authority.issue(vec![dns("gateway")]));
+    assert_eq!(doubt(), None);
+    let own = (
+        authority.pem.clone(),
+        authority.issuer.key().serialize_pem(),
+    );
+    write(dir.path(), &own);
+    let told = doubt().unwrap();
+    assert!(
+        told.contains("--tls-cert") && told.contains("CA:FALSE"),
+        "{told}"
+    );
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["gateway".into()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let of_a_caller = params.signed_by(&key, &authority.issuer).unwrap();
+    write(dir.path(), &(of_a_caller.pem(), key.serialize_pem()));
+    let told = doubt().unwrap();
+    assert!(told.contains("serverAuth"), "{told}");
 }
 
 /// How the second of two handshakes of one client goes.

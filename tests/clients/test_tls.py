@@ -96,7 +96,7 @@ def test_a_certificate_of_another_authority_ends_the_connection(server, authorit
     assert "no TLS handshake" in server.stderr()
 
 
-def test_commands_show_certificates(server, authority, folder, alerts):
+def test_commands_show_certificates(server, authority, folder, alerts, tmp_path):
     cert, key = alerts
     endpoint = f"https://{server.target}"
     known = ["--ca-cert", folder / "ca.pem", "--client-cert", cert, "--client-key", key]
@@ -107,7 +107,16 @@ def test_commands_show_certificates(server, authority, folder, alerts):
     assert ran.returncode != 0 and "client certificate" in ran.stderr
     # one that this machine does not trust
     ran = run("scopes", "--endpoint", endpoint)
-    assert ran.returncode != 0 and "certificate" in ran.stderr, ran.stderr
+    assert ran.returncode != 0 and "name that one with --ca-cert" in ran.stderr, ran.stderr
+    assert "trailgate serve" not in ran.stderr
+    # in plain text, and with a certificate of an authority that the server does not know
+    ran = run("scopes", "--endpoint", server.target)
+    assert ran.returncode != 0 and "https://" in ran.stderr, ran.stderr
+    cert, key = Authority().files(tmp_path, "stranger.example.org")
+    shown = ["--client-cert", cert, "--client-key", key]
+    ran = run("scopes", "--endpoint", endpoint, *known[:2], *shown)
+    assert ran.returncode != 0 and "(--client-cert)" in ran.stderr, ran.stderr
+    assert "its log says why" in ran.stderr
     ran = run("scopes", "--endpoint", endpoint, "--ca-cert", folder / "nothing.pem")
     assert ran.returncode != 0 and "--ca-cert" in ran.stderr and "nothing.pem" in ran.stderr
 

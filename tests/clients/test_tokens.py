@@ -139,6 +139,9 @@ def test_a_token_that_is_not_taken_says_why(client, keys):
         ("garbage", "no JSON Web Token"),
         ("a.b.c", "no JSON Web Token"),
         (key.sign(more="x" * 8000), "at most 8192"),
+        (key.sign(exp=None), 'claim "exp"'),
+        (key.sign(exp="tomorrow"), 'claim "exp"'),
+        (key.sign(None), 'claim "sub"'),
     ]:
         refused = refusal(lambda: ask(client, token))
         assert (refused.code, refused.info.reason) == (UNAUTHENTICATED, "INVALID_TOKEN"), token
@@ -148,6 +151,29 @@ def test_a_token_that_is_not_taken_says_why(client, keys):
     request = event_service_pb2.LookupEventsRequest()
     refused = refusal(lambda: client.events.LookupEvents(request, metadata=basic, timeout=60))
     assert refused.info.reason == "INVALID_TOKEN"
+
+
+def test_who_runs_the_server_is_told_why_a_token_is_not_taken(folder, keys, tmp_path):
+    audit = tmp_path / "audit.jsonl"
+    token = keys["ES256"].sign(exp=int(time.time()) - 90)
+    with Server(
+        "--demo", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE,
+        "--jwt-keys", folder / "keys.json", "--audit-log", audit, "--log-level", "debug",
+    ) as server, Client(server) as client:
+        refused = [refusal(lambda: ask(client, token)) for _ in range(2)]
+
+        def said():
+            return [line for line in server.stderr().splitlines() if "a call was not let in" in line]
+
+        # the first of a minute at info, each at debug
+        wait_for("it is said", lambda: len(said()) == 2)
+        assert "INFO" in said()[0] and "DEBUG" in said()[1]
+        for line in said():
+            assert "the token expired" in line and "LookupEvents" in line and "127.0.0.1" in line
+        wait_for("it is written", lambda: len(audit.read_text().splitlines()) == 2)
+        lines = map(json.loads, audit.read_text().splitlines())
+        assert [line["reason"] for line in lines] == [it.message for it in refused]
+        assert token not in server.stderr() + audit.read_text()
 
 
 def test_metrics_are_shown_to_who_has_a_token(server, keys):

@@ -38,6 +38,25 @@ async fn what_is_checked_is_said_in_a_line() {
         out,
         "the settings can be used: gRPC on 127.0.0.1:50051, HTTP on 127.0.0.1:8080\n"
     );
+    // what can be used, and is hardly meant
+    let policy = file("rules: [{callers: [alerts], methods: ['*']}]");
+    for (args, parts) in [
+        (&[][..], &["no Region to search is named"][..]),
+        (
+            &["--policy", &path(&policy), "--demo"],
+            &["warning: --policy", "rules[0]"],
+        ),
+    ] {
+        let mut command = trailgate(&[&["config", "check"], args].concat());
+        let (code, out, err) = ends(&mut command).await;
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+        assert!(parts.iter().all(|part| out.contains(part)), "{out}");
+    }
+    for (value, is_taken) in [("1", true), ("no", true), ("maybe", false)] {
+        let mut command = trailgate(&["config", "check", "--region", "us-east-1"]);
+        let (code, _, err) = ends(command.env("TRAILGATE_DEMO", value)).await;
+        assert_eq!(code == Some(0), is_taken, "{err}");
+    }
     for (args, part) in [
         (&["--config", &path(&bad)][..], "\"region\"?"),
         (&["--replicas", "65"], "1 to 64"),

@@ -69,10 +69,10 @@ impl Ending {
         }
     }
 
-    /// It is not let in.
-    pub(super) fn is_refused(&mut self) {
+    /// It is not let in, and why.
+    pub(super) fn is_refused(&mut self, why: &str) {
         if let Some(trail) = &mut self.trail {
-            trail.is_refused = true;
+            trail.refused = Some(why.to_owned());
         }
     }
 

@@ -66,6 +66,46 @@ async fn the_call_limit_and_the_deadline_give_a_partial_page_with_a_way_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_held_back_by_the_call_limit_of_a_neighbour_is_not_called_full() {
+    for calls in 2..=5 {
+        let world = World::new();
+        for i in 0..400 {
+            // one of them is read further back by as many requests
+            world.happens(&scope(), 2 * i, 3_600 + 60 * i as i64, "A");
+            world.happens(&other(), 2 * i + 1, 3_600 + 90 * i as i64, "A");
+        }
+        let ask = Question {
+            scopes: [scope(), other()].into(),
+            filter: named_by_number(799),
+            max_upstream_calls: calls,
+            ..world.question()
+        };
+        let answer = world.lookup.ask(&ask).await.unwrap();
+        assert!(answer.events.is_empty());
+        let mut reasons = Vec::new();
+        for one in &answer.scopes {
+            let ScopeState::Partial(reason) = &one.state else {
+                panic!("{:?}", one.state)
+            };
+            reasons.push(reason.clone());
+        }
+        assert!(reasons.contains(&Reason::UpstreamCallLimit), "{reasons:?}");
+        assert!(!reasons.contains(&Reason::PageFull), "{reasons:?}");
+    }
+}
+
+/// What AWS cannot be asked by.
+fn named_by_number(number: usize) -> Arc<Filter> {
+    let matches = vec![Match {
+        field: "number".into(),
+        values: vec![number.to_string()],
+        ..Match::default()
+    }];
+    let known: BTreeSet<String> = ["number".to_owned()].into();
+    Arc::new(Filter::compile(&[EventFilter { matches }], &known).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_that_cannot_begin_in_time_is_refused_at_once_with_the_wait() {
     let world = World::new();
     let budget = world.lookup.upstream.budget(&scope());
