@@ -497,8 +497,11 @@ async fn headers_say_how_old_an_answer_is_and_what_it_cost() {
             "{code}: {answer}"
         );
     }
+    // who comes with a browser is led to the console
     let get = raw(&door.url, "GET / HTTP/1.1", b"").await;
-    assert!(get.starts_with("HTTP/1.1 405"), "{get}");
+    assert!(get.starts_with("HTTP/1.1 303"), "{get}");
+    let put = raw(&door.url, "PUT / HTTP/1.1", b"").await;
+    assert!(put.starts_with("HTTP/1.1 405"), "{put}");
 }
 
 #[tokio::test]
