@@ -103,6 +103,9 @@ pub(super) fn unread(unread: &[String]) -> Markup {
     }
 }
 
+/// Why a scope is searched in part where a page has all that it may have.
+const PAGE_FULL: &str = "PAGE_FULL";
+
 /// Whether a search left something out. Where a page is full, the next one goes on.
 pub(super) fn is_short(scope: &ScopeStatus) -> bool {
     scope.state() != SearchState::Complete && !is_paged(scope)
@@ -110,13 +113,14 @@ pub(super) fn is_short(scope: &ScopeStatus) -> bool {
 
 fn is_paged(scope: &ScopeStatus) -> bool {
     scope.state() == SearchState::Partial
-        && matches!(scope.reason.as_str(), "PAGE_FULL" | "OTHER_SCOPES")
+        && matches!(scope.reason.as_str(), PAGE_FULL | "OTHER_SCOPES")
 }
 
 /// What was not searched, and how fresh the rest is.
 pub(super) fn searched(scopes: &[ScopeStatus]) -> Markup {
-    // of a page that ends early, all that it holds back
-    let is_incomplete = |scope: &&ScopeStatus| scope.state() != SearchState::Complete;
+    // of a page that ends early, all that it holds back, but for what the next one has
+    let is_incomplete =
+        |scope: &&ScopeStatus| scope.state() != SearchState::Complete && scope.reason != PAGE_FULL;
     let short: Vec<_> = match scopes.iter().any(is_short) {
         true => scopes.iter().filter(is_incomplete).collect(),
         false => Vec::new(),

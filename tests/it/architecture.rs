@@ -19,7 +19,10 @@ const LIBRARIES: [(&str, &[&str]); 22] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     // the exporter of traces calls a part of its own so
     ("tonic_types", &["grpc", "client", "cli", "telemetry"]),
-    ("prost_reflect", &["grpc", "client", "cli", "console", "proto"]),
+    (
+        "prost_reflect",
+        &["grpc", "client", "cli", "console", "proto"],
+    ),
     ("hyper", &["grpc", "http"]),
     ("hyper_util", &["grpc", "http"]),
     ("moka", &["coverage"]),
