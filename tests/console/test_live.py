@@ -89,6 +89,9 @@ def test_events_come_are_kept_back_and_go_on(chromium, lively):
             tab.page.set_viewport_size(sized)
             tab.page.screenshot(path=SCREENSHOTS / f"live-events-{size}.png")
         tab.page.set_viewport_size(DESKTOP)
+        # what is read is what is clicked
+        tab.page.get_by_role("button", name="Pause").click()
+        expect(state).to_contain_text("paused")
         name = tab.column("Event").first.inner_text()
         tab.follow(tab.column("Event").first.get_by_role("link"))
         assert "/live?" in tab.page.url and f"EventName={name}" in tab.page.url
