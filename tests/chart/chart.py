@@ -241,7 +241,7 @@ def metrics():
     """Names of the server's samples, out of the source that names them."""
     files = sorted((ROOT / "src/telemetry").glob("*.rs"))
     source = "".join(file.read_text() for file in files)
-    kinds = dict(re.findall(r"^    (\w+): Family<\w+, (Counter|Histogram)", source, re.M))
+    kinds = dict(re.findall(r"^    (\w+): (?:Family<\w+, )?(Counter|Histogram)\b", source, re.M))
     found = set()
 
     def add(name, kind):
