@@ -95,6 +95,8 @@ pub(super) async fn stream(
     let token = token
         .and_then(|token| token.to_str().ok())
         .map(str::to_owned);
+    // it may begin late on a connection that pages were fetched by
+    calls.by.takes_time();
     let told = calls.visitor.subscribe(view.subscription(token)).await;
     let messages = match told {
         Ok(told) => messages(view, told).left_stream(),
