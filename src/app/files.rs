@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     config::Config,
     kept::{self, Looks, Named},
-    policy::{Access, Policy},
+    policy::{Access, Known, Policy},
     sigv4::Keys,
     tls::Tls,
 };
@@ -38,13 +38,16 @@ impl Files {
     pub(super) fn load(config: &Config, clock: Clock) -> Result<Self, kept::Error> {
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let asks_who = tls.as_ref().is_some_and(|tls| tls.asks_who());
-        let knows = Knows {
-            certificates: asks_who,
-            tokens: config.jwt.is_some(),
+        let console = config.console.as_ref();
+        let known = Known {
+            by_certificate: asks_who,
+            by_token: config.jwt.is_some(),
+            by_key: config.aws_keys.is_some(),
+            by_proxy: console.is_some_and(|console| console.proxy.is_some()),
         };
         let policy = config.policy.clone();
         let policy = policy
-            .map(|path| PolicyFile::open(path, knows))
+            .map(|path| PolicyFile::open(path, known))
             .transpose()?;
         let mut doubts = Vec::from_iter(tls.as_ref().and_then(|tls| tls.doubt()));
         if let Some((file, policy)) = &policy {
@@ -98,37 +101,26 @@ impl Files {
     }
 }
 
-/// How callers are known.
-#[derive(Clone, Copy)]
-struct Knows {
-    certificates: bool,
-    tokens: bool,
-}
-
 /// Rules for nobody that are told of one policy: more say nothing new.
 const DOUBTS_TOLD: usize = 10;
 
 /// A policy's file, and the last text of it that was a policy.
 struct PolicyFile {
     path: PathBuf,
-    knows: Knows,
+    known: Known,
     last: String,
 }
 
 impl PolicyFile {
-    fn open(path: PathBuf, knows: Knows) -> Result<(Self, Policy), kept::Error> {
+    fn open(path: PathBuf, known: Known) -> Result<(Self, Policy), kept::Error> {
         let last = named(&path).text()?;
         let policy = parse(&path, &last)?;
-        Ok((Self { path, knows, last }, policy))
+        Ok((Self { path, known, last }, policy))
     }
 
     /// What of the policy can hardly be meant.
     fn doubts(&self, policy: &Policy) -> Vec<String> {
-        let Knows {
-            certificates,
-            tokens,
-        } = self.knows;
-        let doubts = policy.doubts(certificates, tokens).into_iter();
+        let doubts = policy.doubts(self.known).into_iter();
         let told = doubts.take(DOUBTS_TOLD);
         told.map(|what| named(&self.path).error(what).to_string())
             .collect()

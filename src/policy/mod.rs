@@ -128,6 +128,19 @@ impl Pattern {
     }
 }
 
+/// How callers can be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// By a client certificate.
+    pub by_certificate: bool,
+    /// By a token.
+    pub by_token: bool,
+    /// By the key pair that signs.
+    pub by_key: bool,
+    /// By the word of a proxy.
+    pub by_proxy: bool,
+}
+
 /// Whom a rule is for, and what they may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
@@ -148,19 +161,36 @@ struct Rule {
 
 impl Rule {
     /// Why it is for nobody, and what would do.
-    fn is_for_nobody(&self, certificates: bool, tokens: bool) -> Option<&'static str> {
+    fn is_for_nobody(&self, known: Known) -> Option<&'static str> {
         let is_for_tokens = !self.subjects.is_empty() || !self.claims.is_empty();
-        let is_for_callers = !self.callers.is_empty();
-        if self.is_for_anonymous || (is_for_callers && certificates) || (is_for_tokens && tokens) {
+        let kinds = [
+            (
+                !self.callers.is_empty(),
+                known.by_certificate,
+                "is for callers, who are known by certificates, and none is asked for; name \
+                 --tls-client-ca",
+            ),
+            (
+                is_for_tokens,
+                known.by_token,
+                "is for tokens, and none is taken; name --jwt-issuer",
+            ),
+            (
+                !self.keys.is_empty(),
+                known.by_key,
+                "is for key pairs, and none is known; name --aws-keys",
+            ),
+            (
+                !self.users.is_empty(),
+                known.by_proxy,
+                "is for users of a proxy, and none is believed; name --console-proxy",
+            ),
+        ];
+        let mut named = kinds.into_iter().filter(|(is_named, ..)| *is_named);
+        if self.is_for_anonymous || named.clone().any(|(_, is_known, _)| is_known) {
             return None;
         }
-        Some(match is_for_callers {
-            true => {
-                "is for callers, who are known by certificates, and none is asked for; name \
-                 --tls-client-ca"
-            }
-            false => "is for tokens, and none is taken; name --jwt-issuer",
-        })
+        named.next().map(|(.., why)| why)
     }
 
     fn is_for(&self, who: &Who) -> bool {
@@ -194,13 +224,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Rules that are for nobody who can be known where callers are known by
-    /// `certificates` or not, and by `tokens` or not: each in words.
+    /// Rules that are for nobody who can be known: each in words.
     #[must_use]
-    pub fn doubts(&self, certificates: bool, tokens: bool) -> Vec<String> {
+    pub fn doubts(&self, known: Known) -> Vec<String> {
         let rules = self.rules.iter().enumerate();
         let doubts = rules.filter_map(|(place, rule)| {
-            let why = rule.is_for_nobody(certificates, tokens)?;
+            let why = rule.is_for_nobody(known)?;
             Some(format!("rules[{place}] {why}, or leave the rule out"))
         });
         doubts.collect()

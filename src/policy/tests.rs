@@ -15,7 +15,11 @@ fn rules_for_nobody_who_can_be_known_are_told() {
         (false, true, &[0]),
         (false, false, &[0, 1, 2, 3]),
     ] {
-        let doubts = policy.doubts(certificates, tokens);
+        let doubts = policy.doubts(Known {
+            by_certificate: certificates,
+            by_token: tokens,
+            ..Known::default()
+        });
         assert_eq!(doubts.len(), places.len(), "{doubts:?}");
         for (doubt, place) in doubts.iter().zip(places) {
             assert!(
@@ -24,8 +28,18 @@ fn rules_for_nobody_who_can_be_known_are_told() {
             );
         }
     }
-    let doubts = policy.doubts(false, false);
+    let doubts = policy.doubts(Known::default());
     assert!(doubts[0].contains("--tls-client-ca") && doubts[1].contains("--jwt-issuer"));
+    let policy = "rules: [{keys: [a], methods: ['*']}, {users: [a], methods: ['*']}]";
+    let policy = Policy::parse(policy).unwrap();
+    let doubts = policy.doubts(Known::default());
+    assert!(doubts[0].contains("--aws-keys") && doubts[1].contains("--console-proxy"));
+    let known = Known {
+        by_key: true,
+        by_proxy: true,
+        ..Known::default()
+    };
+    assert_eq!(policy.doubts(known), Vec::<String>::new());
 }
 use crate::{
     event::Scope,
