@@ -8,6 +8,7 @@ use std::{
     fs::{File, OpenOptions, Permissions},
     io::{self, Write},
     net::{IpAddr, SocketAddr},
+    num::NonZeroU64,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
@@ -90,13 +91,8 @@ pub struct Line<'a> {
     pub seconds: Option<f64>,
     /// Calls that were refused at the door since the line before, and have none of
     /// their own: too many came from one address.
-    #[serde(skip_serializing_if = "is_none")]
-    pub refused_before: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde has it so")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_before: Option<NonZeroU64>,
 }
 
 /// What a call tells of itself on its way.
@@ -217,7 +213,7 @@ impl Trail {
             requests: 0,
             trace_id: trace::ids().map(|(trace, _)| trace.to_string()),
             seconds: latency.map(|latency| latency.as_secs_f64()),
-            refused_before: refused.untold.swap(0, Relaxed),
+            refused_before: NonZeroU64::new(refused.untold.swap(0, Relaxed)),
         };
         self.notes.complete(&mut line);
         self.log.write(&line);

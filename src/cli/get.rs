@@ -14,7 +14,7 @@ use super::{
     connect::{Connect, Scopes, block_on},
     input::{self, Given, Input},
     json,
-    question::over,
+    question::{over, put},
     refusal::Call,
     report,
     table::{printable, who},
@@ -135,14 +135,19 @@ impl Get {
             mut request,
             mut origin,
         } = given;
-        if let Some(id) = &self.id {
-            request.event_id.clone_from(id);
-            origin.hide("event_id");
-        }
-        if let Some(category) = self.scopes.category() {
-            request.event_category = category.into();
-            origin.hide("event_category");
-        }
+        put(
+            &mut request.event_id,
+            self.id.clone(),
+            "event_id",
+            &mut origin,
+        );
+        let category = self.scopes.category().map(Into::into);
+        put(
+            &mut request.event_category,
+            category,
+            "event_category",
+            &mut origin,
+        );
         let scopes = &self.scopes;
         over(
             &mut request.account_ids,

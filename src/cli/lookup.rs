@@ -12,7 +12,7 @@ use super::{
     input::{self, Given, Input, Origin, recast},
     output::{Format, Layout},
     paging::Paging,
-    question::{self, Question, Slots, Window},
+    question::{self, Question, Slots, Window, put},
     refusal::Call,
     report,
     source::Source,
@@ -274,26 +274,28 @@ impl Lookup {
             mut request,
             mut origin,
         } = given;
-        if let Some(order) = self.order {
-            request.order = match order {
-                Order::Newest => v1::Order::NewestFirst,
-                Order::Oldest => v1::Order::OldestFirst,
-            }
-            .into();
-            origin.hide("order");
-        }
-        if let Some(size) = self.page_size {
-            request.page_size = i32::try_from(size).unwrap_or(i32::MAX);
-            origin.hide("page_size");
-        }
-        if let Some(span) = self.max_staleness {
-            request.max_staleness = span.try_into().ok();
-            origin.hide("max_staleness");
-        }
-        if let Some(calls) = self.max_upstream_calls {
-            request.max_upstream_calls = calls;
-            origin.hide("max_upstream_calls");
-        }
+        let order = self.order.map(|order| match order {
+            Order::Newest => v1::Order::NewestFirst.into(),
+            Order::Oldest => v1::Order::OldestFirst.into(),
+        });
+        put(&mut request.order, order, "order", &mut origin);
+        let size = self.page_size;
+        let size = size.map(|size| i32::try_from(size).unwrap_or(i32::MAX));
+        put(&mut request.page_size, size, "page_size", &mut origin);
+        let staleness = self.max_staleness.map(|span| span.try_into().ok());
+        put(
+            &mut request.max_staleness,
+            staleness,
+            "max_staleness",
+            &mut origin,
+        );
+        let calls = self.max_upstream_calls;
+        put(
+            &mut request.max_upstream_calls,
+            calls,
+            "max_upstream_calls",
+            &mut origin,
+        );
         request.estimate_only |= self.estimate;
         // a column that is asked for is to be seen
         if self.columns.contains(&Column::Record) {

@@ -171,10 +171,8 @@ impl Question {
             *end_time = window.end_time();
             origin.hide("end_time");
         }
-        if let Some(category) = self.scopes.category() {
-            *event_category = category.into();
-            origin.hide("event_category");
-        }
+        let category = self.scopes.category().map(Into::into);
+        put(event_category, category, "event_category", &mut origin);
         let of_file = start_time.as_ref().map(|start| start.seconds);
         let asked = self.what.fold(
             filters,
@@ -205,6 +203,14 @@ pub(super) struct Slots<'a> {
 }
 
 /// Puts what an option says, if it does, over what a file has.
+pub(super) fn put<T>(slot: &mut T, said: Option<T>, field: &str, origin: &mut Origin) {
+    if let Some(said) = said {
+        *slot = said;
+        origin.hide(field);
+    }
+}
+
+/// As [`put`], of an option that is repeated.
 pub(super) fn over(slot: &mut Vec<String>, said: &[String], field: &str, origin: &mut Origin) {
     if !said.is_empty() {
         *slot = said.to_vec();

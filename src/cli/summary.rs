@@ -22,7 +22,7 @@ use super::{
     input::{self, Given, Input, recast},
     output::{USUAL_WIDTH, terminal_width},
     progress::Progress,
-    question::{self, Question, Slots, Window, over},
+    question::{self, Question, Slots, Window, over, put},
     refusal::Call,
     report::{self, Searched, count},
     sheet::Cells,
@@ -227,22 +227,28 @@ impl Summary {
             }
             fields => over(&mut request.top_fields, fields, "top_fields", &mut origin),
         }
-        if let Some(span) = self.bucket {
-            request.bucket = span.try_into().ok();
-            origin.hide("bucket");
-        }
-        if let Some(number) = self.top_values {
-            request.top_values = number;
-            origin.hide("top_values");
-        }
-        if let Some(span) = self.max_staleness {
-            request.max_staleness = span.try_into().ok();
-            origin.hide("max_staleness");
-        }
-        if let Some(calls) = self.max_upstream_calls {
-            request.max_upstream_calls = calls;
-            origin.hide("max_upstream_calls");
-        }
+        let bucket = self.bucket.map(|span| span.try_into().ok());
+        put(&mut request.bucket, bucket, "bucket", &mut origin);
+        put(
+            &mut request.top_values,
+            self.top_values,
+            "top_values",
+            &mut origin,
+        );
+        let staleness = self.max_staleness.map(|span| span.try_into().ok());
+        put(
+            &mut request.max_staleness,
+            staleness,
+            "max_staleness",
+            &mut origin,
+        );
+        let calls = self.max_upstream_calls;
+        put(
+            &mut request.max_upstream_calls,
+            calls,
+            "max_upstream_calls",
+            &mut origin,
+        );
         let slots = Slots {
             filters: &mut request.filters,
             start_time: &mut request.start_time,

@@ -411,6 +411,7 @@ fn in_time(status: Status, timeout: Duration) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::tests::VERSION_1;
 
     #[test]
     fn an_endpoint_is_a_host_and_a_port() {
@@ -438,18 +439,6 @@ mod tests {
             assert!(error.contains("http://127.0.0.1:50051"), "{error}");
         }
     }
-
-    /// What `openssl x509 -req` signs where it is not told of extensions.
-    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
-MIIBJDCBzAIUTf9CJfNnLDITwBqC8ZNGfYJ7YeQwCgYIKoZIzj0EAwIwHjEcMBoG
-A1UEAwwTdHJhaWxnYXRlIGF1dGhvcml0eTAeFw0yNjExMjcxMzQxNDNaFw0zNjEx
-MjQxMzQxNDNaMA0xCzAJBgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD
-QgAEYza6OJOsw1eYXMpcnPz9dwVfFHX8UrP7clKzN/DxH3a7xjAz1uTByJm9Ohsn
-oLJe9RDhRwsGEmuNMjaowtkPaTAKBggqhkjOPQQDAgNHADBEAiAv2IBFBopZR1f1
-Xi2XB/7gr1GwYauz+wG9dC+mbfv+rQIgIULaAT8msb3TO/w4m1xocZfqnBpd/Sz6
-13AOca3TyXQ=
------END CERTIFICATE-----
-";
 
     #[tokio::test]
     async fn what_tls_cannot_be_had_with_is_told_apart() {

@@ -1,7 +1,5 @@
 //! Events as a file: those of a page, or all.
 
-use std::sync::LazyLock;
-
 use axum::{
     body::{Body, Bytes},
     extract::{RawQuery, State},
@@ -10,23 +8,17 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::DynamicMessage;
 
 use super::{Console, columns::Column, layout::is_short, refused, view::View, who::Calls};
 use crate::{
     grpc::{Refusal, Told, Visitor},
     proto::{
-        DESCRIPTORS,
+        messages,
         v1::{Event, EventView, ExportEventsResponse, ScopeStatus},
     },
     sheet::Cells,
 };
-
-/// What an event's message has; `None`: the contract's descriptors are broken.
-static EVENT: LazyLock<Option<MessageDescriptor>> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(DESCRIPTORS).ok()?;
-    pool.get_message_by_name("trailgate.v1.Event")
-});
 
 /// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +204,8 @@ fn lines(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
 
 /// An event as protobuf's JSON.
 fn json(event: &Event) -> Vec<u8> {
-    let message = EVENT.clone().and_then(|of| {
+    let of = messages().and_then(|all| all.get_message_by_name("trailgate.v1.Event"));
+    let message = of.and_then(|of| {
         let bytes = event.encode_to_vec();
         DynamicMessage::decode(of, bytes.as_slice()).ok()
     });

@@ -18,7 +18,7 @@ use tokio_rustls::{
 use super::*;
 
 /// What `openssl x509 -req` signs where it is not told of extensions.
-const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+pub(crate) const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
 MIIBJDCBzAIUTf9CJfNnLDITwBqC8ZNGfYJ7YeQwCgYIKoZIzj0EAwIwHjEcMBoG
 A1UEAwwTdHJhaWxnYXRlIGF1dGhvcml0eTAeFw0yNjExMjcxMzQxNDNaFw0zNjEx
 MjQxMzQxNDNaMA0xCzAJBgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD
