@@ -2,6 +2,7 @@
 //! to its limits, and none for long.
 
 use std::{
+    convert::Infallible,
     future::Future,
     net::SocketAddr,
     sync::{
@@ -14,6 +15,7 @@ use std::{
 use axum::{Router, extract::ConnectInfo};
 use hyper::{
     body::Incoming,
+    header::{CONNECTION, HeaderValue},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -24,7 +26,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +45,9 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 const MAX_HEAD: usize = 16 * 1024;
 /// The most headers of a head; hyper's own default, and a browser sends a score.
 const MAX_HEADERS: usize = 100;
-/// How long a connection is served. A scrape reads its answer within Prometheus's
-/// scrape time-out, ten seconds unless set, and comes again on another connection.
+/// How old a connection grows: the answer after it says that it is the last, for a
+/// close that is not announced can cross the next request. A scrape reads its answer
+/// within Prometheus's scrape time-out, ten seconds unless set, and comes again.
 const AGE: Duration = Duration::from_secs(30);
 /// Then how long the answer under way may take to be read.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -137,11 +140,20 @@ async fn speak(
 ) -> hyper::Result<()> {
     let app = TowerToHyperService::new(app);
     let is_long = Arc::clone(&visitor.is_long);
+    let old = Instant::now() + AGE;
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request
             .extensions_mut()
             .insert(ConnectInfo(visitor.clone()));
-        app.call(request)
+        let answer = app.call(request);
+        async move {
+            let mut answer = answer.await?;
+            if Instant::now() >= old {
+                let headers = answer.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -153,7 +165,8 @@ async fn speak(
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stopping.cancelled() => {}
-        () = sleep(AGE) => {}
+        // who asks nothing more has been left by then
+        () = sleep(AGE + HEAD_TIME) => {}
     }
     connection.as_mut().graceful_shutdown();
     // who reads no answer by now is not waited for
@@ -186,7 +199,7 @@ mod tests {
 
     /// What is answered until the connection ends, with what it takes on paused time.
     async fn answered(mut client: DuplexStream) -> (String, Duration) {
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer).await;
         (String::from_utf8(answer).unwrap(), start.elapsed())
@@ -245,28 +258,34 @@ mod tests {
         let (mut client, served) = connect(1024);
         let head = b"GET /long HTTP/1.1\r\nhost: a\r\n\r\n";
         client.write_all(head).await.unwrap();
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         served.await.unwrap();
-        assert_eq!(start.elapsed(), AGE + GOODBYE);
+        assert_eq!(start.elapsed(), AGE + HEAD_TIME + GOODBYE);
         drop(client);
-        // and one that asks for ever
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_ever_is_told_which_answer_is_the_last() {
         let (mut client, served) = connect(1 << 10);
         let ask = async move {
             let mut buffer = [0; 1024];
             loop {
                 let head = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-                if client.write_all(head).await.is_err() {
-                    return;
-                }
-                if client.read(&mut buffer).await.unwrap_or(0) == 0 {
-                    return;
+                client.write_all(head).await.unwrap();
+                let length = client.read(&mut buffer).await.unwrap();
+                let answer = String::from_utf8_lossy(&buffer[..length]);
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                if answer.contains("connection: close") {
+                    return client.read(&mut buffer).await.unwrap();
                 }
                 sleep(HEAD_TIME / 5).await;
             }
         };
-        let start = tokio::time::Instant::now();
-        let (ended, ()) = tokio::join!(served, ask);
+        let start = Instant::now();
+        let (ended, more) = tokio::join!(served, ask);
         ended.unwrap();
-        assert!(start.elapsed() < AGE + GOODBYE, "{:?}", start.elapsed());
+        assert_eq!(more, 0, "nothing comes after it");
+        assert!(start.elapsed() >= AGE, "{:?}", start.elapsed());
+        assert!(start.elapsed() < AGE + HEAD_TIME, "{:?}", start.elapsed());
     }
 }
