@@ -19,6 +19,8 @@ use super::{
     EXIT_FAILED,
     connect::{Connect, block_on},
     input, profile, report,
+    standing::Field,
+    table::Column,
 };
 use crate::{
     event::{AttributeKey, RECORD_FIELDS},
@@ -113,6 +115,21 @@ pub(super) fn fields() -> ArgValueCompleter {
         let names = attributes.chain(RECORD_FIELDS).chain(PATHS);
         offered(typed, names.map(str::to_owned))
     })
+}
+
+/// What a table can show, of names with commas between them.
+pub(super) fn columns() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let columns = Column::value_variants().iter();
+        let columns = columns.map(|column| column.header().to_lowercase());
+        let paths = RECORD_FIELDS.iter().chain(&PATHS);
+        offered(typed, columns.chain(paths.map(|&path| path.to_owned())))
+    })
+}
+
+/// What is told of a scope, of names with commas between them.
+pub(super) fn standing() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| offered(typed, Field::names().map(str::to_owned)))
 }
 
 /// Methods of the API.

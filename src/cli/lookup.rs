@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_USAGE,
     asked::Asked,
+    completions,
     connect::{Connect, block_on},
     estimate::{estimate, is_wanted},
     input::{self, Given, Input, Origin, recast},
@@ -16,7 +17,7 @@ use super::{
     refusal::Call,
     report,
     source::Source,
-    table::Column,
+    table::Chosen,
     time,
     view::View,
 };
@@ -112,17 +113,19 @@ pub(super) struct Lookup {
     /// The format; json and jsonl have the whole record
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
-    /// The columns of a table or CSV, such as time,who,agent [default: in a table
-    /// as many of time, event, source, who, scope, address, error, resource as
-    /// fit; in CSV all but scope and record]
+    /// The columns of a table or CSV: time, event, source, who, scope, address, error,
+    /// resource, id, key, agent, account, region, message, read-only, arn, record, and
+    /// fields of the record such as requestParameters.bucketName [default: in a table
+    /// as many of the first eight as fit; in CSV all but scope and record]
     #[arg(
         long,
-        value_enum,
+        value_parser = Chosen::parse,
         value_name = "NAMES",
         value_delimiter = ',',
+        add = completions::columns(),
         help_heading = "How"
     )]
-    columns: Vec<Column>,
+    columns: Vec<Chosen>,
     /// CSV without the apostrophe in front of cells that a spreadsheet would
     /// run: for programs alone. Whoever calls AWS can put a formula into a log,
     /// and a spreadsheet that opens it runs it
@@ -298,7 +301,7 @@ impl Lookup {
         );
         request.estimate_only |= self.estimate;
         // a column that is asked for is to be seen
-        if self.columns.contains(&Column::Record) {
+        if self.columns.iter().any(Chosen::needs_record) {
             request.view = EventView::Full.into();
             origin.hide("view");
         }

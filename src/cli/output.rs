@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use super::{
     json,
     sheet::Cells,
-    table::{Column, Fields, Rows},
+    table::{Chosen, Fields, Rows},
 };
 use crate::proto::v1::Event;
 
@@ -32,7 +32,7 @@ pub(super) enum Format {
 pub(super) struct Layout {
     pub(super) format: Format,
     /// What a table or CSV has; empty: what is usual.
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<Chosen>,
     /// CSV without marks in front of what a spreadsheet would run.
     pub(super) csv_raw: bool,
     /// A table in colour.
@@ -43,7 +43,7 @@ impl Layout {
     /// Whether the record is written.
     pub(super) fn has_record(&self) -> bool {
         match self.format {
-            Format::Table | Format::Csv => self.columns.contains(&Column::Record),
+            Format::Table | Format::Csv => self.columns.iter().any(Chosen::needs_record),
             Format::Json | Format::Jsonl => true,
         }
     }
@@ -174,13 +174,14 @@ impl<W: Write> Output<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::table::Column;
 
     fn written(format: Format, batches: &[&[&str]]) -> String {
         let mut to = Vec::new();
         let layout = Layout {
             format,
             columns: match format {
-                Format::Csv => vec![Column::Id, Column::Error],
+                Format::Csv => [Column::Id, Column::Error].map(Chosen::from).to_vec(),
                 _ => Vec::new(),
             },
             csv_raw: false,

@@ -18,7 +18,7 @@ use super::{
     refusal::Call,
     report,
     sheet::Cells,
-    standing::{self, Standing},
+    standing::{self, Field, Standing},
     summary::Shape,
     view::{View, bold},
 };
@@ -29,6 +29,7 @@ Examples:
   trailgate scopes
   trailgate scopes --account 111122223333 --region eu-central-1
   trailgate scopes -o csv > scopes.csv
+  trailgate scopes --columns account_id,region,collector_state,watermark,lag_seconds --local
   trailgate scopes -o json | jq -r '.scopes[] | select(.state == \"SCOPE_STATE_DENIED\") | .region'
 
 RATE is what the budget allows now of what it allows at most, in requests a second; WAIT
@@ -59,6 +60,18 @@ pub(super) struct Scopes {
     /// The format
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Shape,
+    /// The columns of a table or CSV, by their names in json, such as
+    /// account_id,region,watermark,lag_seconds [default: in a table as many as fit;
+    /// in CSV all]
+    #[arg(
+        long,
+        value_parser = Field::parse,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        add = completions::standing(),
+        help_heading = "How"
+    )]
+    columns: Vec<Field>,
     /// CSV without the apostrophe in front of cells that a spreadsheet would
     /// run: for programs alone
     #[arg(long, help_heading = "How")]
@@ -87,6 +100,10 @@ impl Scopes {
     async fn list(&self) -> u8 {
         if self.csv_raw && self.output != Shape::Csv {
             report::note("--csv-raw is for -o csv");
+            return EXIT_USAGE;
+        }
+        if !self.columns.is_empty() && self.output == Shape::Json {
+            report::note("--columns is for -o table and csv; json has all fields");
             return EXIT_USAGE;
         }
         let given = match self.input.request::<ListScopesRequest>(REQUEST) {
@@ -136,7 +153,11 @@ impl Scopes {
         let mut to = io::stdout().lock();
         match self.output {
             Shape::Table => {
-                for (place, line) in standing::table(&standings, width).iter().enumerate() {
+                let lines = match self.columns.as_slice() {
+                    [] => standing::table(&standings, width),
+                    fields => standing::chosen(&standings, fields, width),
+                };
+                for (place, line) in lines.iter().enumerate() {
                     match place == 0 && self.view.color() {
                         true => writeln!(to, "{}", bold(line))?,
                         false => writeln!(to, "{line}")?,
@@ -149,7 +170,11 @@ impl Scopes {
                     raw: self.csv_raw,
                     printable: width.is_some(),
                 };
-                to.write_all(&cells.lines(standing::rows(&standings))?)?;
+                let fields = match self.columns.as_slice() {
+                    [] => Field::all(),
+                    fields => fields.to_vec(),
+                };
+                to.write_all(&cells.lines(standing::rows(&standings, &fields))?)?;
             }
         }
         to.flush()

@@ -1,16 +1,20 @@
 //! How a scope stands, as it is written.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use prost_types::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
     refusal::seconds,
     table::{Head, grid},
     time::rfc3339,
+    view::shown,
 };
-use crate::proto::v1::{CollectorState, Scope, ScopeState};
+use crate::{
+    proto::v1::{CollectorState, Scope, ScopeState},
+    spelling::Nearest,
+};
 
 /// What AWS keeps, in seconds (user guide, "Working with CloudTrail Event
 /// history").
@@ -20,6 +24,27 @@ const HISTORY: f64 = 90.0 * 86_400.0;
 const SHORT_ERROR: usize = 24;
 /// Between columns.
 const GAP: usize = 2;
+
+/// A second since the Unix epoch.
+#[derive(Debug)]
+struct Time(i64);
+
+impl Time {
+    /// As people read it.
+    fn shown(&self) -> String {
+        shown(self.0)
+    }
+
+    fn utc(&self) -> String {
+        rfc3339(self.0)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.utc())
+    }
+}
 
 /// A scope, with the contract's names.
 #[derive(Debug, Serialize)]
@@ -37,9 +62,9 @@ pub(super) struct Standing<'a> {
     /// The share of 90 days that is held, in percent.
     held_share: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    held_from: Option<String>,
+    held_from: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    held_to: Option<String>,
+    held_to: Option<Time>,
     held_stretches: i64,
     held_events: i64,
     held_bytes: i64,
@@ -48,22 +73,22 @@ pub(super) struct Standing<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     last_error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_error_time: Option<String>,
+    last_error_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_success_time: Option<String>,
+    last_success_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    denied_until: Option<String>,
+    denied_until: Option<Time>,
     #[serde(skip_serializing_if = "str::is_empty")]
     collector_state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    watermark: Option<String>,
+    watermark: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_seconds: Option<f64>,
 }
 
 impl<'a> Standing<'a> {
     pub(super) fn of(scope: &'a Scope) -> Self {
-        let time = |time: Option<Timestamp>| time.map(|time| rfc3339(time.seconds));
+        let time = |time: Option<Timestamp>| time.map(|time| Time(time.seconds));
         let span = |span: Option<prost_types::Duration>| {
             let span = span.and_then(|span| Duration::try_from(span).ok());
             span.map(|span| span.as_secs_f64())
@@ -136,10 +161,10 @@ impl<'a> Standing<'a> {
     fn error(&self) -> String {
         let parts = [
             (!self.last_error.is_empty()).then(|| self.last_error.to_owned()),
-            self.last_error_time.clone(),
+            self.last_error_time.as_ref().map(Time::shown),
             self.denied_until
                 .as_ref()
-                .map(|until| format!("not asked until {until}")),
+                .map(|until| format!("not asked until {}", until.shown())),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         parts.join(" ")
@@ -188,7 +213,7 @@ pub(super) fn table(scopes: &[Standing<'_>], width: Option<usize>) -> Vec<String
 }
 
 fn cells(scope: &Standing<'_>) -> [String; COLUMNS.len()] {
-    let time = |time: &Option<String>| time.clone().unwrap_or_default();
+    let time = |time: &Option<Time>| time.as_ref().map(Time::shown).unwrap_or_default();
     [
         format!("{}/{}", scope.account_id, scope.region),
         scope.state_in_words().to_owned(),
@@ -242,66 +267,133 @@ pub(super) fn json(scopes: &[Standing<'_>]) -> serde_json::Result<String> {
     serde_json::to_string(&Scopes { scopes })
 }
 
-/// All scopes as rows of CSV, the header first.
-pub(super) fn rows(scopes: &[Standing<'_>]) -> Vec<Vec<String>> {
-    let header = [
-        "account_id",
-        "region",
-        "state",
-        "requests_per_second",
-        "max_requests_per_second",
-        "waiting_calls",
-        "estimated_wait_seconds",
-        "held_seconds",
-        "held_share",
-        "held_from",
-        "held_to",
-        "held_stretches",
-        "held_events",
-        "held_bytes",
-        "requests_bought",
-        "requests_throttled",
-        "last_error",
-        "last_error_time",
-        "last_success_time",
-        "denied_until",
-        "collector_state",
-        "watermark",
-        "lag_seconds",
-    ];
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    rows.extend(scopes.iter().map(|scope| {
-        vec![
-            scope.account_id.to_owned(),
-            scope.region.to_owned(),
-            scope.state.to_owned(),
-            scope.requests_per_second.to_string(),
-            scope.max_requests_per_second.to_string(),
-            scope.waiting_calls.to_string(),
-            scope.estimated_wait_seconds.to_string(),
-            scope.held_seconds.to_string(),
-            scope.held_share.to_string(),
-            text(&scope.held_from),
-            text(&scope.held_to),
-            scope.held_stretches.to_string(),
-            scope.held_events.to_string(),
-            scope.held_bytes.to_string(),
-            scope.requests_bought.to_string(),
-            scope.requests_throttled.to_string(),
-            scope.last_error.to_owned(),
-            text(&scope.last_error_time),
-            text(&scope.last_success_time),
-            text(&scope.denied_until),
-            scope.collector_state.to_owned(),
-            text(&scope.watermark),
-            scope
+/// What can be told of a scope: a name of the contract each.
+const FIELDS: [&str; 23] = [
+    "account_id",
+    "region",
+    "state",
+    "requests_per_second",
+    "max_requests_per_second",
+    "waiting_calls",
+    "estimated_wait_seconds",
+    "held_seconds",
+    "held_share",
+    "held_from",
+    "held_to",
+    "held_stretches",
+    "held_events",
+    "held_bytes",
+    "requests_bought",
+    "requests_throttled",
+    "last_error",
+    "last_error_time",
+    "last_success_time",
+    "denied_until",
+    "collector_state",
+    "watermark",
+    "lag_seconds",
+];
+
+/// Something that is told of a scope, by its place in [`FIELDS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field(usize);
+
+impl Field {
+    /// All that is told.
+    pub(super) fn all() -> Vec<Self> {
+        (0..FIELDS.len()).map(Self).collect()
+    }
+
+    /// Reads its name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        let place = FIELDS.iter().position(|field| *field == name).map(Self);
+        place.ok_or_else(|| {
+            let mut nearest = Nearest::to(name);
+            FIELDS.iter().for_each(|field| nearest.consider(field));
+            match nearest.found() {
+                Some(field) => format!("no column; did you mean {field:?}?"),
+                None => format!("no column; there are {}", FIELDS.join(", ")),
+            }
+        })
+    }
+
+    /// All names.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        FIELDS.into_iter()
+    }
+
+    fn name(self) -> &'static str {
+        FIELDS.get(self.0).copied().unwrap_or_default()
+    }
+
+    fn of(self, scope: &Standing<'_>, time: fn(&Time) -> String) -> String {
+        let time = |at: &Option<Time>| at.as_ref().map(time).unwrap_or_default();
+        match self.name() {
+            "account_id" => scope.account_id.to_owned(),
+            "region" => scope.region.to_owned(),
+            "state" => scope.state.to_owned(),
+            "requests_per_second" => scope.requests_per_second.to_string(),
+            "max_requests_per_second" => scope.max_requests_per_second.to_string(),
+            "waiting_calls" => scope.waiting_calls.to_string(),
+            "estimated_wait_seconds" => scope.estimated_wait_seconds.to_string(),
+            "held_seconds" => scope.held_seconds.to_string(),
+            "held_share" => scope.held_share.to_string(),
+            "held_from" => time(&scope.held_from),
+            "held_to" => time(&scope.held_to),
+            "held_stretches" => scope.held_stretches.to_string(),
+            "held_events" => scope.held_events.to_string(),
+            "held_bytes" => scope.held_bytes.to_string(),
+            "requests_bought" => scope.requests_bought.to_string(),
+            "requests_throttled" => scope.requests_throttled.to_string(),
+            "last_error" => scope.last_error.to_owned(),
+            "last_error_time" => time(&scope.last_error_time),
+            "last_success_time" => time(&scope.last_success_time),
+            "denied_until" => time(&scope.denied_until),
+            "collector_state" => scope.collector_state.to_owned(),
+            "watermark" => time(&scope.watermark),
+            "lag_seconds" => scope
                 .lag_seconds
                 .map(|lag| lag.to_string())
                 .unwrap_or_default(),
-        ]
-    }));
-    rows
+            _ => String::new(),
+        }
+    }
+}
+
+/// The chosen fields as a table below their names.
+pub(super) fn chosen(
+    scopes: &[Standing<'_>],
+    fields: &[Field],
+    width: Option<usize>,
+) -> Vec<String> {
+    if scopes.is_empty() {
+        return vec!["no scopes".to_owned()];
+    }
+    let heads: Vec<String> = fields
+        .iter()
+        .map(|field| field.name().to_uppercase())
+        .collect();
+    let heads: Vec<_> = heads.iter().map(|head| Head::Text(head)).collect();
+    let row = |scope: &Standing<'_>| {
+        let cells = fields.iter().map(|field| field.of(scope, Time::shown));
+        cells.collect()
+    };
+    grid(&heads, scopes.iter().map(row), width)
+}
+
+/// The chosen fields as rows of CSV, the header first.
+pub(super) fn rows(scopes: &[Standing<'_>], fields: &[Field]) -> Vec<Vec<String>> {
+    let header = fields.iter().map(|field| field.name().to_owned()).collect();
+    let row = |scope| {
+        fields
+            .iter()
+            .map(|field| field.of(scope, Time::utc))
+            .collect()
+    };
+    iter::once(header).chain(scopes.iter().map(row)).collect()
 }
 
 #[cfg(test)]
@@ -393,9 +485,49 @@ mod tests {
         assert_eq!(one["held_share"], 50.0);
         assert_eq!(one["denied_until"], "1970-01-01T02:00:00Z");
         assert!(one.get("watermark").is_none());
-        let rows = rows(&standings);
+        let rows = rows(&standings, &Field::all());
         assert!(rows.iter().all(|row| row.len() == rows[0].len()));
         assert!(rows[1].contains(&"SCOPE_STATE_DENIED".to_owned()));
+    }
+
+    #[test]
+    fn chosen_fields_are_told_in_their_order() {
+        let scope = scope();
+        let standings = [Standing::of(&scope)];
+        let fields: Vec<_> = FIELDS.into_iter().map(Field::parse).collect();
+        let fields: Vec<_> = fields.into_iter().map(Result::unwrap).collect();
+        assert_eq!(fields, Field::all());
+        // a name without a value would be told as nothing
+        let filled = Scope {
+            requests_bought: 1,
+            last_error: "X".to_owned(),
+            last_error_time: at(1),
+            last_success_time: at(2),
+            denied_until: at(3),
+            watermark: at(4),
+            lag: Some(prost_types::Duration::default()),
+            collector_state: CollectorState::Collecting.into(),
+            ..scope.clone()
+        };
+        let rows = rows(&[Standing::of(&filled)], &fields);
+        assert!(rows[1].iter().all(|cell| !cell.is_empty()), "{rows:?}");
+        let two = ["watermark", "region"].map(|name| Field::parse(name).unwrap());
+        assert_eq!(
+            chosen(&[Standing::of(&filled)], &two, None),
+            [
+                "WATERMARK             REGION",
+                "1970-01-01T00:00:04Z  eu-central-1"
+            ]
+        );
+        assert_eq!(chosen(&[], &two, None), ["no scopes"]);
+        let error = Field::parse("watermarks").unwrap_err();
+        assert!(error.contains("\"watermark\""), "{error}");
+        assert!(
+            Field::parse("x")
+                .unwrap_err()
+                .contains("account_id, region")
+        );
+        assert_eq!(standings.len(), 1);
     }
 
     #[test]

@@ -309,7 +309,7 @@ impl Summary {
                     width: width.unwrap_or(USUAL_WIDTH),
                     ascii: self.ascii || !has_utf8(),
                 };
-                for line in tally.lines(drawing, width) {
+                for line in tally.lines(drawing, width, self.view.color()) {
                     writeln!(to, "{line}")?;
                 }
             }

@@ -20,7 +20,7 @@ use super::{
     refusal::{Call, seconds},
     report::{self, note},
     signals::Signals,
-    table::Column,
+    table::Chosen,
     time::{self, When},
     view::{View, shown},
 };
@@ -109,15 +109,17 @@ pub(super) struct Tail {
     /// The format; json and jsonl have the whole record
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
-    /// The columns of a table, such as time,who,agent [default: as many as fit]
+    /// The columns of a table, such as time,who,agent, and fields of the record such
+    /// as requestParameters.bucketName, as of lookup [default: as many as fit]
     #[arg(
         long,
-        value_enum,
+        value_parser = Chosen::parse,
         value_name = "NAMES",
         value_delimiter = ',',
+        add = completions::columns(),
         help_heading = "How"
     )]
-    columns: Vec<Column>,
+    columns: Vec<Chosen>,
     #[command(flatten)]
     input: Input,
     #[command(flatten)]

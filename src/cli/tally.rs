@@ -8,6 +8,7 @@ use super::{
     report::count,
     table::{Head, grid},
     time::rfc3339,
+    view::bold,
 };
 use crate::proto::v1::{
     ScopeStatus, SearchState, SummarizeEventsResponse, TimeBucket, TopValues, ValueCount,
@@ -47,9 +48,13 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// For people. `width`: of the terminal, if it is one.
-    pub(super) fn lines(&self, drawing: Drawing, width: Option<usize>) -> Vec<String> {
-        let mut lines = vec![count(self.total, "event")];
+    /// For people. `width`: of the terminal, if it is one. In colour, heads are bold.
+    pub(super) fn lines(&self, drawing: Drawing, width: Option<usize>, color: bool) -> Vec<String> {
+        let head = |line: String| match color {
+            true => bold(&line),
+            false => line,
+        };
+        let mut lines = vec![head(count(self.total, "event"))];
         let mut histogram = histogram::lines(&self.buckets, self.span, drawing);
         if self.buckets.iter().any(|bucket| bucket.is_partial) {
             histogram.push("+: not all of it was searched".to_owned());
@@ -60,7 +65,9 @@ impl<'a> Tally<'a> {
         }
         for top in &self.answer.top {
             lines.push(String::new());
-            lines.extend(self.table(top, width));
+            let mut table = self.table(top, width).into_iter();
+            lines.extend(table.next().map(head));
+            lines.extend(table);
         }
         lines
     }

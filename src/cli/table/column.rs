@@ -92,7 +92,7 @@ impl Column {
         Self::Arn,
     ];
 
-    pub(super) const fn header(self) -> &'static str {
+    pub(in crate::cli) const fn header(self) -> &'static str {
         match self {
             Self::Time => "TIME",
             Self::Event => "EVENT",

@@ -1,11 +1,13 @@
 //! Events as a table for people.
 
+mod chosen;
 mod column;
 mod grid;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width, presets::NOTHING};
 
 pub(super) use self::{
+    chosen::Chosen,
     column::Column,
     grid::{Head, grid},
 };
@@ -23,7 +25,7 @@ pub(super) struct Rows {
     /// The terminal's width in characters, if it is one.
     width: Option<usize>,
     /// What to show, in this order.
-    columns: Vec<Column>,
+    columns: Vec<Chosen>,
     /// Their widths, once there was an event.
     widths: Option<Vec<usize>>,
     /// The header in bold, and what failed in red.
@@ -32,9 +34,9 @@ pub(super) struct Rows {
 
 impl Rows {
     /// A table of these columns; of none: of those that fit.
-    pub(super) fn new(columns: &[Column], width: Option<usize>) -> Self {
+    pub(super) fn new(columns: &[Chosen], width: Option<usize>) -> Self {
         let columns = match columns {
-            [] => fitting(width),
+            [] => fitting(width).into_iter().map(Chosen::from).collect(),
             chosen => chosen.to_vec(),
         };
         Self {
@@ -64,7 +66,7 @@ impl Rows {
         let widths = match &self.widths {
             Some(widths) => widths,
             None => {
-                let header = self.columns.iter().map(|column| column.header().to_owned());
+                let header = self.columns.iter().map(Chosen::header);
                 rows.insert(0, header.collect());
                 self.widths.insert(widths(&self.columns, &rows, self.width))
             }
@@ -108,20 +110,19 @@ fn has_failed(event: &Event) -> bool {
 
 /// Events as rows of CSV: these columns, or none: all fields.
 #[derive(Debug)]
-pub(super) struct Fields(Vec<Column>);
+pub(super) struct Fields(Vec<Chosen>);
 
 impl Fields {
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(super) fn new(columns: &[Chosen]) -> Self {
         Self(match columns {
-            [] => Column::FIELDS.to_vec(),
+            [] => Column::FIELDS.map(Chosen::from).to_vec(),
             chosen => chosen.to_vec(),
         })
     }
 
     /// The columns' names.
     pub(super) fn header(&self) -> Vec<String> {
-        let names = self.0.iter().map(|column| column.header());
-        names.map(str::to_lowercase).collect()
+        self.0.iter().map(Chosen::name).collect()
     }
 
     /// What an event has in them.
@@ -135,7 +136,7 @@ fn fitting(width: Option<usize>) -> Vec<Column> {
     let mut columns = Column::USUAL.to_vec();
     for dispensable in Column::DISPENSABLE {
         let needed: usize = columns.iter().map(|column| column.narrowest()).sum();
-        if width.is_none_or(|width| needed <= room(&columns, width)) {
+        if width.is_none_or(|width| needed <= room(columns.len(), width)) {
             break;
         }
         columns.retain(|column| *column != dispensable);
@@ -144,15 +145,15 @@ fn fitting(width: Option<usize>) -> Vec<Column> {
 }
 
 /// What a line has for the cells.
-fn room(columns: &[Column], width: usize) -> usize {
-    width.saturating_sub(GAP * columns.len().saturating_sub(1))
+fn room(columns: usize, width: usize) -> usize {
+    width.saturating_sub(GAP * columns.saturating_sub(1))
 }
 
 /// As wide as these rows need, at least as usual, and within what a column
 /// gets at most; if that is more than the terminal has, the widest columns
 /// give way first.
-fn widths(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
-    let mut widths: Vec<usize> = columns.iter().map(|column| column.usual()).collect();
+fn widths(columns: &[Chosen], rows: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
+    let mut widths: Vec<usize> = columns.iter().map(Chosen::usual).collect();
     for row in rows {
         for ((width, cell), column) in widths.iter_mut().zip(row).zip(columns) {
             *width = cell.chars().count().min(column.widest()).max(*width);
@@ -161,9 +162,9 @@ fn widths(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec
     let Some(width) = width else {
         return widths;
     };
-    let room = room(columns, width);
+    let room = room(columns.len(), width);
     while widths.iter().sum::<usize>() > room {
-        let above = |(width, column): &(&mut usize, &Column)| {
+        let above = |(width, column): &(&mut usize, &Chosen)| {
             // chosen columns may be more than fit at their narrowest
             (width.saturating_sub(column.narrowest()), **width)
         };
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn chosen_columns_are_all_there() {
-        let columns = [Column::Error, Column::Id, Column::Agent, Column::Scope];
+        let columns = [Column::Error, Column::Id, Column::Agent, Column::Scope].map(Chosen::from);
         let mut failed = event("ConsoleLogin");
         failed.error_message = "Failed authentication".to_owned();
         let lines = Rows::new(&columns, None).lines(std::slice::from_ref(&failed));
