@@ -114,7 +114,7 @@ impl Call {
                     ..Asked::default()
                 };
                 let call = Called {
-                    endpoint: &self.connect.endpoint,
+                    endpoint: self.connect.endpoint(),
                     has_answered,
                     asked: &asked,
                 };

@@ -4,6 +4,7 @@ use std::{
     fs,
     future::Future,
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -19,22 +20,25 @@ use crate::{
     proto::v1,
 };
 
+/// The gateway of this machine, on the port that it has unless set.
+const LOCAL: &str = "http://127.0.0.1:50051";
+
 /// Which gateway, and how long it may take.
 #[derive(Debug, Args)]
 pub(super) struct Connect {
     /// The gateway: http://HOST:PORT or HOST:PORT; https://HOST:PORT for TLS; @NAME
-    /// for one that --cli-config names
+    /// for one that --cli-config names [default: @default, if there is one of that
+    /// name, else http://127.0.0.1:50051]
     #[arg(
         long,
         env = "TRAILGATE_ENDPOINT",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "http://127.0.0.1:50051",
         value_parser = endpoint,
         add = completions::endpoints(),
         help_heading = "Gateway"
     )]
-    pub(super) endpoint: String,
+    endpoint: Option<String>,
     /// The authorities of the gateway's certificate, in PEM [default: those that
     /// this machine trusts]
     #[arg(
@@ -87,9 +91,23 @@ pub(super) struct Connect {
         help_heading = "Gateway"
     )]
     pub(super) timeout: Duration,
+    /// What is asked where nothing is said.
+    #[arg(skip)]
+    usual: OnceLock<&'static str>,
 }
 
 impl Connect {
+    /// Which gateway is asked: an address, or a name with `@`.
+    pub(super) fn endpoint(&self) -> &str {
+        self.endpoint.as_deref().unwrap_or_else(|| {
+            self.usual
+                .get_or_init(|| match profile::has_default(self.cli_config.as_deref()) {
+                    true => "@default",
+                    false => LOCAL,
+                })
+        })
+    }
+
     /// A client of the gateway; `None` after saying why there is none.
     pub(super) fn client(&self) -> Option<Client> {
         self.open().map_err(report::note).ok()
@@ -104,7 +122,7 @@ impl Connect {
         let named = self.named()?;
         let (endpoint, named) = match &named {
             Some(named) => (named.endpoint.as_str(), Some(named)),
-            None => (self.endpoint.as_str(), None),
+            None => (self.endpoint(), None),
         };
         let tls = self.tls(named)?;
         let client = Client::with_tls(endpoint, &tls).map_err(|error| {
@@ -114,7 +132,7 @@ impl Connect {
                 EndpointError::Identity(_) => "--client-cert",
             };
             match named {
-                Some(_) => format!("{flag} of {}: {error}", self.endpoint),
+                Some(_) => format!("{flag} of {}: {error}", self.endpoint()),
                 None => format!("{flag}: {error}"),
             }
         })?;
@@ -130,7 +148,7 @@ impl Connect {
 
     /// The endpoint by its name, where `--endpoint` has one.
     fn named(&self) -> Result<Option<Profile>, String> {
-        let Some(name) = self.endpoint.strip_prefix('@') else {
+        let Some(name) = self.endpoint().strip_prefix('@') else {
             return Ok(None);
         };
         profile::find(name, self.cli_config.as_deref())
@@ -149,7 +167,7 @@ impl Connect {
             Some(path) => Some((flag.to_owned(), path)),
             None => {
                 let name = flag.trim_start_matches('-').replace('-', "_");
-                named().map(|path| (format!("{name} of {}", self.endpoint), path.as_path()))
+                named().map(|path| (format!("{name} of {}", self.endpoint()), path.as_path()))
             }
         }
     }
@@ -170,7 +188,7 @@ impl Connect {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => {
-                let name = &self.endpoint;
+                let name = self.endpoint();
                 return Err(format!(
                     "{name} has one of client_cert and client_key, and needs both"
                 ));

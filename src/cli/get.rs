@@ -117,7 +117,7 @@ impl Get {
             }
             Err(status) => {
                 let call = Call {
-                    endpoint: &self.connect.endpoint,
+                    endpoint: self.connect.endpoint(),
                     has_answered: false,
                     asked: &asked,
                 };

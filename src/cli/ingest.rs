@@ -206,7 +206,7 @@ impl Ingest {
         };
         progress.end();
         let call = Call {
-            endpoint: &self.connect.endpoint,
+            endpoint: self.connect.endpoint(),
             has_answered,
             asked: &Asked::default(),
         };

@@ -246,7 +246,7 @@ impl Lookup {
             page_size,
             (calls > 0).then_some(calls),
         );
-        paging.run(source, &self.connect.endpoint).await
+        paging.run(source, self.connect.endpoint()).await
     }
 
     /// What a file has; an export that is one has fields of its own.
@@ -347,7 +347,7 @@ impl Lookup {
         let answer = estimate(client, request, self.connect.timeout, self.output);
         answer.await.unwrap_or_else(|status| {
             let call = Call {
-                endpoint: &self.connect.endpoint,
+                endpoint: self.connect.endpoint(),
                 has_answered: false,
                 asked,
             };

@@ -13,6 +13,9 @@ use crate::spelling::Nearest;
 /// The longest file, in bytes: a few lines for each endpoint.
 const MAX_FILE: u64 = 1 << 20;
 
+/// The name of the endpoint that is asked where nothing is said.
+const DEFAULT: &str = "default";
+
 /// Where a gateway is, and how it is called.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +70,18 @@ pub(super) fn find(name: &str, given: Option<&Path>) -> Result<Profile, String> 
         return Err(format!("{at} has no endpoint {name:?}; {cure}"));
     };
     Ok(profile.clone())
+}
+
+/// Whether there is one of the name that is asked where nothing is said. A file that
+/// cannot be used may have one: asked for, it says why.
+pub(super) fn has_default(given: Option<&Path>) -> bool {
+    let Some(path) = path(given) else {
+        return false;
+    };
+    match read(&path) {
+        Ok(named) => named.contains_key(DEFAULT),
+        Err(_) => given.is_some() || path.exists(),
+    }
 }
 
 /// The names that there are; none where the file cannot be used.
@@ -185,6 +200,10 @@ mod tests {
             assert!(wrong.contains(words), "{text}: {wrong}");
             assert!(!wrong.contains('\n'), "{wrong}");
         }
+        assert!(has_default(Some(Path::new("/no/such/file"))), "it says so");
+        assert!(!has_default(Some(file("# nothing\n").path())));
+        let named = file("endpoints:\n  default: {endpoint: localhost:1}\n");
+        assert!(has_default(Some(named.path())));
         let wrong = find("a", Some(Path::new("/no/such/file"))).unwrap_err();
         assert!(wrong.contains("No such file"), "{wrong}");
     }

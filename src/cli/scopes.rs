@@ -137,7 +137,7 @@ impl Scopes {
             Ok(answer) => answer.scopes,
             Err(status) => {
                 let call = Call {
-                    endpoint: &self.connect.endpoint,
+                    endpoint: self.connect.endpoint(),
                     has_answered: false,
                     asked: &asked,
                 };

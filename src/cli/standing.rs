@@ -12,7 +12,7 @@ use super::{
     view::shown,
 };
 use crate::{
-    proto::v1::{CollectorState, Scope, ScopeState},
+    proto::v1::{CollectorState, HeldSpan, Scope, ScopeState},
     spelling::Nearest,
 };
 
@@ -66,6 +66,7 @@ pub(super) struct Standing<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     held_to: Option<Time>,
     held_stretches: i64,
+    held_spans: Vec<HeldTime>,
     held_events: i64,
     held_bytes: i64,
     requests_bought: i64,
@@ -86,6 +87,27 @@ pub(super) struct Standing<'a> {
     lag_seconds: Option<f64>,
 }
 
+/// Time of which some or all is held.
+#[derive(Debug, Serialize)]
+struct HeldTime {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<Time>,
+    seconds: i64,
+}
+
+impl HeldTime {
+    fn of(span: &HeldSpan) -> Self {
+        let time = |time: Option<Timestamp>| time.map(|time| Time(time.seconds));
+        Self {
+            start_time: time(span.start_time),
+            end_time: time(span.end_time),
+            seconds: span.seconds,
+        }
+    }
+}
+
 impl<'a> Standing<'a> {
     pub(super) fn of(scope: &'a Scope) -> Self {
         let time = |time: Option<Timestamp>| time.map(|time| Time(time.seconds));
@@ -93,7 +115,7 @@ impl<'a> Standing<'a> {
             let span = span.and_then(|span| Duration::try_from(span).ok());
             span.map(|span| span.as_secs_f64())
         };
-        let held = scope.coverage.unwrap_or_default();
+        let held = scope.coverage.clone().unwrap_or_default();
         let state = scope.state();
         let collector = scope.collector_state();
         #[expect(clippy::cast_precision_loss, reason = "to a tenth of a percent")]
@@ -111,6 +133,7 @@ impl<'a> Standing<'a> {
             held_from: time(held.oldest_time),
             held_to: time(held.newest_time),
             held_stretches: held.stretches,
+            held_spans: held.spans.iter().map(HeldTime::of).collect(),
             held_events: held.events,
             held_bytes: held.bytes,
             requests_bought: scope.requests_bought,
@@ -422,6 +445,11 @@ mod tests {
                 oldest_time: at(0),
                 newest_time: at(3600),
                 events: 1234,
+                spans: vec![HeldSpan {
+                    start_time: at(0),
+                    end_time: at(3600),
+                    seconds: 3600,
+                }],
                 ..ScopeCoverage::default()
             }),
             requests_bought: 77,
@@ -485,6 +513,7 @@ mod tests {
         assert_eq!(one["held_share"], 50.0);
         assert_eq!(one["denied_until"], "1970-01-01T02:00:00Z");
         assert!(one.get("watermark").is_none());
+        assert_eq!(one["held_spans"][0]["end_time"], "1970-01-01T01:00:00Z");
         let rows = rows(&standings, &Field::all());
         assert!(rows.iter().all(|row| row.len() == rows[0].len()));
         assert!(rows[1].contains(&"SCOPE_STATE_DENIED".to_owned()));

@@ -278,7 +278,7 @@ impl Summary {
         }
         match end {
             End::Refused(status) => Call {
-                endpoint: &self.connect.endpoint,
+                endpoint: self.connect.endpoint(),
                 has_answered: searching.last.is_some(),
                 asked,
             }

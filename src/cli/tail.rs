@@ -204,7 +204,7 @@ impl Tail {
         let mut output = Output::stdout(&layout);
         let end = follow(&mut subscriber, &mut output, self.limit, signals).await;
         let call = Call {
-            endpoint: &self.connect.endpoint,
+            endpoint: self.connect.endpoint(),
             has_answered: !subscriber.resume_token().is_empty(),
             asked: &asked,
         };

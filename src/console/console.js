@@ -10,6 +10,11 @@ if (counts) {
     .catch(() => { counts.textContent = "The counts could not be fetched; load the page again."; });
 }
 
+// what is pasted often has spaces around it; a link may have some that are meant
+for (const field of document.querySelectorAll("form.filter input[name]")) {
+  field.addEventListener("change", () => { field.value = field.value.trim(); });
+}
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
     const text = document.getElementById(button.dataset.copy).dataset.text;

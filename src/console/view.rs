@@ -29,8 +29,8 @@ pub(super) const ATTRIBUTES: [(&str, &str); 8] = [
 
 /// Events of a page, and the most that may be asked for: a page of more is long to
 /// read.
-const PAGE: i32 = 50;
-const MAX_PAGE: i32 = 200;
+pub(super) const PAGE: i32 = 50;
+pub(super) const MAX_PAGE: i32 = 200;
 /// What is counted beside events, and how many values of each.
 pub(super) const COUNTED: [(&str, &str); 5] = [
     ("EventName", "Event names"),
@@ -57,6 +57,16 @@ pub(super) struct Condition {
     one: Match,
 }
 
+impl Condition {
+    /// As a line of a text field has it.
+    pub(super) fn line(&self) -> String {
+        match self.is_or {
+            true => format!("or {}", self.text),
+            false => self.text.clone(),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct View {
@@ -70,6 +80,8 @@ pub(super) struct View {
     pub(super) to: String,
     from_time: Option<Timestamp>,
     to_time: Option<Timestamp>,
+    /// When it was asked for.
+    now: Option<Timestamp>,
     pub(super) is_oldest_first: bool,
     pub(super) page_size: Option<i32>,
     pub(super) page: String,
@@ -83,17 +95,25 @@ pub(super) struct View {
 impl View {
     /// What a query says. What cannot be read is named, and the rest applies.
     pub(super) fn parse(query: &str, now: Timestamp) -> Self {
-        let mut view = Self::default();
-        let parts = form_urlencoded::parse(query.as_bytes());
-        for (name, value) in parts.take(MAX_PARTS) {
+        let mut view = Self {
+            now: Some(now),
+            ..Self::default()
+        };
+        let mut parts = form_urlencoded::parse(query.as_bytes());
+        for (name, value) in parts.by_ref().take(MAX_PARTS) {
             let pieces: Vec<String> = match &*name {
                 // one a line, as a text field has them
                 "where" | "or" => value.lines().map(str::to_owned).collect(),
                 "column" => words(&value).collect(),
                 _ => vec![value.into_owned()],
             };
+            let is_attribute = ATTRIBUTES.iter().any(|(known, _)| *known == name);
             for piece in pieces {
-                let piece = piece.trim();
+                // what is compared is compared as it is, spaces and all
+                let piece = match is_attribute {
+                    true => piece.as_str(),
+                    false => piece.trim(),
+                };
                 // a form sends what is empty, too
                 if !piece.is_empty()
                     && let Err(why) = view.read(&name, piece, now)
@@ -101,6 +121,12 @@ impl View {
                     view.unread.push(format!("{name}={piece}: {why}"));
                 }
             }
+        }
+        let more = parts.count();
+        if more > 0 {
+            view.unread.push(format!(
+                "{more} parts of the address behind the first {MAX_PARTS}: that is more than is read"
+            ));
         }
         if view.from_time.is_none() {
             view.from = SINCE.to_owned();
@@ -116,11 +142,18 @@ impl View {
             return Ok(());
         }
         match name {
-            "where" | "or" => self.conditions.push(Condition {
-                is_or: name == "or",
-                text: value.to_owned(),
-                one: typed::parse(value)?,
-            }),
+            "where" | "or" => {
+                // in a text field a line says so itself
+                let (is_or, text) = match value.strip_prefix("or ") {
+                    Some(text) if typed::parse(value).is_err() => (true, text.trim()),
+                    _ => (name == "or", value),
+                };
+                self.conditions.push(Condition {
+                    is_or,
+                    text: text.to_owned(),
+                    one: typed::parse(text)?,
+                });
+            }
             "account" => self.accounts.extend(words(value)),
             "region" => self.regions.extend(words(value)),
             "category" => match value {
@@ -225,21 +258,37 @@ impl View {
     /// another window by then, and a page of another question.
     pub(super) fn next(&self, token: &str) -> String {
         self.link("/events", |view| {
-            let ends = [
-                (&mut view.from, view.from_time),
-                (&mut view.to, view.to_time),
-            ];
-            for (text, time) in ends {
-                if let Some(time) = time
-                    && (text.starts_with('-') || text == "now")
-                {
-                    *text = Timestamp::from_second(time.as_second())
-                        .unwrap_or(time)
-                        .to_string();
-                }
-            }
+            view.pin();
             token.clone_into(&mut view.page);
         })
+    }
+
+    /// The same window, whenever it is asked for.
+    fn pin(&mut self) {
+        let ends = [
+            (&mut self.from, self.from_time),
+            (&mut self.to, self.to_time),
+        ];
+        for (text, time) in ends {
+            if let Some(time) = time
+                && (text.starts_with('-') || text == "now")
+            {
+                *text = second(time);
+            }
+        }
+    }
+
+    /// This page, whenever it is asked for: what has come since is not on it.
+    pub(super) fn same_page(&self) -> Self {
+        let mut view = self.clone();
+        view.pin();
+        if let Some(now) = view.now
+            && view.page.is_empty()
+            && view.to.is_empty()
+        {
+            view.to = second(now);
+        }
+        view
     }
 
     /// Adds that a field has a value.
@@ -251,13 +300,24 @@ impl View {
             }
             None => {
                 let text = equals(field, value);
-                if let Ok(one) = typed::parse(&text) {
-                    self.conditions.push(Condition {
-                        is_or: false,
-                        text,
-                        one,
-                    });
+                let Ok(one) = typed::parse(&text) else {
+                    return;
+                };
+                let more = Condition {
+                    is_or: false,
+                    text,
+                    one,
+                };
+                // whatever holds of the alternatives, this is to hold beside it
+                let mut narrowed = Vec::with_capacity(self.conditions.len() + 1);
+                for (place, condition) in self.conditions.drain(..).enumerate() {
+                    if place > 0 && condition.is_or {
+                        narrowed.push(more.clone());
+                    }
+                    narrowed.push(condition);
                 }
+                narrowed.push(more);
+                self.conditions = narrowed;
             }
         }
     }
@@ -385,6 +445,22 @@ impl View {
     }
 }
 
+/// A time as it is written in addresses, in whole seconds as AWS's are.
+fn second(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second())
+        .unwrap_or(time)
+        .to_string()
+}
+
+/// A number of things in words.
+pub(super) fn count(number: i64, one: &str, many: &str) -> String {
+    format!(
+        "{} {}",
+        self::number(number),
+        if number == 1 { one } else { many }
+    )
+}
+
 /// The words of a list.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|c: char| c == ',' || c.is_whitespace());
@@ -495,6 +571,28 @@ mod tests {
         );
         let texts: Vec<_> = view.conditions.iter().map(|one| &*one.text).collect();
         assert_eq!(texts, ["a = 1", "c exists"]);
+        // a line of a text field begins an alternative
+        let lines = View::parse("where=a+%3D+1%0Aor+b+%3D+2%0Aor+%3D+3", now());
+        let texts: Vec<_> = lines
+            .conditions
+            .iter()
+            .map(|one| (one.is_or, &*one.text))
+            .collect();
+        assert_eq!(
+            texts,
+            [(false, "a = 1"), (true, "b = 2"), (false, "or = 3")]
+        );
+        let long = "where=a+%3D+1&".repeat(MAX_PARTS + 2);
+        let long = View::parse(&long, now());
+        assert_eq!(long.conditions.len(), MAX_PARTS);
+        assert!(long.unread[0].starts_with("2 parts"), "{:?}", long.unread);
+        // what is compared is compared as it is
+        let view_of_spaces = View::parse("Username=+alice+&from=+-7d+", now());
+        assert_eq!(
+            view_of_spaces.attributes,
+            [("Username", " alice ".to_owned())]
+        );
+        assert_eq!(view_of_spaces.from, "-7d");
         assert_eq!(view.columns, [Column::Time, Column::Id]);
         let named: Vec<_> = view
             .unread
@@ -519,6 +617,19 @@ mod tests {
                 "{query}"
             );
         }
+        // and so has a file of the page that is shown, without what has come since
+        for query in ["", "from=-7d&to=-1h", "from=2024-05-01&page=token"] {
+            let view = View::parse(query, now());
+            let file = View::parse(&view.same_page().query(), later);
+            let (page, file) = (view.lookup(EventView::Full), file.lookup(EventView::Full));
+            assert_eq!(page.start_time, file.start_time, "{query}");
+            assert_eq!(page.page_token, file.page_token);
+            let end = match (page.end_time, page.page_token.is_empty()) {
+                (None, true) => Some(stamp(now())),
+                (end, _) => end,
+            };
+            assert_eq!(file.end_time, end, "{query}");
+        }
         let view = View::parse("from=2024-05-01", now());
         assert_eq!(view.next("t"), "/events?from=2024-05-01&page=t");
     }
@@ -538,6 +649,22 @@ mod tests {
                 ("errorCode", value)
             );
         }
+        // a click narrows every alternative
+        let mut view = View::parse("where=a+%3D+1&or=b+%3D+2&where=c+%3D+3&or=d+%3D+4", now());
+        view.narrow("errorCode", "X");
+        let filters = view.lookup(EventView::Basic).filters;
+        let fields = |filter: &EventFilter| -> Vec<String> {
+            let fields = filter.matches.iter().map(|one| one.field.clone());
+            fields.collect()
+        };
+        assert_eq!(
+            filters.iter().map(fields).collect::<Vec<_>>(),
+            [
+                vec!["a", "errorCode"],
+                vec!["b", "c", "errorCode"],
+                vec!["d", "errorCode"]
+            ]
+        );
         let mut view = View::parse("EventName=A", now());
         view.narrow("EventName", "B");
         assert_eq!(view.attributes, [("EventName", "B".to_owned())]);

@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub use chunk::unique;
-pub use report::Report;
+pub use report::{Report, Span};
 pub use stretch::settled_before;
 
 /// What a stretch of time is held for. An unfiltered stretch (no pushdown)

@@ -5,7 +5,7 @@ use crate::event::{Category, Origin, Scope};
 
 /// What is held of one scope. Stretches and seconds are those of all its
 /// management events: they answer every filter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Seconds that are held.
     pub seconds: i64,
@@ -13,11 +13,29 @@ pub struct Report {
     pub ends: Option<(i64, i64)>,
     /// Stretches without a gap that they form.
     pub stretches: u64,
+    /// Where they are, the oldest first: 32 at most, those joined that
+    /// have the shortest gaps between them.
+    pub spans: Vec<Span>,
     /// Events of any stretch, filtered ones and Insights events included: one
     /// that several hold counts several times.
     pub events: u64,
     /// The bytes that they take.
     pub bytes: u64,
+}
+
+/// The most spans of a scope: more than a picture of 90 days can show apart, and half
+/// a kilobyte of an answer.
+const MAX_SPANS: usize = 32;
+
+/// Time of which some or all is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first second.
+    pub from: i64,
+    /// The second after the last.
+    pub to: i64,
+    /// Seconds that are held.
+    pub seconds: i64,
 }
 
 impl Coverage {
@@ -37,9 +55,9 @@ impl Coverage {
                 origin: Origin::LookupEvents,
             };
             let map = self.read_map();
-            map.get(&key).map(count).unwrap_or_default()
+            map.get(&key).map(runs).unwrap_or_default()
         };
-        let mut reports: Vec<Report> = scopes.iter().map(held).collect();
+        let mut reports: Vec<Report> = scopes.iter().map(|scope| report(held(scope))).collect();
         let places: std::collections::HashMap<&Scope, usize> = scopes
             .iter()
             .enumerate()
@@ -56,17 +74,72 @@ impl Coverage {
     }
 }
 
-fn count(stretches: &Stretches) -> Report {
-    let mut report = Report::default();
-    let mut end = None;
-    for (from, stretch) in stretches {
-        report.seconds += stretch.to - from;
-        report.stretches += u64::from(end != Some(*from));
-        end = Some(stretch.to);
-        let first = report.ends.map_or(*from, |(first, _)| first);
-        report.ends = Some((first, stretch.to - 1));
+/// Seconds without a gap.
+fn runs(stretches: &Stretches) -> Vec<Span> {
+    let mut runs: Vec<Span> = Vec::new();
+    for (&from, stretch) in stretches {
+        let seconds = stretch.to - from;
+        match runs.last_mut().filter(|run| run.to == from) {
+            Some(run) => {
+                run.to = stretch.to;
+                run.seconds += seconds;
+            }
+            None => runs.push(Span {
+                from,
+                to: stretch.to,
+                seconds,
+            }),
+        }
     }
-    report
+    runs
+}
+
+fn report(runs: Vec<Span>) -> Report {
+    let ends = runs.first().zip(runs.last());
+    Report {
+        seconds: runs.iter().map(|run| run.seconds).sum(),
+        ends: ends.map(|(first, last)| (first.from, last.to - 1)),
+        stretches: u64::try_from(runs.len()).unwrap_or(u64::MAX),
+        spans: joined(runs),
+        ..Report::default()
+    }
+}
+
+/// So many that [`MAX_SPANS`] are left, over the shortest gaps.
+fn joined(runs: Vec<Span>) -> Vec<Span> {
+    let starts = runs.iter().skip(1);
+    let mut gaps: Vec<i64> = runs
+        .iter()
+        .zip(starts)
+        .map(|(run, next)| next.from - run.to)
+        .collect();
+    gaps.sort_unstable_by(|a, b| b.cmp(a));
+    // the gaps that stay are longer than this, and of its length so many
+    let (longest, equal) = match gaps.get(MAX_SPANS - 1) {
+        None => return runs,
+        Some(&longest) => {
+            let longer = gaps.iter().take_while(|gap| **gap > longest).count();
+            (longest, MAX_SPANS - 1 - longer)
+        }
+    };
+    let mut equal = equal;
+    let mut spans: Vec<Span> = Vec::with_capacity(MAX_SPANS);
+    for run in runs {
+        let is_apart = spans.last().is_none_or(|last| {
+            let gap = run.from - last.to;
+            let is_spared = gap == longest && equal > 0;
+            equal -= usize::from(is_spared);
+            gap > longest || is_spared
+        });
+        match spans.last_mut().filter(|_| !is_apart) {
+            Some(last) => {
+                last.to = run.to;
+                last.seconds += run.seconds;
+            }
+            None => spans.push(run),
+        }
+    }
+    spans
 }
 
 #[cfg(test)]
@@ -110,16 +183,60 @@ mod tests {
         let by = Attribute::new(AttributeKey::EventName, "A");
         keep(&key("a", Some(by)), 0, 1000, &[150]);
         keep(&key("c", None), 7, 8, &[7]);
-        let [a, b, c] = coverage.report(&["a", "b", "c"].map(scope))[..] else {
+        let [a, b, c] = &coverage.report(&["a", "b", "c"].map(scope))[..] else {
             panic!("three scopes");
         };
         assert_eq!((a.seconds, a.ends, a.stretches), (160, Some((100, 309)), 2));
         assert_eq!(a.events, 4);
-        assert_eq!(b, Report::default());
+        let span = |from, to| Span {
+            from,
+            to,
+            seconds: to - from,
+        };
+        assert_eq!(a.spans, [span(100, 250), span(300, 310)]);
+        assert_eq!(*b, Report::default());
         assert_eq!(
             (c.seconds, c.ends, c.stretches, c.events),
             (1, Some((7, 7)), 1, 1)
         );
         assert_eq!(a.bytes + c.bytes, coverage.stats().bytes);
+    }
+
+    #[test]
+    fn of_many_spans_those_with_the_shortest_gaps_between_them_are_joined() {
+        let run = |from, to| Span {
+            from,
+            to,
+            seconds: to - from,
+        };
+        let mut most = 0;
+        for count in [0, 1, MAX_SPANS, MAX_SPANS + 1, 3 * MAX_SPANS, 500] {
+            // gaps of 1 to 7 seconds, so that many are alike
+            let mut from = 0;
+            let runs: Vec<_> = (0..i64::try_from(count).unwrap())
+                .map(|place| {
+                    let one = run(from, from + 10);
+                    from = one.to + 1 + place * 5 % 7;
+                    one
+                })
+                .collect();
+            let spans = joined(runs.clone());
+            assert_eq!(spans.len(), count.min(MAX_SPANS));
+            let held = |spans: &[Span]| spans.iter().map(|one| one.seconds).sum::<i64>();
+            assert_eq!(held(&spans), held(&runs));
+            let gap = |spans: &[Span]| {
+                let pairs = spans.windows(2);
+                pairs
+                    .map(|pair| pair[1].from - pair[0].to)
+                    .collect::<Vec<_>>()
+            };
+            let (kept, mut all) = (gap(&spans), gap(&runs));
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            let mut kept_sorted = kept.clone();
+            kept_sorted.sort_unstable_by(|a, b| b.cmp(a));
+            assert_eq!(kept_sorted, all[..kept.len()]);
+            most = most.max(spans.len());
+        }
+        assert_eq!(most, MAX_SPANS);
     }
 }

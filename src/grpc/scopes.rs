@@ -14,7 +14,7 @@ use super::{
 use crate::{
     budget::{Caller, Class},
     collect::Health,
-    coverage::Report,
+    coverage::{Report, Span},
     event::Scope,
     proto::{server::scope_service_server::ScopeService, v1},
     upstream::{self, ErrorKind},
@@ -116,6 +116,15 @@ fn coverage(report: &Report) -> v1::ScopeCoverage {
         stretches: count(report.stretches),
         events: count(report.events),
         bytes: count(report.bytes),
+        spans: report.spans.iter().map(span).collect(),
+    }
+}
+
+fn span(span: &Span) -> v1::HeldSpan {
+    v1::HeldSpan {
+        start_time: Some(second(span.from)),
+        end_time: Some(second(span.to)),
+        seconds: span.seconds,
     }
 }
 

@@ -194,10 +194,19 @@ async fn scopes_tell_what_is_held_and_how_they_stand() {
         (scope.last_error.as_str(), scope.last_error_time),
         ("", None)
     );
-    let coverage = scope.coverage.unwrap();
+    let coverage = scope.coverage.clone().unwrap();
     assert_eq!((coverage.events, coverage.stretches), (70, 1));
     let held = coverage.newest_time.unwrap().seconds - coverage.oldest_time.unwrap().seconds + 1;
     assert_eq!(coverage.seconds, held);
+    let [span] = &coverage.spans[..] else {
+        panic!("{:?}", coverage.spans);
+    };
+    assert_eq!(span.start_time, coverage.oldest_time);
+    assert_eq!(
+        span.end_time.unwrap().seconds,
+        coverage.newest_time.unwrap().seconds + 1
+    );
+    assert_eq!(span.seconds, held);
     assert!(held >= 90 * 86_400 - 5 && coverage.bytes > 0);
     let other = ListScopesRequest {
         account_ids: vec!["999999999999".into()],

@@ -11,7 +11,7 @@ use super::super::{
     Console,
     columns::time,
     layout::{Html, refusal, searched, status},
-    view::{COUNTED, View, number},
+    view::{COUNTED, View, count, number},
     who::Calls,
 };
 use crate::proto::v1::{SearchState, SummarizeEventsResponse, TimeBucket, TopValues};
@@ -66,10 +66,10 @@ fn histogram(view: &View, answer: &SummarizeEventsResponse) -> Markup {
         .max()
         .unwrap_or(0)
         .max(1);
-    let count = answer.buckets.len().max(1);
+    let bars = answer.buckets.len().max(1);
     let bars = answer.buckets.iter().enumerate().map(|(place, bucket)| {
-        let x = place * WIDTH / count;
-        let width = ((place + 1) * WIDTH / count - x).max(2) - 1;
+        let x = place * WIDTH / bars;
+        let width = ((place + 1) * WIDTH / bars - x).max(2) - 1;
         let full = i64::try_from(HEIGHT).unwrap_or(i64::MAX);
         // what is there is seen, however little it is
         let height =
@@ -91,7 +91,7 @@ fn histogram(view: &View, answer: &SummarizeEventsResponse) -> Markup {
             figcaption {
                 @if let (Some(first), Some(last)) = (first, last) {
                     span { (time(&first.start_time.unwrap_or_default())) }
-                    span { (number(answer.event_count)) " events" }
+                    span { (count(answer.event_count, "event", "events")) }
                     span { (Timestamp::from_second(seconds(last) + length).map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())) }
                 } @else { span { "No events" } }
             }

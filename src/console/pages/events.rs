@@ -10,7 +10,7 @@ use super::super::{
     Console,
     columns::Column,
     layout::{Html, page as laid_out, refusal, searched, status, unread},
-    view::{ATTRIBUTES, View, number},
+    view::{ATTRIBUTES, Condition, MAX_PAGE, PAGE, View, count},
     who::Calls,
 };
 use crate::{
@@ -92,12 +92,13 @@ fn form(view: &View) -> Markup {
             .filter(move |(known, _)| *known == name);
         values.skip(1).map(|(_, value)| value)
     };
-    let conditions = |is_or: bool| {
-        let of_kind = view.conditions.iter().filter(|one| one.is_or == is_or);
-        let texts: Vec<_> = of_kind.map(|one| one.text.as_str()).collect();
-        texts.join("\n")
-    };
-    let has_or = view.conditions.iter().any(|one| one.is_or);
+    let conditions: Vec<_> = view.conditions.iter().map(Condition::line).collect();
+    let size = view.page_size.unwrap_or(PAGE);
+    let mut sizes = vec![PAGE, 100, MAX_PAGE];
+    if !sizes.contains(&size) {
+        // an address may say any
+        sizes.push(size);
+    }
     html! {
         form class="filter" method="get" action="/events" role="search" {
             div class="fields" {
@@ -121,8 +122,8 @@ fn form(view: &View) -> Markup {
             details open[!view.conditions.is_empty() || !view.accounts.is_empty() || !view.regions.is_empty() || view.is_insight || !view.columns.is_empty()] {
                 summary { "More: any field, accounts, Regions, columns" }
                 div class="fields" {
-                    label class="wide" { span { "Any field, one condition a line; all must hold" }
-                        textarea name="where" rows="3" spellcheck="false" placeholder="errorCode = AccessDenied\nrequestParameters.bucketName ^= logs-\nsourceIPAddress cidr 10.0.0.0/8" { (if has_or { String::new() } else { conditions(false) }) }
+                    label class="wide" { span { "Any field, one condition a line; all must hold, and a line that begins with \"or\" begins an alternative" }
+                        textarea name="where" rows="3" spellcheck="false" placeholder="errorCode = AccessDenied\nrequestParameters.bucketName ^= logs-\nsourceIPAddress cidr 10.0.0.0/8" { (conditions.join("\n")) }
                     }
                     (field("account", "Accounts", &view.accounts.join(" "), "all"))
                     (field("region", "Regions", &view.regions.join(" "), "all"))
@@ -140,9 +141,9 @@ fn form(view: &View) -> Markup {
                     }
                     label { span { "A page" }
                         select name="size" {
-                            @for size in [50, 100, 200] {
-                                option value=(if size == 50 { String::new() } else { size.to_string() })
-                                    selected[view.page_size.unwrap_or(50) == size] { (size) " events" }
+                            @for one in sizes {
+                                option value=(if one == PAGE { String::new() } else { one.to_string() })
+                                    selected[one == size] { (one) " events" }
                             }
                         }
                     }
@@ -155,12 +156,6 @@ fn form(view: &View) -> Markup {
                             }
                         }
                     }
-                }
-            }
-            @if has_or {
-                // alternatives are of the address: a text field has no room for them
-                @for one in &view.conditions {
-                    input type="hidden" name=(if one.is_or { "or" } else { "where" }) value=(one.text);
                 }
             }
             p class="buttons" {
@@ -226,8 +221,8 @@ fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
                     a class="next" rel="next" href=(view.next(&answer.next_page_token)) { "Next page" }
                 }
                 span class="faint" {
-                    (number(i64::try_from(answer.events.len()).unwrap_or(i64::MAX))) " events here, "
-                    (number(stats.upstream_calls)) " requests to AWS spent"
+                    (count(i64::try_from(answer.events.len()).unwrap_or(i64::MAX), "event", "events")) " here, "
+                    (count(stats.upstream_calls, "request", "requests")) " to AWS spent"
                 }
                 span {
                     "Download: "
@@ -245,12 +240,14 @@ fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
 }
 
 fn download(view: &View, form: &str, is_all: bool) -> String {
-    let page = view.page.clone();
-    let link = view.link("/download", |view| {
-        if !is_all {
-            view.page = page;
+    let link = match is_all {
+        true => view.link("/download", |_| ()),
+        false => {
+            let page = view.same_page();
+            let token = page.page.clone();
+            page.link("/download", |view| view.page = token)
         }
-    });
+    };
     let sign = if link.contains('?') { '&' } else { '?' };
     let all = if is_all { "&all=yes" } else { "" };
     format!("{link}{sign}as={form}{all}")

@@ -5,11 +5,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::{Markup, html};
+use prost_types::Timestamp;
 
 use super::super::{
-    Console, columns::time, layout::page as laid_out, refused, view::number, who::Calls,
+    Console,
+    columns::time,
+    layout::page as laid_out,
+    refused,
+    view::{count, number},
+    who::Calls,
 };
-use crate::proto::v1::{CollectorState, ListScopesRequest, Scope, ScopeState};
+use crate::proto::v1::{
+    CollectorState, HeldSpan, ListScopesRequest, Scope, ScopeCoverage, ScopeState,
+};
 
 /// The days of history that AWS keeps.
 const DAYS: i64 = 90;
@@ -24,7 +32,7 @@ pub(in super::super) async fn page(State(console): State<Console>, calls: Calls)
     let now = console.clock.now().as_second();
     let content = html! {
         h1 { "Scopes" }
-        p class="faint" { "An account and a Region each. The picture is of the last " (DAYS) " days: what lies between the oldest and the newest second held." }
+        p class="faint" { "An account and a Region each. The picture is of the last " (DAYS) " days, the newest to the right: what of them is held, and answered without asking AWS." }
         div class="wide-table" tabindex="0" role="region" aria-label="Scopes" {
             table {
                 thead { tr {
@@ -42,7 +50,7 @@ fn row(scope: &Scope, now: i64) -> Markup {
         scope.state(),
         ScopeState::Denied | ScopeState::Failing | ScopeState::Throttled
     );
-    let coverage = scope.coverage.unwrap_or_default();
+    let coverage = scope.coverage.clone().unwrap_or_default();
     html! {
         tr class=[is_bad.then_some("failed")] {
             td { (scope.account_id) }
@@ -64,32 +72,48 @@ fn row(scope: &Scope, now: i64) -> Markup {
                 (collector(scope.collector_state()))
                 @if let Some(at) = &scope.watermark { br; span class="faint" { "all told up to " (time(at)) } }
             }
-            td { (number(coverage.events)) " events" br; span class="faint" { (number(coverage.bytes / 1024)) " KiB in " (number(coverage.stretches)) " stretches" } }
-            td { @if let (Some(oldest), Some(newest)) = (&coverage.oldest_time, &coverage.newest_time) { (picture(oldest.seconds, newest.seconds, coverage.seconds, now)) } }
+            td { (count(coverage.events, "event", "events")) br; span class="faint" { (number(coverage.bytes / 1024)) " KiB in " (count(coverage.stretches, "stretch", "stretches")) } }
+            td { @if !coverage.spans.is_empty() { (picture(&coverage, now)) } }
         }
     }
 }
 
-/// From the oldest to the newest second held, as far as AWS keeps history; the fuller
-/// the bar, the more of that is held.
-fn picture(oldest: i64, newest: i64, held: i64, now: i64) -> Markup {
+/// What is held of the time that AWS keeps; the fuller a bar, the more of its time.
+fn picture(coverage: &ScopeCoverage, now: i64) -> Markup {
     let start = now - DAYS * 86_400;
     let place = |second: i64| ((second - start).clamp(0, DAYS * 86_400)) * WIDTH / (DAYS * 86_400);
-    let (x, end) = (place(oldest), place(newest));
-    let span = (newest - oldest + 1).max(1);
-    let share = (held.saturating_mul(10) / span).clamp(1, 10);
-    let at = |seconds| time(&prost_types::Timestamp { seconds, nanos: 0 });
-    let said = format!(
-        "{held} seconds held between {} and {}",
-        at(oldest),
-        at(newest)
+    let at = |time: Option<Timestamp>| time.unwrap_or_default().seconds;
+    let bar = |span: &HeldSpan| {
+        let (from, to) = (at(span.start_time), at(span.end_time));
+        let share = span.seconds.saturating_mul(10) / (to - from).max(1);
+        let (x, end) = (place(from), place(to));
+        // a minute is seen, too, and where it is
+        let width = (end - x).max(2);
+        (x.min(WIDTH - width), width, share.clamp(1, 10))
+    };
+    let said = |at: &Option<Timestamp>| at.as_ref().map(time).unwrap_or_default();
+    let held = format!(
+        "{} of {DAYS} days held, in {}, between {} and {}",
+        days(coverage.seconds),
+        count(coverage.stretches, "stretch", "stretches"),
+        said(&coverage.oldest_time),
+        said(&coverage.newest_time),
     );
     html! {
-        svg class="coverage" viewBox=(format!("0 0 {WIDTH} 10")) preserveAspectRatio="none" role="img" aria-label=(said) {
+        svg class="coverage" viewBox=(format!("0 0 {WIDTH} 10")) preserveAspectRatio="none" role="img" aria-label=(held) {
+            title { (held) }
             rect class="ground" x="0" y="0" width=(WIDTH) height="10" {}
-            rect class="bar" x=(x) y=(10 - share) width=((end - x).max(4)) height=(share) {}
+            @for (x, width, height) in coverage.spans.iter().map(bar) {
+                rect class="bar" x=(x) y=(10 - height) width=(width) height=(height) {}
+            }
         }
     }
+}
+
+/// Seconds as days, to a hundredth.
+fn days(seconds: i64) -> String {
+    let hundredths = seconds.saturating_mul(100) / 86_400;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 fn state(state: ScopeState) -> &'static str {
