@@ -8,7 +8,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{ConnectInfo, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -26,6 +26,7 @@ pub use self::{
 };
 use crate::{
     audit::{self, Trail},
+    awsjson,
     policy::{Access, Denied, Method},
     seldom::Seldom,
     tls::Tls,
@@ -151,9 +152,33 @@ pub async fn serve(
             let door = Router::new().route("/", post(aws::call)).with_state(aws);
             (app.merge(door), longest)
         }
-        None => (app, Duration::ZERO),
+        None => (
+            app.merge(Router::new().route("/", post(unanswered))),
+            Duration::ZERO,
+        ),
     };
+    let app = app.fallback(nowhere);
     listen::serve(listener, tls, app, longest, shutdown).await;
+}
+
+/// For AWS's clients where they are not answered: they show what AWS's form has.
+async fn unanswered() -> Response {
+    let what = "this gateway does not answer AWS's clients; start it with --serve-aws";
+    let error = awsjson::Error::new(awsjson::Code::UnknownOperation, what);
+    awsjson::error_reply(&error).map(Body::from)
+}
+
+async fn nowhere(headers: HeaderMap) -> Response {
+    if headers.contains_key("x-amz-target") {
+        let what = "nothing is at this path; the endpoint is the port alone, as http://HOST:PORT";
+        let error = awsjson::Error::new(awsjson::Code::UnknownOperation, what);
+        return awsjson::error_reply(&error).map(Body::from);
+    }
+    (
+        StatusCode::NOT_FOUND,
+        "nothing is here; there are /livez, /readyz and /metrics, and with --console /events\n",
+    )
+        .into_response()
 }
 
 async fn readyz(State(port): State<Port>) -> (StatusCode, &'static str) {

@@ -41,3 +41,4 @@ pub mod tls;
 pub mod trace;
 pub mod typed;
 pub mod upstream;
+mod when;

@@ -1,6 +1,6 @@
 //! CSV that a spreadsheet can open without running what somebody logged.
 
-use std::io;
+use std::{borrow::Cow, fmt::Write as _, io};
 
 /// What makes a spreadsheet take a cell for a formula where it begins with it
 /// (OWASP, "CSV Injection"), in every width that Unicode has.
@@ -82,8 +82,36 @@ fn is_unseen(c: char) -> bool {
 /// the terminal of whoever reads the log.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| match c.is_control() || turns(c) {
+            true => '\u{fffd}',
+            false => c,
+        })
         .collect()
+}
+
+/// JSON whose texts draw nothing on a terminal: what would is escaped, which says the
+/// same. Below U+0020 JSON has no such characters.
+pub(crate) fn printable_json(text: &str) -> Cow<'_, str> {
+    let draws = |c: char| ('\u{7f}'..='\u{9f}').contains(&c) || turns(c);
+    if !text.contains(draws) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        match draws(c) {
+            true => {
+                let _ = write!(shown, "\\u{:04x}", u32::from(c));
+            }
+            false => shown.push(c),
+        }
+    }
+    shown.into()
+}
+
+/// Whether a character changes the direction of what follows, and so where on a line
+/// something seems to stand (Unicode Standard Annex 9, the explicit ones).
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -101,6 +129,20 @@ mod tests {
             row.iter().map(str::to_owned).collect()
         });
         rows.collect()
+    }
+
+    #[test]
+    fn what_would_draw_on_a_terminal_is_shown_as_a_sign_or_escaped() {
+        assert_eq!(
+            printable("a\u{1b}[31m\u{9b}b\u{202e}c\u{2066}"),
+            "a\u{fffd}[31m\u{fffd}b\u{fffd}c\u{fffd}"
+        );
+        assert_eq!(printable("é\u{301} 日本 ✓"), "é\u{301} 日本 ✓");
+        let json = "{\"a\":\"\u{9b}31m\u{202e}é\"}";
+        let shown = printable_json(json);
+        assert_eq!(shown, "{\"a\":\"\\u009b31m\\u202eé\"}");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&shown), read(json));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct Asked {
     pub(super) ignore_case: bool,
     /// Fields whose values are counted.
     pub(super) top: Vec<String>,
+    /// It is asked by the contract's own names, and has no options.
+    pub(super) is_raw: bool,
     /// Where the rest came from, if it was in a file.
     pub(super) input: Origin,
 }
@@ -31,6 +33,9 @@ impl Asked {
     pub(super) fn option(&self, field: &str) -> Option<String> {
         if let Some(place) = self.input.place(field) {
             return Some(place);
+        }
+        if self.is_raw {
+            return Some(field.to_owned());
         }
         if let Some((filter, rest)) = element(field, "filters") {
             let (place, _) = element(rest.strip_prefix('.')?, "matches")?;

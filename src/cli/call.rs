@@ -17,6 +17,7 @@ use super::{
     completions,
     connect::{Connect, block_on},
     input::{self, Given, Input},
+    output::for_stdout,
     refusal::Call as Called,
     report,
 };
@@ -111,6 +112,7 @@ impl Call {
             End::Refused(status) => {
                 let asked = Asked {
                     input: origin,
+                    is_raw: true,
                     ..Asked::default()
                 };
                 let call = Called {
@@ -170,6 +172,7 @@ fn written(answer: &DynamicMessage, is_line: bool) -> End {
         true => serde_json::to_string(answer),
         false => serde_json::to_string_pretty(answer),
     };
+    let text = text.map(for_stdout);
     let written = text.map_err(io::Error::from).and_then(|text| {
         let mut to = io::stdout().lock();
         writeln!(to, "{text}")?;

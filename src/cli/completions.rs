@@ -95,12 +95,61 @@ impl Completions {
         let written = completer
             .write_registration(VARIABLE, name, name, name, &mut text)
             .and_then(|()| {
+                let text = match self.shell {
+                    Shell::Bash => whole_words(&String::from_utf8_lossy(&text)),
+                    Shell::Zsh | Shell::Fish => String::from_utf8_lossy(&text).into_owned(),
+                };
                 let mut to = io::stdout().lock();
-                to.write_all(&text)?;
+                to.write_all(text.as_bytes())?;
                 to.flush()
             });
         ExitCode::from(report::written(written))
     }
+}
+
+/// Where the script for bash takes the words of the line, and where it is done with what
+/// it was offered.
+const WORDS: &str = r#"    local words=("${COMP_WORDS[@]}")
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        words[COMP_CWORD]="$2"
+    fi
+"#;
+const INDEX: &str = "    local _CLAP_COMPLETE_INDEX=${COMP_CWORD}\n";
+const DONE: &str = "    if [[ $? != 0 ]]; then\n        unset COMPREPLY\n";
+
+/// Bash splits words at colons and equals signs, and an endpoint has some: they are put
+/// together again, and what it has of the last word already is taken off what is offered.
+const JOINED: &str = r#"    local words=() lead="" word place last _CLAP_COMPLETE_INDEX=${COMP_CWORD}
+    for ((place = 0; place < ${#COMP_WORDS[@]}; place++)); do
+        word="${COMP_WORDS[place]}"
+        last=$(( ${#words[@]} - 1 ))
+        if (( place == COMP_CWORD )) && [[ "$word" != [:=]* ]]; then
+            word="$2"
+        fi
+        if (( last > 0 )) && [[ "$word" == [:=]* || "${words[last]}" == *[:=] ]] \
+            && ! { (( place == COMP_CWORD )) && [[ "${COMP_LINE:0:COMP_POINT}" == *[[:space:]] ]]; }; then
+            if (( place == COMP_CWORD )); then
+                lead="${words[last]}"
+                [[ "$word" == [:=]* ]] && lead+="$word"
+            fi
+            words[last]+="$word"
+        else
+            words+=("$word")
+        fi
+        if (( place == COMP_CWORD )); then
+            _CLAP_COMPLETE_INDEX=$(( ${#words[@]} - 1 ))
+        fi
+    done
+"#;
+const CUT: &str = r#"    local _CLAP_COMPLETE_CODE=$?
+    COMPREPLY=("${COMPREPLY[@]#"$lead"}")
+    if [[ $_CLAP_COMPLETE_CODE != 0 ]]; then
+        unset COMPREPLY
+"#;
+
+fn whole_words(script: &str) -> String {
+    let script = script.replacen(INDEX, "", 1).replacen(WORDS, JOINED, 1);
+    script.replacen(DONE, CUT, 1)
 }
 
 /// Answers a shell that asks what to offer, and ends there; else goes on.
@@ -224,4 +273,22 @@ fn given(flag: &str) -> Option<String> {
         }
     });
     values.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_for_bash_has_all_that_is_changed_in_it() {
+        let shells = Shells::builtins();
+        let mut text = Vec::new();
+        let bash = shells.completer("bash").unwrap();
+        bash.write_registration(VARIABLE, "a", "a", "a", &mut text)
+            .unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for part in [INDEX, WORDS, DONE] {
+            assert_eq!(text.matches(part).count(), 1, "{text}");
+        }
+    }
 }

@@ -63,6 +63,11 @@ pub(super) async fn is_wanted(
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return true;
     }
+    // how many match is a guess: where few do, all of the time is searched for them
+    let is_rare = request
+        .filters
+        .iter()
+        .any(|filter| !filter.matches.is_empty());
     let request = LookupEventsRequest {
         estimate_only: true,
         // as many as a page has at most
@@ -76,14 +81,20 @@ pub(super) async fn is_wanted(
         return true;
     };
     let (calls, time) = match limit {
-        Some(_) => (estimate.upstream_calls, estimate.duration),
-        None => (
+        Some(_) if !is_rare => (estimate.upstream_calls, estimate.duration),
+        Some(_) | None => (
             estimate.window_upstream_calls.max(estimate.upstream_calls),
             estimate.window_duration,
         ),
     };
+    let is_most = limit.is_some() && is_rare && calls > estimate.upstream_calls;
     let calls = if most > 0 { calls.min(most) } else { calls };
-    calls < MANY || said_yes(&cost(calls, time))
+    let cost = cost(calls, time);
+    calls < MANY
+        || said_yes(&match is_most {
+            true => format!("up to {cost}, if few events match"),
+            false => cost,
+        })
 }
 
 /// Asks on the terminal.
@@ -103,7 +114,7 @@ fn said_yes(cost: &str) -> bool {
 fn cost(calls: i64, time: Option<prost_types::Duration>) -> String {
     let calls = count(calls, "request");
     match span(time) {
-        Some(span) => format!("about {calls} to AWS, {}", refusal::seconds(span)),
+        Some(span) => format!("about {calls} to AWS, {}", refusal::duration(span)),
         None => format!("about {calls} to AWS"),
     }
 }

@@ -14,6 +14,7 @@ use super::{
     connect::{Connect, Scopes, block_on},
     input::{self, Given, Input},
     json,
+    output::for_stdout,
     question::{over, put},
     refusal::Call,
     report,
@@ -179,7 +180,7 @@ fn show(found: GetEventResponse, format: Format) -> u8 {
     let text = match format {
         Format::Record => Ok(event.record),
         Format::Table => Ok(fields(&event)),
-        Format::Json => json::line(&event),
+        Format::Json => json::line(&event).map(for_stdout),
     };
     let written = text.map_err(io::Error::from).and_then(|text| {
         let mut to = io::stdout().lock();

@@ -77,7 +77,7 @@ pub(super) struct Lookup {
     #[arg(long, value_enum, help_heading = "How")]
     order: Option<Order>,
     /// Stop after so many events; all or 0: no limit
-    #[arg(long, value_name = "N", default_value = "100", value_parser = limit, help_heading = "How")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit, allow_negative_numbers = true, help_heading = "How")]
     limit: Limit,
     /// Every event, however many: they are written as they come, and progress
     /// shows on the terminal. What breaks off is taken up again
@@ -252,10 +252,12 @@ impl Lookup {
     /// What a file has; an export that is one has fields of its own.
     fn given(&self) -> Result<(ExportEventsRequest, Given<LookupEventsRequest>), u8> {
         if !self.all {
-            let given = self.input.request(LOOKUP.0)?;
+            let given = self.input.request_or(LOOKUP.0, Some(EXPORT.0))?;
             return Ok((ExportEventsRequest::default(), given));
         }
-        let Given { request, origin } = self.input.request::<ExportEventsRequest>(EXPORT.0)?;
+        let Given { request, origin } = self
+            .input
+            .request_or::<ExportEventsRequest>(EXPORT.0, Some(LOOKUP.0))?;
         let empty = LookupEventsRequest::default();
         let lookup = recast((&request, EXPORT.0), (&empty, LOOKUP.0)).unwrap_or_default();
         Ok((

@@ -12,7 +12,7 @@ use super::{
     sheet::Cells,
     table::{Chosen, Fields, Rows},
 };
-use crate::proto::v1::Event;
+use crate::{proto::v1::Event, sheet::printable_json};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +46,14 @@ impl Layout {
             Format::Table | Format::Csv => self.columns.iter().any(Chosen::needs_record),
             Format::Json | Format::Jsonl => true,
         }
+    }
+}
+
+/// JSON as stdout is to have it: on a terminal it draws nothing.
+pub(super) fn for_stdout(json: String) -> String {
+    match terminal_width() {
+        Some(_) => printable_json(&json).into_owned(),
+        None => json,
     }
 }
 
@@ -134,7 +142,12 @@ impl<W: Write> Output<W> {
                         (Format::Json, _) => ",\n",
                         _ => "",
                     };
-                    write!(self.to, "{before}{}", json::line(event)?)?;
+                    let line = json::line(event)?;
+                    let line = match self.cells.printable {
+                        true => printable_json(&line),
+                        false => line.into(),
+                    };
+                    write!(self.to, "{before}{line}")?;
                     if self.format == Format::Jsonl {
                         writeln!(self.to)?;
                     }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -93,7 +94,13 @@ pub(super) fn names(given: Option<&Path>) -> Vec<String> {
 fn read(path: &Path) -> Result<BTreeMap<String, Profile>, String> {
     let at = path.display();
     let wrong = |what: &dyn std::fmt::Display| format!("{at}: {what}");
-    let size = fs::metadata(path).map_err(|error| wrong(&error))?.len();
+    let size = fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => wrong(&format_args!(
+            "{error}; write one with endpoints: {{NAME: {{endpoint: https://HOST:PORT}}}}"
+        )),
+        _ => wrong(&error),
+    })?;
+    let size = size.len();
     if size > MAX_FILE {
         return Err(wrong(&format_args!(
             "{size} bytes; at most {MAX_FILE} are read"
@@ -139,7 +146,8 @@ fn parse(text: &str) -> Result<File, String> {
             }
             error => {
                 let text = error.to_string();
-                text.split_whitespace().collect::<Vec<_>>().join(" ")
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                format!("{text}; write it as endpoints: {{NAME: {{endpoint: https://HOST:PORT}}}}")
             }
         }
     })

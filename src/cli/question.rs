@@ -94,16 +94,25 @@ pub(super) struct What {
     /// The event's id
     #[arg(long = "event-id", value_name = "ID", help_heading = "What")]
     ids: Vec<String>,
-    /// Only calls that read, or with =false only those that did more
+    /// Only calls that read; of no only those that did more [default: yes]
     #[arg(
         long,
         value_name = "BOOL",
         num_args = 0..=1,
-        require_equals = true,
         default_missing_value = "true",
+        value_parser = yes_or_no,
         help_heading = "What"
     )]
     read_only: Option<bool>,
+}
+
+/// Reads a yes or a no.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        _ => Err("say yes or no".to_owned()),
+    }
 }
 
 /// When, on the clock: seconds since the Unix epoch, both included.
@@ -134,10 +143,10 @@ impl Question {
     /// When; `None` after saying that it is a stretch without time.
     pub(super) fn window(&self, clock: &Clock) -> Option<Window> {
         let start = match (self.since, self.start) {
-            (Some(span), _) => Some(("--since", When::Ago(span).first(clock))),
-            (None, start) => start.map(|start| ("--start", start.first(clock))),
+            (Some(span), _) => Some(("--since", time::first(When::Ago(span), clock))),
+            (None, start) => start.map(|start| ("--start", time::first(start, clock))),
         };
-        let end = self.end.map(|end| end.last(clock));
+        let end = self.end.map(|end| time::last(end, clock));
         let last = end.unwrap_or_else(|| clock.now_secs());
         if let Some((_, start)) = start.filter(|(_, start)| *start > last) {
             let [start, last] = [start, last].map(view::shown);

@@ -41,7 +41,7 @@ impl Call<'_> {
         let details = status.get_error_details();
         let violations = details.bad_request().map(|bad| &bad.field_violations);
         let mut violations = violations.into_iter().flatten();
-        violations.any(|violation| self.asked.input.has(&violation.field))
+        self.asked.is_raw || violations.any(|violation| self.asked.input.has(&violation.field))
     }
 
     /// Whether it went by TLS.
@@ -191,6 +191,15 @@ fn in_tls(why: &str) -> Option<&'static str> {
     ];
     let found = hints.iter().find(|(words, _)| why.contains(words))?;
     Some(found.1)
+}
+
+/// A span as one says it: in minutes or hours where it has some.
+pub(super) fn duration(span: Duration) -> String {
+    match span.as_secs() {
+        0..=119 => seconds(span),
+        secs @ 120..7200 => format!("{} min", secs.div_ceil(60)),
+        secs => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+    }
 }
 
 /// A span in whole seconds, rounded up: no wait is said to be nothing.

@@ -332,7 +332,11 @@ impl Field {
     /// # Errors
     /// There is none of that name.
     pub(super) fn parse(name: &str) -> Result<Self, String> {
-        let place = FIELDS.iter().position(|field| *field == name).map(Self);
+        let name = name.trim();
+        let place = FIELDS
+            .iter()
+            .position(|field| field.eq_ignore_ascii_case(name));
+        let place = place.map(Self);
         place.ok_or_else(|| {
             let mut nearest = Nearest::to(name);
             FIELDS.iter().for_each(|field| nearest.consider(field));

@@ -164,8 +164,8 @@ impl Tail {
         }
         let clock = Clock::system();
         let start = match (self.since, self.start) {
-            (Some(span), _) => Some(When::Ago(span).first(&clock)),
-            (None, start) => start.map(|start| start.first(&clock)),
+            (Some(span), _) => Some(time::first(When::Ago(span), &clock)),
+            (None, start) => start.map(|start| time::first(start, &clock)),
         };
         if let Some(start) = start.filter(|start| *start > clock.now_secs()) {
             note(format_args!(
@@ -199,6 +199,13 @@ impl Tail {
             .fail_fast()
             .on_wait(|notice| waits(&notice));
         if let Some(path) = &self.resume_file {
+            if path.exists() && (self.since.is_some() || self.start.is_some()) {
+                note(format_args!(
+                    "{} says where to go on from, and --since and --start do not count; remove it, or \
+                     name another file, to begin there",
+                    path.display()
+                ));
+            }
             subscriber = subscriber.checkpoint(CheckpointFile::new(path));
         }
         let mut output = Output::stdout(&layout);

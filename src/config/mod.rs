@@ -20,7 +20,9 @@ pub use settings::{Credentials, LogFormat, Poll, Settings};
 pub(crate) use show::show;
 pub use sources::{MAX_SCOPES, Profile, Sources};
 pub(crate) use sources::{is_region, too_many};
-pub use value::{History, Size, Span};
+pub use value::{History, Size};
+
+pub use crate::when::Span;
 
 use crate::{
     bearer::{self, KeysAt},

@@ -2,83 +2,9 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use jiff::{Span as JiffSpan, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A span of time: `90s`, `15m`, `1h30m`, `90d`, `2w`, `250ms`, or `0`. Days have
-/// 24 hours; months and years, which differ in length, are no span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(Duration);
-
-impl Span {
-    /// The span.
-    #[must_use]
-    pub const fn get(self) -> Duration {
-        self.0
-    }
-
-    /// The same, with a bare number taken as seconds: for options that have
-    /// always taken one.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Span::from_str`].
-    pub fn or_seconds(text: &str) -> Result<Self, String> {
-        match text.parse::<u32>() {
-            Ok(seconds) => Ok(Self(Duration::from_secs(seconds.into()))),
-            Err(_) => text.parse(),
-        }
-    }
-}
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // nothing is nothing in any unit
-        if text == "0" {
-            return Ok(Self(Duration::ZERO));
-        }
-        let days = SpanRelativeTo::days_are_24_hours();
-        text.parse::<JiffSpan>()
-            .ok()
-            .and_then(|span| span.to_duration(days).ok())
-            .and_then(|span| Duration::try_from(span).ok())
-            .map(Self)
-            .ok_or_else(|| {
-                format!("{text:?} is no span of time; write it as 90s, 15m, 1h30m or 90d")
-            })
-    }
-}
-
-impl From<Duration> for Span {
-    fn from(span: Duration) -> Self {
-        Self(span)
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_zero() {
-            return f.write_str("0s");
-        }
-        let (seconds, nanos) = (self.0.as_secs(), u64::from(self.0.subsec_nanos()));
-        for (count, unit) in [
-            (seconds / 86_400, "d"),
-            (seconds / 3600 % 24, "h"),
-            (seconds / 60 % 60, "m"),
-            (seconds % 60, "s"),
-            (nanos / 1_000_000, "ms"),
-            (nanos / 1000 % 1000, "us"),
-            (nanos % 1000, "ns"),
-        ] {
-            if count > 0 {
-                write!(f, "{count}{unit}")?;
-            }
-        }
-        Ok(())
-    }
-}
+use crate::when::Span;
 
 /// How far back something goes: a span, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +51,7 @@ impl From<Option<Duration>> for History {
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(span) => Span(span).fmt(f),
+            Some(span) => Span::from(span).fmt(f),
             None => f.write_str("unlimited"),
         }
     }

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::proto::v1::{Event, Resource};
+use crate::{
+    proto::v1::{Event, Resource},
+    when::rfc3339,
+};
 
 /// A column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +108,11 @@ impl Column {
         Self::ALL.into_iter().find(|column| column.name() == name)
     }
 
-    /// The field that a cell is filtered by when it is clicked.
-    pub(super) fn field(self) -> Option<&'static str> {
+    /// The field that an event's cell is filtered by when it is clicked.
+    pub(super) fn field(self, event: &Event) -> Option<&'static str> {
         match self {
+            // what is shown there is something else then
+            Self::User if event.username.is_empty() => None,
             Self::Event => Some("EventName"),
             Self::User => Some("Username"),
             Self::Source => Some("EventSource"),
@@ -119,11 +124,19 @@ impl Column {
         }
     }
 
+    /// As a file has it: times say that they are in UTC.
+    pub(super) fn value(self, event: &Event) -> String {
+        match (self, &event.event_time) {
+            (Self::Time, Some(time)) => rfc3339(time.seconds),
+            _ => self.text(event),
+        }
+    }
+
     pub(super) fn text(self, event: &Event) -> String {
         match self {
             Self::Time => event.event_time.as_ref().map_or_else(String::new, time),
             Self::Event => event.event_name.clone(),
-            Self::User => event.username.clone(),
+            Self::User => user(event),
             Self::Source => event.event_source.clone(),
             Self::Resources => resources(&event.resources),
             Self::Error => event.error_code.clone(),
@@ -142,6 +155,22 @@ impl Column {
             Self::Id => event.event_id.clone(),
         }
     }
+}
+
+/// The user as `LookupEvents` names it, else what else says who called.
+fn user(event: &Event) -> String {
+    let identity = event.identity.as_ref();
+    let others = identity.into_iter().flat_map(|identity| {
+        [
+            &identity.user_name,
+            &identity.invoked_by,
+            &identity.arn,
+            &identity.r#type,
+        ]
+    });
+    let mut all = std::iter::once(&event.username).chain(others);
+    let said = all.find(|name| !name.is_empty());
+    said.cloned().unwrap_or_default()
 }
 
 fn yes(is: bool) -> &'static str {

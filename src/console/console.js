@@ -37,6 +37,7 @@ if (live) {
   // what came while it was paused, and ids that were shown: a restart may repeat some
   let waiting = [];
   let missed = 0;
+  let unshown = 0;
   const shown = new Set();
   let paused = false;
   let lost = false;
@@ -69,53 +70,85 @@ if (live) {
     pause.setAttribute("aria-pressed", String(paused));
     pause.textContent = paused ? "Go on" : "Pause";
     if (!paused) {
+      if (unshown > 0) note(`${unshown} events that came while it was paused are not shown: Event history has them`);
       waiting.forEach(add);
       waiting = [];
       missed = 0;
+      unshown = 0;
     }
     say();
   });
 
-  const source = new EventSource(live.dataset.src);
-  source.onopen = () => {
-    clearTimeout(losing);
-    losing = undefined;
-    lost = false;
+  // where it goes on, and how long until it is tried again where nobody answers
+  let token = "";
+  let wait = 1000;
+  let source;
+  const note = (text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    gaps.append(item);
+    gaps.hidden = false;
+  };
+  const again = () => {
+    lost = true;
     say();
+    setTimeout(open, wait);
+    wait = Math.min(2 * wait, 30000);
   };
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) {
-      ended = "the server answers with an error; load the page again";
+  const open = () => {
+    const sign = live.dataset.src.includes("?") ? "&" : "?";
+    const from = token ? `${sign}token=${encodeURIComponent(token)}` : "";
+    source = new EventSource(live.dataset.src + from);
+    source.onopen = () => {
+      clearTimeout(losing);
+      losing = undefined;
+      lost = false;
       say();
-    }
-    // each answer ends after a while, and the browser comes again at once
-    losing ??= setTimeout(() => { lost = true; say(); }, 2000);
+    };
+    source.onerror = () => {
+      // a proxy answers for a server that is away, and the browser gives up
+      if (source.readyState === EventSource.CLOSED) again();
+      // each answer ends after a while, and the browser comes again at once
+      else losing ??= setTimeout(() => { lost = true; say(); }, 2000);
+    };
+    source.onmessage = told;
   };
-  source.onmessage = (message) => {
+  const told = (message) => {
+    wait = 1000;
+    token = message.lastEventId || token;
     const said = JSON.parse(message.data);
     if (said.refused) {
       source.close();
+      if (token) {
+        // it may be of before a restart with other settings
+        note(`Gap: what came since could not be told: ${said.refused}`);
+        token = "";
+        again();
+        return;
+      }
       ended = `not answered: ${said.refused}`;
       say();
       return;
     }
     if (said.watermark) mark.textContent = said.watermark;
     if (said.gap) {
-      const item = document.createElement("li");
-      item.textContent = `Gap: ${said.gap}`;
-      gaps.append(item);
-      gaps.hidden = false;
+      note(`Gap: ${said.gap}`);
     }
     if (said.rows) {
       if (paused) {
         missed += said.ids.length;
         waiting.push(said);
         // the newest are shown, of very many
-        if (waiting.length > MOST) waiting.shift();
+        if (waiting.length > MOST) {
+          const gone = waiting.shift().ids.length;
+          missed -= gone;
+          unshown += gone;
+        }
       } else {
         add(said);
       }
     }
     say();
   };
+  open();
 }

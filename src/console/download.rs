@@ -3,7 +3,7 @@
 use axum::{
     body::{Body, Bytes},
     extract::{RawQuery, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, StreamExt, stream};
@@ -44,7 +44,8 @@ pub(super) async fn file(
     };
     let form = match said("as").as_deref() {
         Some("json") => Form::Json,
-        _ => Form::Csv,
+        None | Some("csv") => Form::Csv,
+        Some(_) => return (StatusCode::BAD_REQUEST, "as: say csv or json\n").into_response(),
     };
     let is_all = said("all").is_some();
     let of = match form {
@@ -79,7 +80,9 @@ pub(super) async fn file(
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_DISPOSITION, name),
     ];
-    (headers, Body::from_stream(pieces(told, form, columns))).into_response()
+    let from = view.start_second();
+    let pieces = pieces(told, form, columns, (from, view.unread));
+    (headers, Body::from_stream(pieces)).into_response()
 }
 
 /// All events of a view, or those of its page.
@@ -106,6 +109,10 @@ struct Writing {
     form: Form,
     columns: Vec<Column>,
     scopes: Vec<ScopeStatus>,
+    /// The second that was asked from.
+    from: Option<i64>,
+    /// What of the address could not be read.
+    unread: Vec<String>,
     events: u64,
     is_over: bool,
 }
@@ -116,6 +123,7 @@ fn pieces(
     told: Told<ExportEventsResponse>,
     form: Form,
     columns: Vec<Column>,
+    (from, unread): (Option<i64>, Vec<String>),
 ) -> impl Stream<Item = Result<Bytes, Refusal>> {
     let head = match form {
         Form::Csv => lines([columns
@@ -129,6 +137,8 @@ fn pieces(
         form,
         columns,
         scopes: Vec::new(),
+        from,
+        unread,
         events: 0,
         is_over: false,
     };
@@ -161,7 +171,7 @@ impl Writing {
             Form::Csv => lines(batch.events.iter().map(|event| {
                 self.columns
                     .iter()
-                    .map(|column| column.text(event))
+                    .map(|column| column.value(event))
                     .collect()
             })),
             Form::Json => {
@@ -176,9 +186,13 @@ impl Writing {
         }
     }
 
-    /// What was not searched is in the file itself, which goes on without this page.
+    /// What was not searched, or not applied, is in the file itself, which goes on
+    /// without this page.
     fn end(&self) -> Vec<u8> {
-        let short = self.scopes.iter().filter(|scope| is_short(scope));
+        let short = self
+            .scopes
+            .iter()
+            .filter(|scope| is_short(scope, self.from));
         let short: Vec<String> = short
             .map(|it| {
                 format!(
@@ -188,10 +202,17 @@ impl Writing {
             })
             .collect();
         match self.form {
-            Form::Csv if short.is_empty() => Vec::new(),
-            Form::Csv => lines([vec![format!("not all was searched: {}", short.join("; "))]]),
+            Form::Csv => {
+                let said = [
+                    ("not all was searched", &short),
+                    ("not applied, as it could not be read", &self.unread),
+                ];
+                let said = said.into_iter().filter(|(_, parts)| !parts.is_empty());
+                lines(said.map(|(what, parts)| vec![format!("{what}: {}", parts.join("; "))]))
+            }
             Form::Json => {
-                format!("\n],\"not_searched\":{}}}\n", serde_json::json!(short)).into_bytes()
+                let (short, unread) = (serde_json::json!(short), serde_json::json!(self.unread));
+                format!("\n],\"not_searched\":{short},\"not_applied\":{unread}}}\n").into_bytes()
             }
         }
     }

@@ -79,7 +79,7 @@ pub(super) async fn guard(
             host.unwrap_or_default()
         );
         (StatusCode::MISDIRECTED_REQUEST, why).into_response()
-    } else if is_foreign(headers) {
+    } else if is_foreign(headers, request.uri().path()) {
         let why = "this was asked for by another site; open it in a tab of its own\n";
         (StatusCode::FORBIDDEN, why).into_response()
     } else {
@@ -96,12 +96,16 @@ pub(super) async fn guard(
     response
 }
 
+/// What is no page, and may spend much of a quota, or fills a disk.
+const NO_PAGES: [&str; 3] = ["/download", "/counts", "/live/stream"];
+
 /// Whether another site has a browser ask, but for opening a page: each question may
 /// spend quota.
-fn is_foreign(headers: &HeaderMap) -> bool {
+fn is_foreign(headers: &HeaderMap, path: &str) -> bool {
     let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_page =
-        of("sec-fetch-mode") == Some("navigate") && of("sec-fetch-dest") == Some("document");
+    let is_page = of("sec-fetch-mode") == Some("navigate")
+        && of("sec-fetch-dest") == Some("document")
+        && !NO_PAGES.contains(&path);
     matches!(of("sec-fetch-site"), Some("cross-site" | "same-site")) && !is_page
 }
 
@@ -146,7 +150,7 @@ mod tests {
                     HeaderValue::from_static(value),
                 )
             });
-            is_foreign(&pairs.collect())
+            super::is_foreign(&pairs.collect(), "/events")
         };
         let opened = [
             ("sec-fetch-mode", "navigate"),
@@ -163,6 +167,18 @@ mod tests {
         assert!(!is_foreign(
             &[&[("sec-fetch-site", "cross-site")], &opened[..]].concat()
         ));
+        // a file is no page
+        let mut file = HeaderMap::new();
+        for (name, value) in [("sec-fetch-site", "cross-site")].iter().chain(&opened) {
+            file.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        for path in NO_PAGES {
+            assert!(super::is_foreign(&file, path), "{path}");
+        }
+        assert!(!super::is_foreign(&file, "/events"));
         let framed = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
         assert!(is_foreign(
             &[&[("sec-fetch-site", "cross-site")], &framed[..]].concat()

@@ -70,7 +70,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Markup {
         div class="notice bad" role="alert" {
             strong { "Not answered: " }
             (refusal.message)
-            @if let Some(field) = &refusal.field { " (" code { (field) } ")" }
+            @if let Some(field) = refusal.field.as_ref().filter(|field| !refusal.message.starts_with(field.as_str())) {
+                " (" code { (field) } ")"
+            }
             @if !refusal.reason.is_empty() { " " span class="faint" { (refusal.reason) } }
         }
     }
@@ -106,9 +108,25 @@ pub(super) fn unread(unread: &[String]) -> Markup {
 /// Why a scope is searched in part where a page has all that it may have.
 const PAGE_FULL: &str = "PAGE_FULL";
 
-/// Whether a search left something out. Where a page is full, the next one goes on.
-pub(super) fn is_short(scope: &ScopeStatus) -> bool {
-    scope.state() != SearchState::Complete && !is_paged(scope)
+/// Why the time before a scope's history is not searched.
+const BEFORE_HISTORY: &str = "BEFORE_HISTORY";
+/// How much later than was asked for a scope's history may start without a word, in
+/// seconds: it goes on while a page is read.
+const APART: i64 = 300;
+
+/// Whether a search left something out of what was asked for from this second on. Where a
+/// page is full, the next one goes on.
+pub(super) fn is_short(scope: &ScopeStatus, from: Option<i64>) -> bool {
+    scope.state() != SearchState::Complete && !is_paged(scope) || is_forgotten(scope, from)
+}
+
+/// Whether AWS keeps no more of what was asked for from this second on.
+fn is_forgotten(scope: &ScopeStatus, from: Option<i64>) -> bool {
+    scope.reason == BEFORE_HISTORY
+        && match (&scope.searched_from, from) {
+            (Some(searched), Some(from)) => searched.seconds > from.saturating_add(APART),
+            _ => true,
+        }
 }
 
 fn is_paged(scope: &ScopeStatus) -> bool {
@@ -116,16 +134,22 @@ fn is_paged(scope: &ScopeStatus) -> bool {
         && matches!(scope.reason.as_str(), PAGE_FULL | "OTHER_SCOPES")
 }
 
-/// What was not searched, and how fresh the rest is.
-pub(super) fn searched(scopes: &[ScopeStatus]) -> Markup {
+/// What was not searched of what was asked for, and how fresh the rest is.
+pub(super) fn searched(scopes: &[ScopeStatus], asked_from: Option<i64>) -> Markup {
     // of a page that ends early, all that it holds back, but for what the next one has
-    let is_incomplete =
-        |scope: &&ScopeStatus| scope.state() != SearchState::Complete && scope.reason != PAGE_FULL;
-    let short: Vec<_> = match scopes.iter().any(is_short) {
+    let is_incomplete = |scope: &&ScopeStatus| {
+        scope.state() != SearchState::Complete && scope.reason != PAGE_FULL
+            || is_forgotten(scope, asked_from)
+    };
+    let short: Vec<_> = match scopes.iter().any(|scope| is_short(scope, asked_from)) {
         true => scopes.iter().filter(is_incomplete).collect(),
         false => Vec::new(),
     };
-    let as_of = scopes.iter().filter_map(|scope| scope.as_of.as_ref());
+    // what is recent says how fresh it all is
+    let as_of = scopes.iter().filter_map(|scope| {
+        let recent = scope.unsettled_as_of.as_ref();
+        recent.or(scope.as_of.as_ref())
+    });
     let as_of = as_of.min_by_key(|time| time.seconds);
     html! {
         @if !short.is_empty() {
@@ -137,7 +161,7 @@ pub(super) fn searched(scopes: &[ScopeStatus]) -> Markup {
                         li {
                             code { (scope.account_id) " " (scope.region) } " "
                             @match (&scope.searched_from, &scope.searched_to) {
-                                (Some(from), Some(to)) if scope.state() == SearchState::Partial => {
+                                (Some(from), Some(to)) if scope.state() != SearchState::Failed => {
                                     "searched from " (time(from)) " to " (time(to))
                                 },
                                 _ => "not searched",

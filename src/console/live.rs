@@ -12,7 +12,9 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use maud::html;
+use prost::Message as _;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     Console,
@@ -24,7 +26,7 @@ use super::{
 };
 use crate::{
     grpc::{Refusal, Told},
-    proto::v1::{SubscribeEventsResponse, subscribe_events_response::Payload},
+    proto::v1::{Event, SubscribeEventsResponse, subscribe_events_response::Payload},
 };
 
 /// How long one answer goes on: the port serves a connection for half a minute. A
@@ -32,13 +34,21 @@ use crate::{
 const LENGTH: Duration = Duration::from_secs(25);
 /// How soon it comes again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// The same where there are too many already.
+const LATER: Duration = Duration::from_secs(5);
 /// The longest token that a browser is told: it comes back in a head of 16 KiB at
 /// most. Of a longer one, the one before goes on, and what was shown since comes
 /// again.
 const MAX_TOKEN: usize = 8 * 1024;
 
 pub(super) async fn page(State(console): State<Console>, RawQuery(query): RawQuery) -> Response {
-    let view = View::parse(&query.unwrap_or_default(), console.clock.now());
+    let mut view = View::parse(&query.unwrap_or_default(), console.clock.now());
+    if view.is_insight {
+        view.is_insight = false;
+        let why =
+            "category=insight: Insights events are not told live; management events are shown";
+        view.unread.push(why.to_owned());
+    }
     let content = html! {
         h1 { "Live" }
         (unread(&view.unread))
@@ -90,11 +100,16 @@ pub(super) async fn stream(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let view = View::parse(&query.unwrap_or_default(), console.clock.now());
+    let query = query.unwrap_or_default();
+    let view = View::parse(&query, console.clock.now());
     let token = headers.get("last-event-id");
     let token = token
         .and_then(|token| token.to_str().ok())
         .map(str::to_owned);
+    // a page that opens a stream anew has no such header
+    let said = form_urlencoded::parse(query.as_bytes());
+    let mut said = said.filter(|(name, value)| name == "token" && !value.is_empty());
+    let token = token.or_else(|| said.next().map(|(_, token)| token.into_owned()));
     // it may begin late on a connection that pages were fetched by
     calls.by.takes_time();
     let told = calls.visitor.subscribe(view.subscription(token)).await;
@@ -128,21 +143,34 @@ fn refused(refusal: &Refusal) -> Message {
         refused: refusal.message.clone(),
         ..Said::default()
     };
-    match passes {
-        true => Message::default().comment("it goes on"),
-        false => data(&said),
+    match (passes, refusal.code) {
+        (true, _) => Message::default().comment("it goes on"),
+        // whoever has its share of them closes another first
+        (false, "RESOURCE_EXHAUSTED") => Message::default().retry(LATER).comment(&refusal.message),
+        (false, _) => data(&said),
     }
+}
+
+/// What an event is the same by that a restart tells again. A correction is another, and
+/// whoever writes records chooses their ids.
+fn same(event: &Event) -> String {
+    let event = Event {
+        // another collector may tell it
+        origin: 0,
+        ..event.clone()
+    };
+    let digest = Sha256::digest(event.encode_to_vec());
+    digest
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn message(view: &View, told: SubscribeEventsResponse) -> Message {
     let said = match told.payload {
         Some(Payload::Batch(batch)) => Said {
-            ids: batch
-                .events
-                .iter()
-                .rev()
-                .map(|event| event.event_id.clone())
-                .collect(),
+            ids: batch.events.iter().rev().map(same).collect(),
             rows: html! { @for event in batch.events.iter().rev() { (row(view, event)) } }
                 .into_string(),
             ..Said::default()

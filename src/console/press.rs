@@ -17,7 +17,7 @@ const KINDS: [&str; 3] = ["text/html", "text/css", "text/javascript"];
 /// Gzips pages for browsers, which all read that.
 pub(super) async fn press(request: Request, next: Next) -> Response {
     let reads = said(request.headers(), &header::ACCEPT_ENCODING)
-        .is_some_and(|said| said.split(',').any(|one| one.trim() == "gzip"));
+        .is_some_and(|said| said.split(',').any(takes_gzip));
     let response = next.run(request).await;
     let is_page = said(response.headers(), &header::CONTENT_TYPE)
         .is_some_and(|kind| KINDS.iter().any(|one| kind.starts_with(one)));
@@ -42,6 +42,14 @@ pub(super) async fn press(request: Request, next: Next) -> Response {
         .headers
         .append(header::VARY, HeaderValue::from_static("accept-encoding"));
     Response::from_parts(parts, Body::from(pressed))
+}
+
+/// Whether a part of `Accept-Encoding` is gzip, with a weight above nothing.
+fn takes_gzip(part: &str) -> bool {
+    let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+    let is_none = |weight: &str| weight.trim_matches(['0', '.']).is_empty();
+    let weight = weight.trim().strip_prefix("q=");
+    name.trim().eq_ignore_ascii_case("gzip") && !weight.is_some_and(is_none)
 }
 
 /// A header's text.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use form_urlencoded::Serializer;
-use jiff::{SpanRelativeTo, Timestamp, civil, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::columns::Column;
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         Match, Operator, Order, SubscribeEventsRequest, SummarizeEventsRequest,
     },
     typed,
+    when::{When, when},
 };
 
 /// The attributes that have a field of their own in the form, as `LookupEvents` names
@@ -88,6 +89,8 @@ pub(super) struct View {
     pub(super) columns: Vec<Column>,
     /// Counts of all of the window, whatever that costs.
     pub(super) counts_all: bool,
+    /// Conditions that could not be read, as they were typed.
+    pub(super) untold: Vec<String>,
     /// What of the URL could not be read, and why.
     pub(super) unread: Vec<String>,
 }
@@ -100,6 +103,7 @@ impl View {
             ..Self::default()
         };
         let mut parts = form_urlencoded::parse(query.as_bytes());
+        let mut is_or_due = false;
         for (name, value) in parts.by_ref().take(MAX_PARTS) {
             let pieces: Vec<String> = match &*name {
                 // one a line, as a text field has them
@@ -115,12 +119,30 @@ impl View {
                     false => piece.trim(),
                 };
                 // a form sends what is empty, too
-                if !piece.is_empty()
-                    && let Err(why) = view.read(&name, piece, now)
-                {
-                    view.unread.push(format!("{name}={piece}: {why}"));
+                if piece.is_empty() {
+                    continue;
+                }
+                let is_condition = matches!(&*name, "where" | "or");
+                match view.read(&name, piece, now) {
+                    // what an unread one began is begun by the next
+                    Ok(()) if is_condition => {
+                        if let Some(one) = view.conditions.last_mut() {
+                            one.is_or |= std::mem::take(&mut is_or_due);
+                        }
+                    }
+                    Ok(()) => {}
+                    Err(why) => {
+                        if is_condition {
+                            is_or_due |= name == "or" || piece.starts_with("or ");
+                            view.untold.push(piece.to_owned());
+                        }
+                        view.unread.push(format!("{name}={piece}: {why}"));
+                    }
                 }
             }
+        }
+        if view.columns == Column::USUAL {
+            view.columns.clear();
         }
         let more = parts.count();
         if more > 0 {
@@ -129,8 +151,10 @@ impl View {
             ));
         }
         if view.from_time.is_none() {
-            view.from = SINCE.to_owned();
-            view.from_time = time(SINCE, now).ok();
+            if view.from.is_empty() {
+                view.from = SINCE.to_owned();
+            }
+            view.from_time = time(SINCE, now, false).ok();
         }
         view
     }
@@ -161,13 +185,14 @@ impl View {
                 "management" => self.is_insight = false,
                 _ => return Err("say management or insight".to_owned()),
             },
+            // what was typed stays in its field, read or not
             "from" => {
-                self.from_time = Some(time(value, now)?);
-                self.from = value.to_owned();
+                value.clone_into(&mut self.from);
+                self.from_time = Some(time(value, now, false)?);
             }
             "to" => {
-                self.to_time = Some(time(value, now)?);
-                self.to = value.to_owned();
+                value.clone_into(&mut self.to);
+                self.to_time = Some(time(value, now, true)?);
             }
             "order" => match value {
                 "oldest" => self.is_oldest_first = true,
@@ -189,7 +214,7 @@ impl View {
             }
             "counts" if value == "all" => self.counts_all = true,
             // what other pages say with a view
-            "all" | "as" => {}
+            "all" | "as" | "token" => {}
             _ => return Err("this version knows no such part".to_owned()),
         }
         Ok(())
@@ -271,7 +296,7 @@ impl View {
         ];
         for (text, time) in ends {
             if let Some(time) = time
-                && (text.starts_with('-') || text == "now")
+                && matches!(when(text), Ok(When::Ago(_)))
             {
                 *text = second(time);
             }
@@ -291,6 +316,63 @@ impl View {
         view
     }
 
+    /// Goes without the part of the filter that a refusal names, and says so; `false`:
+    /// it names none.
+    pub(super) fn drop_filter(&mut self, field: &str, why: &str) -> bool {
+        let lists = [
+            ("account_ids[", &mut self.accounts),
+            ("regions[", &mut self.regions),
+        ];
+        for (name, list) in lists {
+            let place = field
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_suffix(']'));
+            if let Some(place) = place.and_then(|place| place.parse::<usize>().ok())
+                && place < list.len()
+            {
+                let gone = list.remove(place);
+                self.unread.push(format!("{gone}: {why}"));
+                return true;
+            }
+        }
+        let Some((filter, place)) = place_in_filters(field) else {
+            return false;
+        };
+        let why = why
+            .strip_prefix(field)
+            .map_or(why, |why| why.trim_start_matches(": "));
+        let mut common: Vec<&'static str> = Vec::new();
+        for (name, _) in &self.attributes {
+            if !common.contains(name) {
+                common.push(name);
+            }
+        }
+        if let Some(&name) = common.get(place) {
+            self.attributes.retain(|(known, _)| *known != name);
+            self.unread.push(format!("{name}: {why}"));
+            return true;
+        }
+        let mut alternative = 0;
+        let mut within = common.len();
+        for (at, condition) in self.conditions.iter().enumerate() {
+            if at > 0 && condition.is_or {
+                alternative += 1;
+                within = common.len();
+            }
+            if (alternative, within) == (filter, place) {
+                let gone = self.conditions.remove(at);
+                if let Some(next) = self.conditions.get_mut(at) {
+                    next.is_or |= gone.is_or;
+                }
+                self.unread.push(format!("{}: {why}", gone.text));
+                self.untold.push(gone.line());
+                return true;
+            }
+            within += 1;
+        }
+        false
+    }
+
     /// Adds that a field has a value.
     pub(super) fn narrow(&mut self, field: &str, value: &str) {
         match ATTRIBUTES.iter().find(|(known, _)| *known == field) {
@@ -298,28 +380,40 @@ impl View {
                 self.attributes.retain(|(name, _)| name != attribute);
                 self.attributes.push((attribute, value.to_owned()));
             }
-            None => {
-                let text = equals(field, value);
-                let Ok(one) = typed::parse(&text) else {
-                    return;
-                };
-                let more = Condition {
-                    is_or: false,
-                    text,
-                    one,
-                };
-                // whatever holds of the alternatives, this is to hold beside it
-                let mut narrowed = Vec::with_capacity(self.conditions.len() + 1);
-                for (place, condition) in self.conditions.drain(..).enumerate() {
-                    if place > 0 && condition.is_or {
-                        narrowed.push(more.clone());
-                    }
-                    narrowed.push(condition);
-                }
-                narrowed.push(more);
-                self.conditions = narrowed;
-            }
+            None => self.add(condition(field, "=", value)),
         }
+    }
+
+    /// Adds a condition to whatever is asked.
+    fn add(&mut self, text: String) {
+        let Ok(one) = typed::parse(&text) else {
+            return;
+        };
+        let more = Condition {
+            is_or: false,
+            text,
+            one,
+        };
+        // whatever holds of the alternatives, this is to hold beside it
+        let mut narrowed = Vec::with_capacity(self.conditions.len() + 1);
+        for (place, condition) in self.conditions.drain(..).enumerate() {
+            if place > 0 && condition.is_or {
+                narrowed.push(more.clone());
+            }
+            narrowed.push(condition);
+        }
+        narrowed.push(more);
+        self.conditions = narrowed;
+    }
+
+    /// Adds that a field begins with a value that was cut.
+    pub(super) fn narrow_to_cut(&mut self, field: &str, value: &str) {
+        self.add(condition(field, "^=", value));
+    }
+
+    /// The second that is shown from, if one was said.
+    pub(super) fn start_second(&self) -> Option<i64> {
+        self.from_time.map(Timestamp::as_second)
     }
 
     /// Shows no time but this.
@@ -461,6 +555,13 @@ pub(super) fn count(number: i64, one: &str, many: &str) -> String {
     )
 }
 
+/// Which filter, and which condition of it, a field of a request is of.
+fn place_in_filters(field: &str) -> Option<(usize, usize)> {
+    let (filter, rest) = field.strip_prefix("filters[")?.split_once(']')?;
+    let (place, _) = rest.strip_prefix(".matches[")?.split_once(']')?;
+    Some((filter.parse().ok()?, place.parse().ok()?))
+}
+
 /// The words of a list.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|c: char| c == ',' || c.is_whitespace());
@@ -468,8 +569,8 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// A condition that reads back as this.
-fn equals(field: &str, value: &str) -> String {
-    let mut text = format!("{field} = \"");
+fn condition(field: &str, operator: &str, value: &str) -> String {
+    let mut text = format!("{field} {operator} \"");
     for c in value.chars() {
         if matches!(c, '"' | '\\') {
             text.push('\\');
@@ -480,24 +581,16 @@ fn equals(field: &str, value: &str) -> String {
     text
 }
 
-/// A time as one types it: back from now, or by date, in UTC unless it says otherwise.
-pub(super) fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    if text == "now" {
-        return Ok(now);
-    }
-    if let Some(back) = text.strip_prefix('-') {
-        let span = back.parse::<jiff::Span>().ok();
-        let span = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-        let time = span.and_then(|span| now.checked_sub(span).ok());
-        return time.ok_or_else(|| "no span; write -2h, -30m or -7d".to_owned());
-    }
-    let at = text.parse::<Timestamp>().or_else(|_| {
-        let at = text.parse::<civil::DateTime>()?;
-        TimeZone::UTC.to_timestamp(at)
-    });
-    at.map_err(|_| {
-        "no time; write 2024-05-06T07:08:09Z, 2024-05-06 07:08, 2024-05-06 or -2h".to_owned()
-    })
+/// A time as one types it, in UTC unless it says otherwise; of an end that is included the
+/// last second that is meant.
+pub(super) fn time(text: &str, now: Timestamp, is_end: bool) -> Result<Timestamp, String> {
+    let when = when(text)?;
+    let second = match is_end {
+        true => when.last(now.as_second(), &TimeZone::UTC),
+        false => when.first(now.as_second(), &TimeZone::UTC),
+    };
+    Timestamp::from_second(second)
+        .map_err(|_| format!("{text:?} is beyond the years that there are"))
 }
 
 fn stamp(time: Timestamp) -> prost_types::Timestamp {
@@ -563,7 +656,42 @@ mod tests {
             .map(|it| it.split('=').next().unwrap())
             .collect();
         assert_eq!(named, ["from", "size", "where", "colour", "column"]);
-        assert_eq!((view.from.as_str(), view.page_size), (SINCE, None));
+        assert_eq!((view.from.as_str(), view.page_size), ("soon", None));
+        assert_eq!(view.from_time, time(SINCE, now(), false).ok());
+        assert_eq!(view.untold, ["a == b"]);
+        // an alternative that begins with what could not be read is one still
+        let view = View::parse("where=a+%3D+1&or=b&where=c+%3D+3", now());
+        let read: Vec<_> = view
+            .conditions
+            .iter()
+            .map(|one| (one.is_or, &*one.text))
+            .collect();
+        assert_eq!(read, [(false, "a = 1"), (true, "c = 3")]);
+        // and what the server does not know is gone without
+        let mut view = View::parse(
+            "Username=x&Username=y&where=a+%3D+1&where=b+%3D+2&or=c+%3D+3&where=d+%3D+4",
+            now(),
+        );
+        assert!(view.drop_filter(
+            "filters[1].matches[1].field",
+            "filters[1].matches[1].field: what"
+        ));
+        assert!(view.drop_filter("filters[0].matches[2].values[0]", "no number"));
+        assert!(
+            !view.drop_filter("filters[7].matches[9]", "x") && !view.drop_filter("page_size", "x")
+        );
+        let left: Vec<_> = view
+            .conditions
+            .iter()
+            .map(|one| (one.is_or, &*one.text))
+            .collect();
+        assert_eq!(left, [(false, "a = 1"), (true, "d = 4")]);
+        assert_eq!(view.unread, ["c = 3: what", "b = 2: no number"]);
+        assert!(view.drop_filter("filters[0].matches[0].values[1]", "none"));
+        assert_eq!(view.attributes, []);
+        // the usual columns are no choice
+        let usual = Column::USUAL.map(Column::name).join(",");
+        assert_eq!(View::parse(&format!("column={usual}"), now()).columns, []);
         // of several lines, or several words, each by itself
         let view = View::parse(
             "where=a+%3D+1%0D%0Ab%0D%0Ac+exists&column=time,odd,id",
@@ -682,13 +810,24 @@ mod tests {
             ("2024-05-06", 1_714_953_600),
         ] {
             assert_eq!(
-                time(text, now()).map(Timestamp::as_second),
+                time(text, now(), false).map(Timestamp::as_second),
                 Ok(second),
                 "{text}"
             );
         }
         for text in ["", "yesterday", "-", "-2", "7:08"] {
-            assert!(time(text, now()).is_err(), "{text}");
+            assert!(time(text, now(), false).is_err(), "{text}");
+        }
+        // both ends are included
+        for (text, second) in [
+            ("2024-05-06", 1_715_039_999),
+            ("2024-05-06 07:08", 1_714_979_339),
+            ("2h", 1_714_979_289 - 7200),
+        ] {
+            assert_eq!(
+                time(text, now(), true).map(Timestamp::as_second),
+                Ok(second)
+            );
         }
         assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(

@@ -7,7 +7,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::{Deserialize, Deserializer, de::Visitor};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// What a key says that has escapes, given with its quotes. `None`: an escape
@@ -39,6 +42,32 @@ impl Visitor<'_> for KeyVisitor {
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Key, E> {
         Ok(Key(String::from_utf8_lossy(key).into_owned()))
     }
+}
+
+/// The members of an object, in their order; a key may come twice. `None`: not an object.
+#[must_use]
+pub fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(Key(key)) = map.next_key()? {
+                members.push((key, map.next_value()?));
+            }
+            Ok(members)
+        }
+    }
+
+    let mut json = serde_json::Deserializer::from_str(text);
+    let members = json.deserialize_map(Members).ok()?;
+    json.end().ok().map(|()| members)
 }
 
 /// The elements of an array. `None`: not an array.
@@ -89,6 +118,15 @@ mod tests {
             ("[1]", None),
         ] {
             assert_eq!(scalar(text).as_deref(), says, "{text}");
+        }
+        let read = members(r#"{"a":1.10,"b":{"c":[]},"a":"x"}"#).unwrap();
+        let read: Vec<_> = read
+            .iter()
+            .map(|(key, value)| (&**key, value.get()))
+            .collect();
+        assert_eq!(read, [("a", "1.10"), ("b", r#"{"c":[]}"#), ("a", "\"x\"")]);
+        for text in ["[]", "1", "", "{", "{} {}"] {
+            assert!(members(text).is_none(), "{text}");
         }
         assert_eq!(key("\"\\u00fc\"").as_deref(), Some("ü"));
         assert_eq!(

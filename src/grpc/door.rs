@@ -9,12 +9,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, header};
 use http_body_util::Either;
-use tonic::{Status, body::Body, codegen::Service};
+use tonic::{Request, Status, body::Body, codegen::Service};
 use tonic_types::StatusExt;
 
 use super::{
@@ -38,6 +39,11 @@ use crate::{
 
 /// The largest answer, in bytes: pages and batches have 3 MiB, and a summary no more.
 const MAX_ANSWER: usize = 8 << 20;
+
+/// How long a page may take: what could not be searched by then is said on it, and is
+/// held by the next. The HTTP port leaves an answer under way ten seconds more than a
+/// connection gets old in.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Asked = http::Request<Body>;
 type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Answered>, Infallible>> + Send>>;
@@ -175,6 +181,13 @@ impl fmt::Debug for Visitor {
     }
 }
 
+/// A call whose answer somebody waits for who sees nothing meanwhile.
+fn soon<T>(request: T) -> Request<T> {
+    let mut request = Request::new(request);
+    request.set_timeout(PATIENCE);
+    request
+}
+
 /// What a stream tells.
 pub type Told<T> = Pin<Box<dyn Stream<Item = Result<T, Refusal>> + Send>>;
 
@@ -187,7 +200,7 @@ impl Visitor {
         mut self,
         request: v1::LookupEventsRequest,
     ) -> Result<v1::LookupEventsResponse, Refusal> {
-        Ok(self.events.lookup_events(request).await?.into_inner())
+        Ok(self.events.lookup_events(soon(request)).await?.into_inner())
     }
 
     /// Counts.
@@ -198,7 +211,11 @@ impl Visitor {
         mut self,
         request: v1::SummarizeEventsRequest,
     ) -> Result<v1::SummarizeEventsResponse, Refusal> {
-        Ok(self.events.summarize_events(request).await?.into_inner())
+        Ok(self
+            .events
+            .summarize_events(soon(request))
+            .await?
+            .into_inner())
     }
 
     /// An event.
@@ -209,7 +226,7 @@ impl Visitor {
         mut self,
         request: v1::GetEventRequest,
     ) -> Result<v1::GetEventResponse, Refusal> {
-        Ok(self.events.get_event(request).await?.into_inner())
+        Ok(self.events.get_event(soon(request)).await?.into_inner())
     }
 
     /// Scopes.

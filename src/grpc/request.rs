@@ -455,7 +455,8 @@ impl Context<'_> {
     fn window(&self, start: Option<i64>, end: Option<i64>, now: Timestamp) -> TimeRange {
         let latest = now.as_second();
         let end = end.map_or(latest, |end| end.min(latest));
-        let start = start.unwrap_or_else(|| self.lookup.history_start(now));
+        // an end before all of history is said to be that
+        let start = start.unwrap_or_else(|| self.lookup.history_start(now).min(end));
         TimeRange::new(start, end.saturating_add(1).max(start))
     }
 }

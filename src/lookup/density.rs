@@ -71,7 +71,7 @@ impl Densities {
 
 /// The share of a scope's events that an attribute has as a rule, where nothing
 /// was seen of it: guesses, in the order of `LookupEvents` users' experience.
-pub(super) const fn usual_share(attribute: &Attribute) -> f64 {
+pub(super) fn usual_share(attribute: &Attribute) -> f64 {
     match attribute.key {
         AttributeKey::EventId => 1e-6,
         AttributeKey::ResourceName => 0.005,
@@ -80,8 +80,14 @@ pub(super) const fn usual_share(attribute: &Attribute) -> f64 {
         AttributeKey::EventName => 0.03,
         AttributeKey::ResourceType => 0.1,
         AttributeKey::EventSource => 0.15,
-        AttributeKey::ReadOnly => 0.6,
+        // either value is common, and no event has another
+        AttributeKey::ReadOnly if is_flag(&attribute.value) => 0.6,
+        AttributeKey::ReadOnly => 1e-6,
     }
+}
+
+fn is_flag(value: &str) -> bool {
+    matches!(value, "true" | "false")
 }
 
 /// Counts as they are reckoned with here: estimates need no exact ones.

@@ -9,8 +9,9 @@ use serde::Deserialize;
 
 use super::{Allowed, Method, Pattern, Policy, Rights, Rule, Share};
 use crate::{
-    event::{Redaction, Scope, is_account},
+    event::{RECORD_FIELDS, Redaction, Scope, is_account, is_documented_field},
     filter::{self, Sight},
+    spelling::Nearest,
 };
 
 /// The most rules: one for each of a large organization's services.
@@ -65,7 +66,13 @@ impl Policy {
         let file: File = serde_saphyr::from_str(text).map_err(|error| {
             let message = error.without_snippet().to_string();
             let words: Vec<_> = message.split_whitespace().collect();
-            Error(words.join(" "))
+            let words = words.join(" ");
+            match words.starts_with("expected") || words.starts_with("unexpected end") {
+                true => Error(format!(
+                    "{words}; a policy is {{rules: [{{callers: [NAME], methods: [LookupEvents]}}]}}"
+                )),
+                false => Error(words),
+            }
         })?;
         if file.rules.len() > MAX_RULES {
             let count = file.rules.len();
@@ -225,7 +232,24 @@ fn redaction(paths: &[String]) -> Result<Redaction, (usize, String)> {
                         regions or event_sources to say which events are seen";
             Err((i, format!("{:?} {what}", filter::shown(field))))
         }
-        Ok(Sight::Path(path)) => Ok(path),
+        Ok(Sight::Path(path)) => match path.first() {
+            // nothing would be taken out, and nobody would notice
+            Some(first) if !field.starts_with("record.") && !is_documented_field(first) => {
+                let cure = match Nearest::of(first, RECORD_FIELDS) {
+                    Some(name) => format!("did you mean {name:?}?"),
+                    None => "paths begin at the top, as in requestParameters.password".to_owned(),
+                };
+                let (first, field) = (filter::shown(first), filter::shown(field));
+                Err((
+                    i,
+                    format!(
+                        "no record is known to have {first:?} at its top; {cure} \
+                         (\"record.{field}\" is taken out anyway)"
+                    ),
+                ))
+            }
+            _ => Ok(path),
+        },
         Ok(Sight::Attribute(_)) => {
             let what = "is an attribute; give the path in the record, such as \
                         userIdentity.accessKeyId";

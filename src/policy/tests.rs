@@ -256,7 +256,7 @@ fn what_is_taken_out_is_not_asked_by_and_a_share_is_as_written() {
 rules:
   - callers: [a]
     methods: ['*']
-    redact: [requestParameters.password, 'tags.a\\.b', record.odd]
+    redact: [requestParameters.password, 'record.tags.a\\.b', record.odd]
     weight: 3
     daily_requests: 0
     subscriptions: 2
@@ -331,7 +331,15 @@ fn paths_and_shares_that_cannot_be_meant_are_refused() {
             "redact: [eventTime]",
             "rules[0].redact[0]: \"eventTime\" places the event",
         ),
-        ("redact: [a, record.eventID]", "rules[0].redact[1]"),
+        ("redact: [errorCode, record.eventID]", "rules[0].redact[1]"),
+        (
+            "redact: [sourceIpAddress]",
+            "did you mean \"sourceIPAddress\"? (\"record.sourceIpAddress\"",
+        ),
+        (
+            "redact: [zzz.x]",
+            "no record is known to have \"zzz\" at its top",
+        ),
         ("redact: [EventName]", "is an attribute"),
         ("redact: ['']", "redact[0]: empty"),
         ("redact: [a..b]", "empty segment"),

@@ -135,12 +135,12 @@ def rule(**parts):
 
 # what the server refuses as well, and what it takes
 NOT_TAKEN = [
-    "", ".", "a..b", ".a", "a.", "record.", "a\\b", "a\\", "a" * 1025, ".".join("a" * 33), "Username", "EventId", "eventTime",
+    "", ".", "a..b", ".a", "a.", "record.", "a\\b", "a\\", "a" * 1025, "record." + ".".join("a" * 33), "Username", "record", "a", "sourceIpAddress", "eventTimes", "EventId", "eventTime",
     "record.eventID", "awsRegion.x", "recipientAccountId", "eventSource",
 ]
 TAKEN = [
-    "sourceIPAddress", "requestParameters.password", "record.userIdentity.arn", "record", "requestParameters.tags.a\\.b\\\\",
-    "requestParameters.eventID", "eventTimes", ".".join("a" * 32), "record." + ".".join("a" * 32), "record.Username", "a" * 1024,
+    "sourceIPAddress", "requestParameters.password", "record.userIdentity.arn", "requestParameters.tags.a\\.b\\\\",
+    "requestParameters.eventID", "record.eventTimes", "record." + ".".join("a" * 32), "record.Username", "record." + "a" * 1017,
 ]
 
 

@@ -1,13 +1,14 @@
 //! A message out of a file that was filled in.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
     Value,
 };
 
 use super::node::Node;
-use crate::{cli::time, spelling::Nearest};
+use crate::{cli::time, clock::Clock, spelling::Nearest};
 
 /// What a file had.
 #[derive(Debug)]
@@ -23,8 +24,18 @@ pub(super) struct Filled {
 /// # Errors
 ///
 /// What is wrong, with the place and what would do, in a line.
-pub(super) fn fill(kind: &MessageDescriptor, node: &Node) -> Result<Filled, String> {
-    let mut filler = Filler { moved: Vec::new() };
+///
+/// `sibling`: a message that asks the same in another way. What a file has for that
+/// alone does no harm where nothing is given by it.
+pub(super) fn fill(
+    kind: &MessageDescriptor,
+    node: &Node,
+    sibling: Option<&MessageDescriptor>,
+) -> Result<Filled, String> {
+    let mut filler = Filler {
+        moved: Vec::new(),
+        sibling: sibling.cloned(),
+    };
     let message = match node {
         Node::Null => DynamicMessage::new(kind.clone()),
         Node::Map(_) => filler.message(kind, node, &Place::default())?,
@@ -65,6 +76,7 @@ impl Place {
 
 struct Filler {
     moved: Vec<(String, String)>,
+    sibling: Option<MessageDescriptor>,
 }
 
 impl Filler {
@@ -80,7 +92,11 @@ impl Filler {
         let mut message = DynamicMessage::new(kind.clone());
         let mut seen: Vec<(FieldDescriptor, &str)> = Vec::new();
         for (key, node) in entries {
-            let field = field(kind, key, at)?;
+            let field = match field(kind, key, at) {
+                Ok(field) => field,
+                Err(_) if at.file.is_empty() && self.is_siblings(key, node)? => continue,
+                Err(wrong) => return Err(wrong),
+            };
             if let Some((_, before)) = seen.iter().find(|(known, _)| *known == field) {
                 let before = at.field(before, "").file;
                 return Err(format!(
@@ -103,6 +119,27 @@ impl Filler {
         Ok(message)
     }
 
+    /// Whether a key is the sibling's alone, and says nothing that matters here.
+    fn is_siblings(&mut self, key: &str, node: &Node) -> Result<bool, String> {
+        let Some(sibling) = self.sibling.clone() else {
+            return Ok(false);
+        };
+        let at = Place::default().field(key, key);
+        let Ok(field) = field(&sibling, key, &Place::default()) else {
+            return Ok(false);
+        };
+        match self.value(&field, node, &at)? {
+            None => Ok(true),
+            // how many come at once is no question of its own
+            Some(_) if field.name() == "page_size" => Ok(true),
+            Some(_) => Err(format!(
+                "{}: is of {}; leave it out here",
+                at.file,
+                sibling.name()
+            )),
+        }
+    }
+
     /// What a field has; `None`: it is not given.
     fn value(
         &mut self,
@@ -120,7 +157,11 @@ impl Filler {
             let Node::List(nodes) = node else {
                 return Err(wrong(at, node, "a list, in [ ]"));
             };
-            let list = self.list(&field.kind(), nodes, at)?;
+            // an empty text is a value to compare with, and names nothing
+            let is_empty = |node: &Node| {
+                matches!(node, Node::Text(text) if text.is_empty()) && field.name() != "values"
+            };
+            let list = self.list(&field.kind(), nodes, at, is_empty)?;
             return Ok((!list.is_empty()).then_some(Value::List(list)));
         }
         let Some(value) = self.one(&field.kind(), node, at)? else {
@@ -135,12 +176,21 @@ impl Filler {
         Ok(says.then_some(value))
     }
 
-    fn list(&mut self, kind: &Kind, nodes: &[Node], at: &Place) -> Result<Vec<Value>, String> {
+    fn list(
+        &mut self,
+        kind: &Kind,
+        nodes: &[Node],
+        at: &Place,
+        is_empty: impl Fn(&Node) -> bool,
+    ) -> Result<Vec<Value>, String> {
         let mut list = Vec::with_capacity(nodes.len());
         for (place, node) in nodes.iter().enumerate() {
             let at = at.element(place, list.len());
             if *node == Node::Null {
                 return Err(format!("{}: null; leave the element out", at.file));
+            }
+            if is_empty(node) {
+                continue;
             }
             let first = self.moved.len();
             if place != list.len() {
@@ -175,7 +225,10 @@ pub(super) fn is_known(kind: &MessageDescriptor) -> bool {
 
 fn known(kind: &MessageDescriptor, node: &Node, at: &Place) -> Result<Option<Value>, String> {
     let (what, form) = match kind.name() {
-        "Timestamp" => ("a time", "\"2024-05-06T07:08:09Z\""),
+        "Timestamp" => (
+            "a time",
+            "\"2024-05-06T07:08:09Z\", \"2024-05-06\" or \"2h\"",
+        ),
         "Duration" => ("a span", "\"90s\", \"30m\" or \"1d12h\""),
         name => (name, "as protobuf's JSON has it"),
     };
@@ -195,6 +248,15 @@ fn known(kind: &MessageDescriptor, node: &Node, at: &Place) -> Result<Option<Val
             |_| text.clone(),
             |span| format!("{}.{:09}s", span.as_secs(), span.subsec_nanos()),
         ),
+        // times, too: what protobuf's JSON has is among them, to the nanosecond
+        "Timestamp" if text.parse::<Timestamp>().is_err() => {
+            let clock = Clock::system();
+            let second = time::when(text).map(|when| match at.sent.ends_with("end_time") {
+                true => time::last(when, &clock),
+                false => time::first(when, &clock),
+            });
+            second.map_or_else(|_| text.clone(), time::rfc3339)
+        }
         _ => text.clone(),
     };
     DynamicMessage::deserialize(kind.clone(), serde_json::Value::String(text))
@@ -288,12 +350,25 @@ fn float(node: &Node) -> Option<f64> {
     }
 }
 
+/// What the names of an enum's values begin with: that of the first is it, and
+/// `UNSPECIFIED`, as the style of protobuf has it.
+fn prefix(kind: &EnumDescriptor) -> String {
+    let first = kind.default_value();
+    let name = first.name();
+    name.strip_suffix("UNSPECIFIED")
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// A value of an enum, by its name or its number.
 fn choice(kind: &EnumDescriptor, node: &Node, at: &Place) -> Result<Value, String> {
     let found = match node {
         // as everywhere, empty is not given
         Node::Text(text) if text.is_empty() => Some(kind.default_value()),
-        Node::Text(text) => kind.get_value_by_name(text),
+        // by its name, or that without what all of them begin with
+        Node::Text(text) => kind
+            .get_value_by_name(text)
+            .or_else(|| kind.get_value_by_name(&format!("{}{text}", prefix(kind)))),
         node => integer(node)
             .and_then(|number| number.try_into().ok())
             .and_then(|number| kind.get_value(number)),

@@ -27,8 +27,8 @@ use super::{EXIT_FAILED, EXIT_INPUT, report};
 /// For help texts.
 pub(super) const HELP: &str = "\
 Requests in files: --generate-cli-skeleton writes one to fill in, and --cli-input-json or
---cli-input-yaml take it: protobuf's JSON, by names such as startTime or start_time. What
-is left empty there (\"\", [], 0, false, null, an enum's first name, an object of such) is
+--cli-input-yaml take it: protobuf's JSON, by names such as startTime or start_time, with
+times and spans as one types them. What is left empty there (\"\", [], 0, false, null, an enum's first name, an object of such) is
 not given. Options of the command line come before what the file has; conditions on it
 take the place of all filters in the file.";
 
@@ -44,12 +44,18 @@ pub(super) struct Input {
     #[arg(
         long,
         value_name = "JSON",
+        allow_hyphen_values = true,
         conflicts_with = "cli_input_yaml",
         help_heading = "Request"
     )]
     cli_input_json: Option<String>,
     /// The same from YAML
-    #[arg(long, value_name = "YAML", help_heading = "Request")]
+    #[arg(
+        long,
+        value_name = "YAML",
+        allow_hyphen_values = true,
+        help_heading = "Request"
+    )]
     cli_input_yaml: Option<String>,
     /// Write the request as it would be, with every field, or a sample answer; no
     /// gateway is asked [default: input]
@@ -71,7 +77,7 @@ pub(super) enum Skeleton {
     Input,
     /// The request, in YAML, with what each field means
     YamlInput,
-    /// A sample of the answer, in JSON
+    /// A sample of the API's answer, in protobuf's JSON as "trailgate call" writes it
     Output,
 }
 
@@ -130,8 +136,19 @@ impl Input {
     /// The request of this type of the contract that the file has; an empty one
     /// without a file. `Err` is the exit status, after saying what is wrong.
     pub(super) fn request<T: Message + Default>(&self, name: &str) -> Result<Given<T>, u8> {
+        self.request_or(name, None)
+    }
+
+    /// The same of a request that has a sibling, which asks the same in another way: a
+    /// file that was written for that is taken, too, if all that it says can be asked.
+    pub(super) fn request_or<T: Message + Default>(
+        &self,
+        name: &str,
+        sibling: Option<&str>,
+    ) -> Result<Given<T>, u8> {
         let kind = known(name)?;
-        let Given { request, origin } = self.dynamic(&kind)?;
+        let sibling = sibling.map(known).transpose()?;
+        let Given { request, origin } = self.read(&kind, sibling.as_ref())?;
         let request = request.transcode_to().map_err(|error| {
             report::note(format_args!("{}: {error}", origin.from));
             EXIT_INPUT
@@ -141,6 +158,14 @@ impl Input {
 
     /// As [`Input::request`], of any message.
     pub(super) fn dynamic(&self, kind: &MessageDescriptor) -> Result<Given<DynamicMessage>, u8> {
+        self.read(kind, None)
+    }
+
+    fn read(
+        &self,
+        kind: &MessageDescriptor,
+        sibling: Option<&MessageDescriptor>,
+    ) -> Result<Given<DynamicMessage>, u8> {
         let (flag, syntax, given) = match (&self.cli_input_json, &self.cli_input_yaml) {
             (Some(text), _) => ("--cli-input-json", Syntax::Json, text),
             (None, Some(text)) => ("--cli-input-yaml", Syntax::Yaml, text),
@@ -161,9 +186,13 @@ impl Input {
                 Source::Literal if Path::new(given).is_file() => {
                     format!("{given:?} is no {syntax}, and there is a file of that name: write file://{given}")
                 }
+                // a name, and no file of it
+                Source::Literal if !given.contains(['{', ':', '\n']) => {
+                    format!("{given:?} is no {syntax}; write file://PATH for a file, - for stdin, or the text itself")
+                }
                 _ => wrong,
             })?;
-            fill::fill(kind, &node)
+            fill::fill(kind, &node, sibling)
         });
         match filled {
             Ok(filled) => Ok(Given {

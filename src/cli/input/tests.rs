@@ -13,7 +13,7 @@ use crate::proto::v1::{ExportEventsRequest, LookupEventsRequest};
 
 fn filled(kind: &str, text: &str, syntax: Syntax) -> Result<DynamicMessage, String> {
     let kind = message(kind).unwrap();
-    Ok(fill(&kind, &read(text, syntax)?)?.message)
+    Ok(fill(&kind, &read(text, syntax)?, None)?.message)
 }
 
 fn json(text: &str) -> Result<DynamicMessage, String> {
@@ -118,7 +118,7 @@ fn a_skeleton_has_every_field_and_says_nothing_until_it_is_filled() {
             (skeleton::yaml(&empty), Syntax::Yaml),
         ] {
             names(&kind, &text);
-            let read = fill(&kind, &read(&text, syntax).unwrap()).unwrap();
+            let read = fill(&kind, &read(&text, syntax).unwrap(), None).unwrap();
             assert_eq!(read.message, empty, "{text}");
         }
     }
@@ -138,7 +138,8 @@ fn whatever_is_filled_in_is_what_is_asked() {
                 (serde_json::to_string(&message).unwrap(), Syntax::Yaml),
             ] {
                 let read = read(&text, syntax).unwrap_or_else(|wrong| panic!("{wrong}: {text}"));
-                let filled = fill(&kind, &read).unwrap_or_else(|wrong| panic!("{wrong}: {text}"));
+                let filled =
+                    fill(&kind, &read, None).unwrap_or_else(|wrong| panic!("{wrong}: {text}"));
                 assert_eq!(filled.message, message, "{text}");
                 assert_eq!(filled.moved, []);
             }
@@ -264,7 +265,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_would_do() {
             r#"{"startTime": "yesterday"}"#,
             "startTime: the text \"yesterday\" is not a time; write it like \"2024-05-06T07:08:09Z\"",
         ),
-        (r#"{"startTime": "2024-05-06"}"#, "is not a time"),
+        (r#"{"startTime": "2024-05"}"#, "is not a time"),
         (
             r#"{"startTime": 5}"#,
             "startTime: the number 5 where it takes a time in quotes",
@@ -365,4 +366,46 @@ fn a_question_is_recast_by_the_names_of_its_fields() {
             ..ExportEventsRequest::default()
         }
     );
+}
+
+#[test]
+fn a_file_for_a_sibling_is_taken_if_all_that_it_says_can_be_asked() {
+    let [lookup, export] =
+        ["LookupEventsRequest", "ExportEventsRequest"].map(|name| message(name).unwrap());
+    let fill = |text: &str| {
+        let node = read(text, Syntax::Json).unwrap();
+        fill(&export, &node, Some(&lookup)).map(|filled| filled.message)
+    };
+    let skeleton = skeleton::json(&DynamicMessage::new(lookup.clone()));
+    assert_eq!(
+        fill(&skeleton).unwrap(),
+        DynamicMessage::new(export.clone())
+    );
+    let taken = fill(r#"{"pageSize": 50, "regions": ["eu-west-1"]}"#).unwrap();
+    let regions = taken.get_field_by_name("regions").unwrap();
+    assert_eq!(regions.as_list().map(<[_]>::len), Some(1));
+    for (text, said) in [
+        (
+            r#"{"estimateOnly": true}"#,
+            "estimateOnly: is of LookupEventsRequest",
+        ),
+        (r#"{"estimateOnly": 5}"#, "true or false"),
+        (r#"{"pageTokens": ""}"#, "pageTokens: no such field"),
+    ] {
+        let wrong = fill(text).unwrap_err();
+        assert!(wrong.contains(said), "{text}: {wrong}");
+    }
+}
+
+#[test]
+fn times_in_files_are_read_as_they_are_typed() {
+    let kind = message("LookupEventsRequest").unwrap();
+    let text = r#"{"startTime": "2024-05-06", "endTime": "2024-05-06"}"#;
+    let filled = fill(&kind, &read(text, Syntax::Json).unwrap(), None).unwrap();
+    let asked: LookupEventsRequest = filled.message.transcode_to().unwrap();
+    let day = 1_714_953_600;
+    let seconds = |time: Option<prost_types::Timestamp>| time.unwrap().seconds;
+    assert_eq!(seconds(asked.start_time), day);
+    // both ends are included
+    assert_eq!(seconds(asked.end_time), day + 86_399);
 }

@@ -36,6 +36,7 @@ impl Chosen {
     /// # Errors
     /// It is neither: what is wrong with it.
     pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         if let Ok(column) = Column::from_str(text, true) {
             return Ok(Self::Known(column));
         }
@@ -175,7 +176,7 @@ mod tests {
         }
         assert!(!shown("requestParameters.name").1.contains('\n'));
         assert!(!Chosen::parse("who").unwrap().needs_record());
-        assert!(Chosen::parse("RECORD").unwrap().needs_record());
+        assert!(Chosen::parse(" RECORD").unwrap().needs_record());
     }
 
     #[test]

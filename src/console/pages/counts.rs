@@ -14,7 +14,7 @@ use super::super::{
     view::{COUNTED, View, count, number},
     who::Calls,
 };
-use crate::proto::v1::{SearchState, SummarizeEventsResponse, TimeBucket, TopValues};
+use crate::proto::v1::{SearchState, SummarizeEventsResponse, TimeBucket, TopValues, ValueCount};
 
 /// The size of the picture, in its own units.
 const WIDTH: usize = 960;
@@ -40,7 +40,7 @@ fn counts(view: &View, answer: &SummarizeEventsResponse) -> Markup {
         .any(|scope| scope.state() != SearchState::Complete);
     html! {
         @if is_short {
-            (searched(&answer.scopes))
+            (searched(&answer.scopes, view.start_second()))
             @if !view.counts_all {
                 p { a href=(view.link("/events", |view| view.counts_all = true)) { "Count all of it" } " (each request to AWS takes from the account's quota)" }
             }
@@ -117,7 +117,7 @@ fn values(view: &View, top: &TopValues) -> Markup {
             ol {
                 @for value in &top.values {
                     li {
-                        a href=(view.link("/events", |view| view.narrow(&top.field, &value.value))) { bdi { (value.value) } @if value.is_cut { "…" } }
+                        a href=(view.link("/events", |view| narrow(view, &top.field, value))) { bdi { (value.value) } @if value.is_cut { "…" } }
                         span class="count" { (number(value.count)) }
                     }
                 }
@@ -125,5 +125,13 @@ fn values(view: &View, top: &TopValues) -> Markup {
             @if top.values.is_empty() { p class="faint" { "none" } }
             @if top.is_truncated { p class="faint" { "and others" } }
         }
+    }
+}
+
+/// Shows only events with this value; of one that was cut, those that begin so.
+fn narrow(view: &mut View, field: &str, value: &ValueCount) {
+    match value.is_cut {
+        true => view.narrow_to_cut(field, &value.value),
+        false => view.narrow(field, &value.value),
     }
 }

@@ -68,7 +68,7 @@ pub(in super::super) async fn page(
     let event = answer.event.unwrap_or_default();
     let content = html! {
         h1 { bdi { (event.event_name) } }
-        (searched(&answer.scopes))
+        (searched(&answer.scopes, None))
         (neighbours(&event, console.clock.now()))
         (fields(&event))
         (record(&event))

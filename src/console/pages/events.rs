@@ -34,6 +34,15 @@ pub(in super::super) async fn page(
 ) -> Response {
     let mut view = View::parse(&query.unwrap_or_default(), console.clock.now());
     let mut asked = lookup(calls.visitor.clone(), &view).await;
+    // an address of another version may ask by what this one does not know
+    while let Err(refusal) = &asked
+        && view.drop_filter(
+            refusal.field.as_deref().unwrap_or_default(),
+            &refusal.message,
+        )
+    {
+        asked = lookup(calls.visitor.clone(), &view).await;
+    }
     if matches!(&asked, Err(refusal) if refusal.reason == "INVALID_PAGE_TOKEN") {
         let why =
             "page: it belongs to another question, or to scopes of long ago; the first is shown";
@@ -92,7 +101,9 @@ fn form(view: &View) -> Markup {
             .filter(move |(known, _)| *known == name);
         values.skip(1).map(|(_, value)| value)
     };
-    let conditions: Vec<_> = view.conditions.iter().map(Condition::line).collect();
+    // what could not be read stays where it was typed
+    let conditions = view.conditions.iter().map(Condition::line);
+    let conditions: Vec<_> = conditions.chain(view.untold.iter().cloned()).collect();
     let size = view.page_size.unwrap_or(PAGE);
     let mut sizes = vec![PAGE, 100, MAX_PAGE];
     if !sizes.contains(&size) {
@@ -119,7 +130,7 @@ fn form(view: &View) -> Markup {
                 (field("from", "From (UTC)", &view.from, "-24h or 2024-05-06 07:08"))
                 (field("to", "To (UTC)", &view.to, "now"))
             }
-            details open[!view.conditions.is_empty() || !view.accounts.is_empty() || !view.regions.is_empty() || view.is_insight || !view.columns.is_empty()] {
+            details open[!conditions.is_empty() || !view.accounts.is_empty() || !view.regions.is_empty() || view.is_insight || !view.columns.is_empty()] {
                 summary { "More: any field, accounts, Regions, columns" }
                 div class="fields" {
                     label class="wide" { span { "Any field, one condition a line; all must hold, and a line that begins with \"or\" begins an alternative" }
@@ -151,7 +162,7 @@ fn form(view: &View) -> Markup {
                         legend { "Columns" }
                         @for column in Column::ALL {
                             label class="box" {
-                                input type="checkbox" name="column" value=(column.name()) checked[view.columns.contains(&column)];
+                                input type="checkbox" name="column" value=(column.name()) checked[view.shown().contains(&column)];
                                 (column.title())
                             }
                         }
@@ -212,7 +223,7 @@ fn without(view: &mut View, place: usize) {
 fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
     let stats = answer.stats.unwrap_or_default();
     html! {
-        (searched(&answer.scopes))
+        (searched(&answer.scopes, view.start_second()))
         form method="get" action="/compare" {
             (table(view, &answer.events))
             div class="below" {
@@ -233,7 +244,8 @@ fn found(view: &View, answer: &LookupEventsResponse) -> Markup {
                     a href=(download(view, "json", true)) { "JSON" }
                     " of all"
                 }
-                a href=(view.link("/live", |_| ())) { "Follow live" }
+                // Insights events are told by no subscription
+                @if !view.is_insight { a href=(view.link("/live", |_| ())) { "Follow live" } }
             }
         }
     }
@@ -289,19 +301,32 @@ fn table(view: &View, events: &[Event]) -> Markup {
 pub(in super::super) fn row(view: &View, event: &Event) -> Markup {
     html! {
         tr class=[(!event.error_code.is_empty()).then_some("failed")] {
-            td { input type="checkbox" name="event" value=(which(event)) aria-label=(format!("Compare {}", event.event_name)); }
-            @for column in view.shown() { (cell(view, *column, event)) }
+            td { @if !event.event_id.is_empty() { input type="checkbox" name="event" value=(which(event)) aria-label=(format!("Compare {}", event.event_name)); } }
+            @for (place, column) in view.shown().iter().enumerate() { (cell(view, *column, event, is_way(view, place))) }
         }
     }
 }
 
+/// Whether the column at this place leads to an event's details: one of its usual two,
+/// or the first.
+fn is_way(view: &View, place: usize) -> bool {
+    let is_usual = |column: &Column| matches!(column, Column::Time | Column::Id);
+    match view.shown().iter().any(is_usual) {
+        true => view.shown().get(place).is_some_and(is_usual),
+        false => place == 0,
+    }
+}
+
 /// A cell. Fifty rows of them are most of a page: each sign counts.
-fn cell(view: &View, column: Column, event: &Event) -> Markup {
+fn cell(view: &View, column: Column, event: &Event, is_way: bool) -> Markup {
     let text = column.text(event);
     let only = |field: &str| view.link("", |view| view.narrow(field, &text));
     html! {
-        @match (column, column.field()) {
+        @match (column, column.field(event)) {
+            // one without an id cannot be asked for
+            (Column::Time | Column::Id, _) if event.event_id.is_empty() => td class="time" { (text) },
             (Column::Time | Column::Id, _) => td class="time" { a href=(details(event)) { (text) } },
+            _ if is_way && !event.event_id.is_empty() => td { a href=(details(event)) { @if text.is_empty() { "details" } @else { bdi { (text) } } } },
             (Column::Error, Some(field)) if !text.is_empty() => td class="error" { a href=(only(field)) { bdi { (text) } } },
             (_, Some(field)) if !text.is_empty() => td { a href=(only(field)) { bdi { (text) } } },
             _ if text.is_empty() => td {},
