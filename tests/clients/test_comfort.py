@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -186,3 +187,41 @@ def test_shells_are_told_what_there_is(demo):
     assert offered("scopes", *endpoint, "--account", "") == ["111122223333"]
     # nobody answers, and nobody waits or is told so
     assert offered("lookup", "--endpoint", "http://127.0.0.1:1", "--region", "us-") == [""]
+
+
+@pytest.mark.parametrize("typed, offered", [
+    ("trailgate lookup --endpoint {} --region us", "-east-1"),
+    ("trailgate lookup --endpoint={} --region=us", "-east-1"),
+    ("trailgate lookup -w errorCode=X --endpoint {} --account 1", "11122223333"),
+])
+def test_bash_completes_behind_what_it_splits(demo, tmp_path, typed, offered):
+    """In a shell of its own: an endpoint has colons, and bash takes them for words' ends."""
+    directory = os.path.dirname(os.path.abspath(binary()))
+    environment = {
+        **bare_environment(str(tmp_path)), "TERM": "dumb", "PS1": "ready> ",
+        "PATH": directory + os.pathsep + os.environ["PATH"],
+    }
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)
+
+    def until(words):
+        told, end = b"", time.monotonic() + PATIENCE
+        while words not in told and time.monotonic() < end:
+            if select.select([terminal], [], [], 1)[0]:
+                told += os.read(terminal, 65536)
+        assert words in told, told
+        return told
+
+    try:
+        until(b"ready> ")
+        # long lines are not scrolled sideways
+        os.write(terminal, b"stty columns 500; source <(trailgate completions bash); echo so''urced\n")
+        until(b"sourced")
+        line = typed.format(demo.endpoint).encode()
+        os.write(terminal, line + b"\t")
+        until(line.rsplit(b" ", 1)[-1] + offered.encode())
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)

@@ -114,7 +114,16 @@ def test_what_cannot_be_read_is_named_and_the_rest_applies(server):
     assert "Not applied" in page.words and "a == b" in page.words and "colour=red" in page.words
     assert "EventName = RunInstances" in page.words
     odd = ask(server, "/events", where="sourceIPAddress cidr 10.0.0.300/8")
-    assert odd.status == 400 and "10.0.0.300" in odd.words
+    assert odd.status == 200 and "Not applied" in odd.words and "10.0.0.300" in odd.words
+    # what is asked of a file that could not be read is named in the file
+    for form, said in [("csv", "not applied, as it could not be read: colour=red"), ("json", '"not_applied":["colour=red')]:
+        told = ask(server, "/download", colour="red", EventName="RunInstances", **{"as": form})
+        assert told.status == 200 and said in told.text, told.text[-300:]
+    assert ask(server, "/download", **{"as": "xml"}).status == 400
+    # all that could be meant by it is gone, and named
+    nowhere = ask(server, "/events", where="nosuch = x", region="mars-1", account="999999999999")
+    for part in ("nosuch", "mars-1", "999999999999"):
+        assert part in nowhere.words.split("Not applied")[1], nowhere.words
     assert ask(server, "/event", id="no-such-event").status == 404
 
 
