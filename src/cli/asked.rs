@@ -87,6 +87,13 @@ impl Asked {
                         "{typed}: = takes * as it is; like takes patterns (--where '{} {not}like {value}')",
                         one.field
                     ));
+                } else if matches!(one.field.as_str(), "EventName" | "eventName")
+                    && !one.ignore_case
+                    && value.starts_with(|c: char| c.is_ascii_lowercase())
+                {
+                    doubts.push(format!(
+                        "{typed}: names of calls are compared with their case, and most begin with a capital; -i takes either"
+                    ));
                 } else if is_source && !value.is_empty() && !value.contains('.') {
                     doubts.push(format!("{typed}: did you mean {value}.amazonaws.com?"));
                 }

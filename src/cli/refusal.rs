@@ -138,6 +138,15 @@ impl Call<'_> {
                 lines.push(format!("  {}: {}", violation.field, violation.description));
             }
         }
+        if details
+            .error_info()
+            .is_some_and(|info| info.reason == "RECORD_NOT_ALLOWED")
+        {
+            let view = r#"--cli-input-json '{"view": "BASIC"}'"#;
+            lines.push(format!(
+                "  ask without it: -o table or csv, or any format with {view}"
+            ));
+        }
         let wait = details.retry_info().and_then(|info| info.retry_delay);
         match (wait, status.code()) {
             (Some(wait), _) => lines.push(format!("  try again in {}", seconds(wait))),

@@ -63,7 +63,7 @@ impl Settings {
                 ) => {
                     format!("{} at line {}", unknown(field, expected), at.line())
                 }
-                _ => one_line(&error.to_string()),
+                (error, _) => in_our_words(&one_line(&error.to_string())),
             };
             format!("{what}{place}")
         })
@@ -152,6 +152,26 @@ fn unknown(name: &str, known: &[&str]) -> String {
         None => "settings are called as flags are, with underscores".to_owned(),
     };
     format!("unknown setting {name:?}; {hint}")
+}
+
+/// A message of the parser, with what to do.
+fn in_our_words(message: &str) -> String {
+    const CURES: [(&str, &str); 5] = [
+        (
+            "invalid socket address syntax",
+            "write it as 127.0.0.1:50051",
+        ),
+        ("invalid floating point", "write a number such as 1.5"),
+        ("invalid boolean", "say true or false"),
+        ("invalid u", "write a whole number"),
+        ("duplicate mapping key", "leave one of them out"),
+    ];
+    let message = message.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+    let cure = CURES.iter().find(|(words, _)| message.contains(words));
+    match cure {
+        Some((_, cure)) => format!("{message}; {cure}"),
+        None => message,
+    }
 }
 
 fn one_line(message: &str) -> String {

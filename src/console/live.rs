@@ -206,3 +206,23 @@ fn data(said: &Said) -> Message {
     // JSON has no line breaks of its own, and escapes those of texts
     Message::default().data(serde_json::to_string(said).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_the_same_by_all_that_is_told_of_them_but_who_told() {
+        let event = |id: &str, name: &str, origin| Event {
+            event_id: id.to_owned(),
+            event_name: name.to_owned(),
+            origin,
+            ..Event::default()
+        };
+        let of = |event: &Event| same(event);
+        assert_eq!(of(&event("a", "X", 1)), of(&event("a", "X", 2)));
+        // a correction, and those without an id
+        assert_ne!(of(&event("a", "X", 1)), of(&event("a", "Y", 1)));
+        assert_ne!(of(&event("", "X", 1)), of(&event("", "Y", 1)));
+    }
+}

@@ -187,12 +187,18 @@ impl View {
             },
             // what was typed stays in its field, read or not
             "from" => {
-                value.clone_into(&mut self.from);
-                self.from_time = Some(time(value, now, false)?);
+                let time = time(value, now, false);
+                if time.is_ok() || self.from_time.is_none() {
+                    value.clone_into(&mut self.from);
+                }
+                self.from_time = Some(time?);
             }
             "to" => {
-                value.clone_into(&mut self.to);
-                self.to_time = Some(time(value, now, true)?);
+                let time = time(value, now, true);
+                if time.is_ok() || self.to_time.is_none() {
+                    value.clone_into(&mut self.to);
+                }
+                self.to_time = Some(time?);
             }
             "order" => match value {
                 "oldest" => self.is_oldest_first = true,

@@ -29,7 +29,7 @@ def test_scopes_say_how_they_do(chromium, simulator):
             assert int(said[PLAIN]["Requests"]) >= 1
             assert said[HARM]["State"] == "not asked yet"
             # the picture says in words what it shows
-            assert "seconds held" in tab.page.get_by_role("img").first.get_attribute("aria-label")
+            assert "2.00 of 90 days held, in 1 stretch" in tab.page.get_by_role("img").first.get_attribute("aria-label")
 
 
 @pytest.fixture(scope="module")
