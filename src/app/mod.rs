@@ -479,6 +479,10 @@ async fn start_demo(config: &mut Config, clock: Clock) -> Result<Demo, Error> {
         live: simulator::Rate::per_second(1),
         ..simulator::Options::default()
     };
+    tracing::info!(
+        events = DEMO_EVENTS,
+        "demo: making up events, which takes some seconds"
+    );
     let simulator = Arc::new(Simulator::new(options, clock, Vec::new()));
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = bind(DEMO, any_port).await?;

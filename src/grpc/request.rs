@@ -455,11 +455,17 @@ impl Context<'_> {
     fn window(&self, start: Option<i64>, end: Option<i64>, now: Timestamp) -> TimeRange {
         let latest = now.as_second();
         let end = end.map_or(latest, |end| end.min(latest));
-        // an end before all of history is said to be that
-        let start = start.unwrap_or_else(|| self.lookup.history_start(now).min(end));
+        let start = start.unwrap_or_else(|| match self.lookup.history_start(now) {
+            // so that all of it is said to be before history
+            history if end < history => end.saturating_sub(A_DAY),
+            history => history,
+        });
         TimeRange::new(start, end.saturating_add(1).max(start))
     }
 }
+
+/// In seconds.
+const A_DAY: i64 = 86_400;
 
 /// The scopes of these accounts and Regions; none named: all.
 pub(super) fn select(

@@ -217,6 +217,23 @@ async fn scopes_tell_what_is_held_and_how_they_stand() {
 }
 
 #[tokio::test]
+async fn an_end_before_all_of_history_is_said_to_be_that() {
+    let mut world = world(quiet()).await;
+    let request = v1::LookupEventsRequest {
+        end_time: Some(prost_types::Timestamp {
+            seconds: world.now - 100 * 86_400,
+            nanos: 0,
+        }),
+        ..v1::LookupEventsRequest::default()
+    };
+    let answer = world.client.lookup_events(request).await.unwrap();
+    let scope = &answer.into_inner().scopes[0];
+    assert_eq!(scope.reason, "BEFORE_HISTORY");
+    assert_eq!(scope.searched_from, None);
+    assert_eq!(world.simulator.stats().requests, 0);
+}
+
+#[tokio::test]
 async fn a_denied_scope_says_so_in_a_stable_word() {
     let mut options = quiet();
     options.faults = Faults::from_iter([Fault::Denied(REGION.into())]);

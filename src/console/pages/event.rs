@@ -129,6 +129,10 @@ fn neighbours(event: &Event, now: Timestamp) -> Markup {
         View::default().link("/events", |view| {
             view.zoom(from.unwrap_or(at), to.unwrap_or(at));
             view.narrow(field, value);
+            // a name is one of its account, and each other scope is paid for
+            if matches!(field, "Username" | "ResourceName") {
+                view.accounts.push(event.account_id.clone());
+            }
         })
     };
     let identity = event.identity.clone().unwrap_or_default();
