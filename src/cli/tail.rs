@@ -93,7 +93,8 @@ pub(super) struct Tail {
         help_heading = "When"
     )]
     start: Option<When>,
-    /// Keep in this file how far it is, and go on from there
+    /// Keep in this file how far it is, and go on from there; --since and --start count
+    /// where it is not there yet
     #[arg(long, value_name = "FILE", help_heading = "When")]
     resume_file: Option<PathBuf>,
 
@@ -199,13 +200,6 @@ impl Tail {
             .fail_fast()
             .on_wait(|notice| waits(&notice));
         if let Some(path) = &self.resume_file {
-            if path.exists() && (self.since.is_some() || self.start.is_some()) {
-                note(format_args!(
-                    "{} says where to go on from, and --since and --start do not count; remove it, or \
-                     name another file, to begin there",
-                    path.display()
-                ));
-            }
             subscriber = subscriber.checkpoint(CheckpointFile::new(path));
         }
         let mut output = Output::stdout(&layout);
