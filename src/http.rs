@@ -163,16 +163,19 @@ pub async fn serve(
 
 /// For AWS's clients where they are not answered: they show what AWS's form has.
 async fn unanswered() -> Response {
-    let what = "this gateway does not answer AWS's clients; start it with --serve-aws";
+    unknown_operation("this gateway does not answer AWS's clients; start it with --serve-aws")
+}
+
+fn unknown_operation(what: &str) -> Response {
     let error = awsjson::Error::new(awsjson::Code::UnknownOperation, what);
     awsjson::error_reply(&error).map(Body::from)
 }
 
 async fn nowhere(headers: HeaderMap) -> Response {
     if headers.contains_key("x-amz-target") {
-        let what = "nothing is at this path; the endpoint is the port alone, as http://HOST:PORT";
-        let error = awsjson::Error::new(awsjson::Code::UnknownOperation, what);
-        return awsjson::error_reply(&error).map(Body::from);
+        return unknown_operation(
+            "nothing is at this path; the endpoint is the port alone, as http://HOST:PORT",
+        );
     }
     (
         StatusCode::NOT_FOUND,

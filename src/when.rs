@@ -61,9 +61,9 @@ fn within(first: civil::DateTime, last: civil::DateTime, zone: &TimeZone) -> Opt
     // compatible: the earlier of two, and of a gap what comes after it
     let start = zone.to_ambiguous_timestamp(first).compatible().ok();
     let end = zone.to_ambiguous_timestamp(last);
-    let end = match end.is_ambiguous() && matches!(end.offset(), AmbiguousOffset::Fold { .. }) {
-        true => end.later().ok(),
-        false => end.compatible().ok(),
+    let end = match end.offset() {
+        AmbiguousOffset::Fold { .. } => end.later().ok(),
+        _ => end.compatible().ok(),
     };
     Some((second(start)?, second(end)?))
 }

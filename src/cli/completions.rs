@@ -169,10 +169,9 @@ pub(super) fn fields() -> ArgValueCompleter {
 /// What a table can show, of names with commas between them.
 pub(super) fn columns() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let columns = Column::value_variants().iter();
-        let columns = columns.map(|column| column.header().to_lowercase());
         let paths = RECORD_FIELDS.iter().chain(&PATHS);
-        offered(typed, columns.chain(paths.map(|&path| path.to_owned())))
+        let paths = paths.map(|&path| path.to_owned());
+        offered(typed, Column::names().chain(paths))
     })
 }
 

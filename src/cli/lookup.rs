@@ -13,7 +13,7 @@ use super::{
     input::{self, Given, Input, Origin, recast},
     output::{Format, Layout},
     paging::Paging,
-    question::{self, Question, Slots, Window, put},
+    question::{self, Question, Slots, Window, put, put_bounds},
     refusal::Call,
     report,
     source::Source,
@@ -287,18 +287,9 @@ impl Lookup {
         let size = self.page_size;
         let size = size.map(|size| i32::try_from(size).unwrap_or(i32::MAX));
         put(&mut request.page_size, size, "page_size", &mut origin);
-        let staleness = self.max_staleness.map(|span| span.try_into().ok());
-        put(
-            &mut request.max_staleness,
-            staleness,
-            "max_staleness",
-            &mut origin,
-        );
-        let calls = self.max_upstream_calls;
-        put(
-            &mut request.max_upstream_calls,
-            calls,
-            "max_upstream_calls",
+        put_bounds(
+            (&mut request.max_staleness, &mut request.max_upstream_calls),
+            (self.max_staleness, self.max_upstream_calls),
             &mut origin,
         );
         request.estimate_only |= self.estimate;

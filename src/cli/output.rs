@@ -51,9 +51,13 @@ impl Layout {
 
 /// JSON as stdout is to have it: on a terminal it draws nothing.
 pub(super) fn for_stdout(json: String) -> String {
-    match terminal_width() {
-        Some(_) => printable_json(&json).into_owned(),
-        None => json,
+    drawing_nothing(json, terminal_width().is_some())
+}
+
+fn drawing_nothing(json: String, is_terminal: bool) -> String {
+    match is_terminal {
+        true => printable_json(&json).into_owned(),
+        false => json,
     }
 }
 
@@ -142,11 +146,7 @@ impl<W: Write> Output<W> {
                         (Format::Json, _) => ",\n",
                         _ => "",
                     };
-                    let line = json::line(event)?;
-                    let line = match self.cells.printable {
-                        true => printable_json(&line),
-                        false => line.into(),
-                    };
+                    let line = drawing_nothing(json::line(event)?, self.cells.printable);
                     write!(self.to, "{before}{line}")?;
                     if self.format == Format::Jsonl {
                         writeln!(self.to)?;

@@ -14,6 +14,8 @@ use crate::spelling::Nearest;
 /// The longest file, in bytes: a few lines for each endpoint.
 const MAX_FILE: u64 = 1 << 20;
 
+/// What a file has at least, for messages.
+const FORM: &str = "endpoints: {NAME: {endpoint: https://HOST:PORT}}";
 /// The name of the endpoint that is asked where nothing is said.
 const DEFAULT: &str = "default";
 
@@ -95,9 +97,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, Profile>, String> {
     let at = path.display();
     let wrong = |what: &dyn std::fmt::Display| format!("{at}: {what}");
     let size = fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => wrong(&format_args!(
-            "{error}; write one with endpoints: {{NAME: {{endpoint: https://HOST:PORT}}}}"
-        )),
+        ErrorKind::NotFound => wrong(&format_args!("{error}; write one with {FORM}")),
         _ => wrong(&error),
     })?;
     let size = size.len();
@@ -147,7 +147,7 @@ fn parse(text: &str) -> Result<File, String> {
             error => {
                 let text = error.to_string();
                 let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                format!("{text}; write it as endpoints: {{NAME: {{endpoint: https://HOST:PORT}}}}")
+                format!("{text}; write it as {FORM}")
             }
         }
     })

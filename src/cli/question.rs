@@ -219,6 +219,17 @@ pub(super) fn put<T>(slot: &mut T, said: Option<T>, field: &str, origin: &mut Or
     }
 }
 
+/// As [`put`], of how old an answer may be and what it may cost.
+pub(super) fn put_bounds(
+    (staleness, calls): (&mut Option<prost_types::Duration>, &mut i32),
+    said: (Option<Duration>, Option<i32>),
+    origin: &mut Origin,
+) {
+    let span = said.0.map(|span| span.try_into().ok());
+    put(staleness, span, "max_staleness", origin);
+    put(calls, said.1, "max_upstream_calls", origin);
+}
+
 /// As [`put`], of an option that is repeated.
 pub(super) fn over(slot: &mut Vec<String>, said: &[String], field: &str, origin: &mut Origin) {
     if !said.is_empty() {

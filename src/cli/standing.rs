@@ -290,41 +290,77 @@ pub(super) fn json(scopes: &[Standing<'_>]) -> serde_json::Result<String> {
     serde_json::to_string(&Scopes { scopes })
 }
 
-/// What can be told of a scope: a name of the contract each.
-const FIELDS: [&str; 23] = [
-    "account_id",
-    "region",
-    "state",
-    "requests_per_second",
-    "max_requests_per_second",
-    "waiting_calls",
-    "estimated_wait_seconds",
-    "held_seconds",
-    "held_share",
-    "held_from",
-    "held_to",
-    "held_stretches",
-    "held_events",
-    "held_bytes",
-    "requests_bought",
-    "requests_throttled",
-    "last_error",
-    "last_error_time",
-    "last_success_time",
-    "denied_until",
-    "collector_state",
-    "watermark",
-    "lag_seconds",
+/// What a scope has to tell of something, with times in one form or another.
+type Told = fn(&Standing<'_>, fn(&Time) -> String) -> String;
+
+/// What can be told of a scope, by the contract's names.
+const FIELDS: [(&str, Told); 23] = [
+    ("account_id", |scope, _| scope.account_id.to_owned()),
+    ("region", |scope, _| scope.region.to_owned()),
+    ("state", |scope, _| scope.state.to_owned()),
+    ("requests_per_second", |scope, _| {
+        scope.requests_per_second.to_string()
+    }),
+    ("max_requests_per_second", |scope, _| {
+        scope.max_requests_per_second.to_string()
+    }),
+    ("waiting_calls", |scope, _| scope.waiting_calls.to_string()),
+    ("estimated_wait_seconds", |scope, _| {
+        scope.estimated_wait_seconds.to_string()
+    }),
+    ("held_seconds", |scope, _| scope.held_seconds.to_string()),
+    ("held_share", |scope, _| scope.held_share.to_string()),
+    ("held_from", |scope, time| said(&scope.held_from, time)),
+    ("held_to", |scope, time| said(&scope.held_to, time)),
+    ("held_stretches", |scope, _| {
+        scope.held_stretches.to_string()
+    }),
+    ("held_events", |scope, _| scope.held_events.to_string()),
+    ("held_bytes", |scope, _| scope.held_bytes.to_string()),
+    ("requests_bought", |scope, _| {
+        scope.requests_bought.to_string()
+    }),
+    ("requests_throttled", |scope, _| {
+        scope.requests_throttled.to_string()
+    }),
+    ("last_error", |scope, _| scope.last_error.to_owned()),
+    ("last_error_time", |scope, time| {
+        said(&scope.last_error_time, time)
+    }),
+    ("last_success_time", |scope, time| {
+        said(&scope.last_success_time, time)
+    }),
+    ("denied_until", |scope, time| {
+        said(&scope.denied_until, time)
+    }),
+    ("collector_state", |scope, _| {
+        scope.collector_state.to_owned()
+    }),
+    ("watermark", |scope, time| said(&scope.watermark, time)),
+    ("lag_seconds", |scope, _| {
+        scope
+            .lag_seconds
+            .map(|lag| lag.to_string())
+            .unwrap_or_default()
+    }),
 ];
 
-/// Something that is told of a scope, by its place in [`FIELDS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field(usize);
+fn said(at: &Option<Time>, time: fn(&Time) -> String) -> String {
+    at.as_ref().map(time).unwrap_or_default()
+}
+
+/// Something that is told of a scope.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    name: &'static str,
+    told: Told,
+}
 
 impl Field {
     /// All that is told.
     pub(super) fn all() -> Vec<Self> {
-        (0..FIELDS.len()).map(Self).collect()
+        let field = |(name, told)| Self { name, told };
+        FIELDS.into_iter().map(field).collect()
     }
 
     /// Reads its name.
@@ -333,60 +369,24 @@ impl Field {
     /// There is none of that name.
     pub(super) fn parse(name: &str) -> Result<Self, String> {
         let name = name.trim();
-        let place = FIELDS
-            .iter()
-            .position(|field| field.eq_ignore_ascii_case(name));
-        let place = place.map(Self);
-        place.ok_or_else(|| {
-            let mut nearest = Nearest::to(name);
-            FIELDS.iter().for_each(|field| nearest.consider(field));
-            match nearest.found() {
-                Some(field) => format!("no column; did you mean {field:?}?"),
-                None => format!("no column; there are {}", FIELDS.join(", ")),
+        let mut all = Self::all().into_iter();
+        let found = all.find(|field| field.name.eq_ignore_ascii_case(name));
+        found.ok_or_else(|| match Nearest::of(name, Self::names()) {
+            Some(field) => format!("no column; did you mean {field:?}?"),
+            None => {
+                let names: Vec<_> = Self::names().collect();
+                format!("no column; there are {}", names.join(", "))
             }
         })
     }
 
     /// All names.
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
-        FIELDS.into_iter()
-    }
-
-    fn name(self) -> &'static str {
-        FIELDS.get(self.0).copied().unwrap_or_default()
+        FIELDS.into_iter().map(|(name, _)| name)
     }
 
     fn of(self, scope: &Standing<'_>, time: fn(&Time) -> String) -> String {
-        let time = |at: &Option<Time>| at.as_ref().map(time).unwrap_or_default();
-        match self.name() {
-            "account_id" => scope.account_id.to_owned(),
-            "region" => scope.region.to_owned(),
-            "state" => scope.state.to_owned(),
-            "requests_per_second" => scope.requests_per_second.to_string(),
-            "max_requests_per_second" => scope.max_requests_per_second.to_string(),
-            "waiting_calls" => scope.waiting_calls.to_string(),
-            "estimated_wait_seconds" => scope.estimated_wait_seconds.to_string(),
-            "held_seconds" => scope.held_seconds.to_string(),
-            "held_share" => scope.held_share.to_string(),
-            "held_from" => time(&scope.held_from),
-            "held_to" => time(&scope.held_to),
-            "held_stretches" => scope.held_stretches.to_string(),
-            "held_events" => scope.held_events.to_string(),
-            "held_bytes" => scope.held_bytes.to_string(),
-            "requests_bought" => scope.requests_bought.to_string(),
-            "requests_throttled" => scope.requests_throttled.to_string(),
-            "last_error" => scope.last_error.to_owned(),
-            "last_error_time" => time(&scope.last_error_time),
-            "last_success_time" => time(&scope.last_success_time),
-            "denied_until" => time(&scope.denied_until),
-            "collector_state" => scope.collector_state.to_owned(),
-            "watermark" => time(&scope.watermark),
-            "lag_seconds" => scope
-                .lag_seconds
-                .map(|lag| lag.to_string())
-                .unwrap_or_default(),
-            _ => String::new(),
-        }
+        (self.told)(scope, time)
     }
 }
 
@@ -401,7 +401,7 @@ pub(super) fn chosen(
     }
     let heads: Vec<String> = fields
         .iter()
-        .map(|field| field.name().to_uppercase())
+        .map(|field| field.name.to_uppercase())
         .collect();
     let heads: Vec<_> = heads.iter().map(|head| Head::Text(head)).collect();
     let row = |scope: &Standing<'_>| {
@@ -413,7 +413,7 @@ pub(super) fn chosen(
 
 /// The chosen fields as rows of CSV, the header first.
 pub(super) fn rows(scopes: &[Standing<'_>], fields: &[Field]) -> Vec<Vec<String>> {
-    let header = fields.iter().map(|field| field.name().to_owned()).collect();
+    let header = fields.iter().map(|field| field.name.to_owned()).collect();
     let row = |scope| {
         fields
             .iter()

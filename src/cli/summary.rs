@@ -22,7 +22,7 @@ use super::{
     input::{self, Given, Input, recast},
     output::{USUAL_WIDTH, terminal_width},
     progress::Progress,
-    question::{self, Question, Slots, Window, over, put},
+    question::{self, Question, Slots, Window, over, put, put_bounds},
     refusal::Call,
     report::{self, Searched, count},
     sheet::Cells,
@@ -235,18 +235,9 @@ impl Summary {
             "top_values",
             &mut origin,
         );
-        let staleness = self.max_staleness.map(|span| span.try_into().ok());
-        put(
-            &mut request.max_staleness,
-            staleness,
-            "max_staleness",
-            &mut origin,
-        );
-        let calls = self.max_upstream_calls;
-        put(
-            &mut request.max_upstream_calls,
-            calls,
-            "max_upstream_calls",
+        put_bounds(
+            (&mut request.max_staleness, &mut request.max_upstream_calls),
+            (self.max_staleness, self.max_upstream_calls),
             &mut origin,
         );
         let slots = Slots {

@@ -317,6 +317,26 @@ impl View {
         view
     }
 
+    /// Takes a condition away; what followed an alternative's first begins it.
+    pub(super) fn remove_condition(&mut self, place: usize) -> Condition {
+        let gone = self.conditions.remove(place);
+        if let Some(next) = self.conditions.get_mut(place) {
+            next.is_or |= gone.is_or;
+        }
+        gone
+    }
+
+    /// The attributes that are asked by, each once: they come first in each filter.
+    fn named_attributes(&self) -> Vec<&'static str> {
+        let mut named = Vec::new();
+        for &(name, _) in &self.attributes {
+            if !named.contains(&name) {
+                named.push(name);
+            }
+        }
+        named
+    }
+
     /// Goes without the part of the filter that a refusal names, and says so; `false`:
     /// it names none.
     pub(super) fn drop_filter(&mut self, field: &str, why: &str) -> bool {
@@ -342,12 +362,7 @@ impl View {
         let why = why
             .strip_prefix(field)
             .map_or(why, |why| why.trim_start_matches(": "));
-        let mut common: Vec<&'static str> = Vec::new();
-        for (name, _) in &self.attributes {
-            if !common.contains(name) {
-                common.push(name);
-            }
-        }
+        let common = self.named_attributes();
         if let Some(&name) = common.get(place) {
             self.attributes.retain(|(known, _)| *known != name);
             self.unread.push(format!("{name}: {why}"));
@@ -361,10 +376,7 @@ impl View {
                 within = common.len();
             }
             if (alternative, within) == (filter, place) {
-                let gone = self.conditions.remove(at);
-                if let Some(next) = self.conditions.get_mut(at) {
-                    next.is_or |= gone.is_or;
-                }
+                let gone = self.remove_condition(at);
                 self.unread.push(format!("{}: {why}", gone.text));
                 self.untold.push(gone.line());
                 return true;

@@ -1,5 +1,7 @@
 //! What is held of each scope, for people to look at.
 
+use std::{cmp::Reverse, collections::HashSet};
+
 use super::{Coverage, Key, Stretches};
 use crate::event::{Category, Origin, Scope};
 
@@ -108,30 +110,21 @@ fn report(runs: Vec<Span>) -> Report {
 /// So many that [`MAX_SPANS`] are left, over the shortest gaps.
 fn joined(runs: Vec<Span>) -> Vec<Span> {
     let starts = runs.iter().skip(1);
-    let mut gaps: Vec<i64> = runs
+    let gaps = runs
         .iter()
         .zip(starts)
-        .map(|(run, next)| next.from - run.to)
+        .map(|(run, next)| next.from - run.to);
+    // which runs have a gap before them that stays: the longest, of equal ones the oldest
+    let mut apart: Vec<(i64, usize)> = gaps.zip(1..).collect();
+    apart.sort_by_key(|&(gap, _)| Reverse(gap));
+    let apart: HashSet<usize> = apart
+        .iter()
+        .take(MAX_SPANS - 1)
+        .map(|&(_, at)| at)
         .collect();
-    gaps.sort_unstable_by(|a, b| b.cmp(a));
-    // the gaps that stay are longer than this, and of its length so many
-    let (longest, equal) = match gaps.get(MAX_SPANS - 1) {
-        None => return runs,
-        Some(&longest) => {
-            let longer = gaps.iter().take_while(|gap| **gap > longest).count();
-            (longest, MAX_SPANS - 1 - longer)
-        }
-    };
-    let mut equal = equal;
     let mut spans: Vec<Span> = Vec::with_capacity(MAX_SPANS);
-    for run in runs {
-        let is_apart = spans.last().is_none_or(|last| {
-            let gap = run.from - last.to;
-            let is_spared = gap == longest && equal > 0;
-            equal -= usize::from(is_spared);
-            gap > longest || is_spared
-        });
-        match spans.last_mut().filter(|_| !is_apart) {
+    for (at, run) in runs.into_iter().enumerate() {
+        match spans.last_mut().filter(|_| !apart.contains(&at)) {
             Some(last) => {
                 last.to = run.to;
                 last.seconds += run.seconds;

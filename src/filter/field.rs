@@ -99,6 +99,12 @@ impl Sight {
     }
 }
 
+/// Whether a field is searched though no record is known to have it.
+#[must_use]
+pub fn is_insisted(field: &str) -> bool {
+    insisted(field).0
+}
+
 /// Whether a field insists on its path, and the path. An escaped dot is part of a
 /// key.
 fn insisted(field: &str) -> (bool, &str) {
@@ -116,10 +122,9 @@ impl Field {
             Sight::Attribute(key) => return Ok(Self::Attribute(key)),
             Sight::Path(segments) => segments.into_iter(),
         };
-        let (is_insisted, _) = insisted(field);
         let first = segments.next().unwrap_or_default();
         let rest = segments.collect();
-        if !is_insisted && !is_documented_field(&first) && !known.knows(&first) {
+        if !is_insisted(field) && !is_documented_field(&first) && !known.knows(&first) {
             return Err(error(unknown(field, &first, known)));
         }
         Ok(Self::Path(first, rest))

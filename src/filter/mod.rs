@@ -21,7 +21,7 @@ mod whole;
 
 use std::{collections::BTreeSet, fmt};
 
-pub use field::{KnownFields, Sight};
+pub use field::{KnownFields, Sight, is_insisted};
 pub use values::Fields;
 
 use self::{condition::Condition, members::Members};

@@ -234,7 +234,7 @@ fn redaction(paths: &[String]) -> Result<Redaction, (usize, String)> {
         }
         Ok(Sight::Path(path)) => match path.first() {
             // nothing would be taken out, and nobody would notice
-            Some(first) if !field.starts_with("record.") && !is_documented_field(first) => {
+            Some(first) if !filter::is_insisted(field) && !is_documented_field(first) => {
                 let cure = match Nearest::of(first, RECORD_FIELDS) {
                     Some(name) => format!("did you mean {name:?}?"),
                     None => "paths begin at the top, as in requestParameters.password".to_owned(),

@@ -28,9 +28,9 @@ use super::{EXIT_FAILED, EXIT_INPUT, report};
 pub(super) const HELP: &str = "\
 Requests in files: --generate-cli-skeleton writes one to fill in, and --cli-input-json or
 --cli-input-yaml take it: protobuf's JSON, by names such as startTime or start_time, with
-times and spans as one types them. What is left empty there (\"\", [], 0, false, null, an enum's first name, an object of such) is
-not given. Options of the command line come before what the file has; conditions on it
-take the place of all filters in the file.";
+times and spans as one types them. What is left empty there (\"\", [], 0, false, null, an
+enum's first name, an object of such) is not given. Options of the command line come
+before what the file has; conditions on it take the place of all filters in the file.";
 
 /// The longest file, in bytes. A gateway takes requests of 1 MiB; JSON and YAML
 /// spell the same in up to some four times as many.

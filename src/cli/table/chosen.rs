@@ -40,11 +40,7 @@ impl Chosen {
         if let Ok(column) = Column::from_str(text, true) {
             return Ok(Self::Known(column));
         }
-        let names = || {
-            let columns = Column::value_variants().iter();
-            columns.map(|column| column.header().to_lowercase())
-        };
-        let listed = || names().collect::<Vec<_>>().join(", ");
+        let listed = || Column::names().collect::<Vec<_>>().join(", ");
         if let Sight::Attribute(key) = Sight::of(text)? {
             return Err(format!(
                 "{:?} is what AWS searches by, and no column; columns are {}, and fields of the \
@@ -55,7 +51,7 @@ impl Chosen {
         }
         let field = Fields::parse(&[text.to_owned()], "--columns", &()).map_err(|error| {
             let mut nearest = Nearest::to(text);
-            names().for_each(|name| nearest.consider(&name));
+            Column::names().for_each(|name| nearest.consider(&name));
             match (text.contains('.'), nearest.found()) {
                 (false, Some(name)) => format!("no column; did you mean {name:?}?"),
                 (false, None) => format!(
@@ -87,7 +83,7 @@ impl Chosen {
     /// The header of CSV.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Known(column) => column.header().to_lowercase(),
+            Self::Known(column) => column.name(),
             Self::Path(path) => path.name.clone(),
         }
     }

@@ -92,7 +92,7 @@ impl Column {
         Self::Arn,
     ];
 
-    pub(in crate::cli) const fn header(self) -> &'static str {
+    pub(super) const fn header(self) -> &'static str {
         match self {
             Self::Time => "TIME",
             Self::Event => "EVENT",
@@ -112,6 +112,16 @@ impl Column {
             Self::Arn => "ARN",
             Self::Record => "RECORD",
         }
+    }
+
+    /// Its name, as it is chosen by and as CSV has it.
+    pub(in crate::cli) fn name(self) -> String {
+        self.header().to_lowercase()
+    }
+
+    /// All names.
+    pub(in crate::cli) fn names() -> impl Iterator<Item = String> {
+        Self::value_variants().iter().map(|column| column.name())
     }
 
     /// The narrowest that it is cut to, in characters: what tells most values

@@ -16,18 +16,16 @@ const COUNT_CALLS: i32 = 10;
 
 impl View {
     fn filters(&self) -> Vec<EventFilter> {
-        let mut common: Vec<Match> = Vec::new();
-        for (field, value) in &self.attributes {
-            match common.iter_mut().find(|one| one.field == *field) {
-                Some(one) => one.values.push(value.clone()),
-                None => common.push(Match {
-                    field: (*field).to_owned(),
-                    operator: Operator::Equals.into(),
-                    values: vec![value.clone()],
-                    ..Match::default()
-                }),
+        let common = self.named_attributes().into_iter().map(|field| {
+            let values = self.attributes.iter().filter(|(name, _)| *name == field);
+            Match {
+                field: field.to_owned(),
+                operator: Operator::Equals.into(),
+                values: values.map(|(_, value)| value.clone()).collect(),
+                ..Match::default()
             }
-        }
+        });
+        let common: Vec<Match> = common.collect();
         let mut alternatives: Vec<Vec<Match>> = Vec::new();
         for condition in &self.conditions {
             match alternatives.last_mut().filter(|_| !condition.is_or) {
