@@ -8,11 +8,14 @@
 
 mod columns;
 mod commit;
+mod compact;
 mod error;
 mod file;
 mod identities;
 mod log;
+mod merge;
 mod partition;
+mod read;
 mod rows;
 mod schema;
 mod snapshot;
@@ -20,6 +23,7 @@ mod source;
 mod state;
 mod store;
 mod upload;
+mod vacuum;
 
 #[cfg(test)]
 mod tests;
@@ -35,10 +39,12 @@ use object_store::{ObjectStore, path::Path};
 
 pub use self::{
     commit::Committed,
+    compact::Compacted,
     error::{CommitError, Error, Kind, OpenError},
     partition::{Partition, date_of},
     schema::{SCHEMA_JSON, arrow_schema},
     snapshot::{File, Snapshot},
+    vacuum::Vacuumed,
 };
 use self::{identities::Identities, log::table::Table, store::Store};
 use crate::clock::Clock;
