@@ -1,5 +1,7 @@
 //! Tests of the whole archive.
 
+mod history;
+mod refusals;
 mod shared;
 mod stage;
 mod support;

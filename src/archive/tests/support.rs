@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore, memory::InMemory, path::Path};
 
 use super::super::{
-    Archive, Options, Partition, Snapshot,
+    Archive, Options, Partition,
     columns::id_of,
     rows::Rows,
     source::{SMALL, Source},
@@ -55,14 +55,10 @@ pub(super) fn event(account: &str, number: u32, time: &str, more: &str) -> Arc<E
 }
 
 /// All events of the newest version that is known, read past all that the archive does to
-/// read them.
+/// read them. No partition may have one twice.
 pub(super) async fn all(archive: &Archive) -> Vec<Event> {
-    all_of(archive, &archive.snapshot()).await
-}
-
-/// All events of a version. No partition may have one twice.
-pub(super) async fn all_of(archive: &Archive, snapshot: &Snapshot) -> Vec<Event> {
     let mut events = Vec::new();
+    let snapshot = archive.snapshot();
     let mut seen = BTreeMap::new();
     for file in snapshot.all() {
         let source = Source::open(&archive.0.store, file, SMALL).await.unwrap();
