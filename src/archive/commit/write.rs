@@ -46,7 +46,7 @@ impl Inner {
             // no version has it: it was not committed
             let _ = self.store.delete(&file.file.path).await;
         }
-        let mut events: Vec<_> = group.events.iter().flatten().cloned().collect();
+        let mut events = group.wanted();
         events.sort_by(|(one, _), (other, _)| one.cmp_position(other));
         let mut events: Arc<[_]> = events.into();
         // what is written, and what of it is compressed

@@ -101,7 +101,12 @@ pub(super) async fn open(store: &Store) -> Result<Option<Table>, Error> {
     };
     let newest = follow(store, &mut table, next).await?;
     if newest.is_none() && last.is_none() {
-        return nothing_there(store).await.map(|()| None);
+        return match nothing_there(store).await {
+            Ok(()) => Ok(None),
+            // another writer may have begun it just now
+            Err(_) if read_commit(store, 0).await?.is_some() => Box::pin(open(store)).await,
+            Err(error) => Err(error),
+        };
     }
     table.check(&commit_path(next))?;
     check_whole(store, &mut table).await?;

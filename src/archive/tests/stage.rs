@@ -173,7 +173,12 @@ impl Stage {
             store: "stage",
             source: format!("no more room for {what}").into(),
         };
-        match self.next(what, path) {
+        let fault = self.next(what, path);
+        // others come in between, now here, now there
+        for _ in 0..self.requests() * 7 % 5 {
+            tokio::task::yield_now().await;
+        }
+        match fault {
             None => act.await,
             Some(Fault::Fails) => Err(failed()),
             Some(Fault::AnswerLost) => {
