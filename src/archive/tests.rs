@@ -2,6 +2,7 @@
 
 mod history;
 mod refusals;
+mod rows;
 mod shared;
 mod stage;
 mod support;
