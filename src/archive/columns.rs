@@ -229,7 +229,7 @@ fn kind<'a>(schema: &'a SchemaRef, name: &str) -> Option<&'a DataType> {
     schema
         .field_with_name(name)
         .ok()
-        .map(|field| field.data_type())
+        .map(arrow_schema::Field::data_type)
 }
 
 /// The fields of a struct; none, where the schema has another type.

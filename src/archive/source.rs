@@ -244,7 +244,9 @@ impl Source {
     /// Bytes that a row takes, about.
     pub(super) fn row_bytes(&self) -> usize {
         let groups = self.metadata().row_groups().iter();
-        let bytes: i64 = groups.map(|group| group.total_byte_size()).sum();
+        let bytes: i64 = groups
+            .map(parquet::file::metadata::RowGroupMetaData::total_byte_size)
+            .sum();
         let rows: usize = self.groups().iter().sum();
         // twice: columns become larger when what repeats in them is written out
         2 * usize::try_from(bytes).unwrap_or(0) / rows.max(1) + 1

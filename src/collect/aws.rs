@@ -378,29 +378,54 @@ impl Buckets {
         if let Some(store) = stores.get(&key) {
             return Ok(Arc::clone(store));
         }
-        let client = client();
-        let mut builder = AmazonS3Builder::new()
+        let builder = AmazonS3Builder::new().with_retry(RetryConfig {
+            // the collector's own
+            max_retries: 0,
+            ..RetryConfig::default()
+        });
+        let store = Arc::new(self.build(bucket, region, builder, client())?);
+        if stores.len() >= MAX_BUCKETS {
+            stores.clear();
+        }
+        stores.insert(key, Arc::clone(&store));
+        Ok(store)
+    }
+}
+
+impl Buckets {
+    /// A client of a bucket, made as `builder` and `client` say.
+    pub(super) fn client(
+        &self,
+        bucket: &str,
+        builder: AmazonS3Builder,
+        client: ClientOptions,
+    ) -> object_store::Result<AmazonS3> {
+        let region = {
+            let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+            regions.get(bucket).unwrap_or(&self.region).clone()
+        };
+        self.build(bucket, region, builder, client)
+    }
+
+    fn build(
+        &self,
+        bucket: &str,
+        region: String,
+        builder: AmazonS3Builder,
+        client: ClientOptions,
+    ) -> object_store::Result<AmazonS3> {
+        let builder = builder
             .with_bucket_name(bucket)
             .with_region(region)
-            .with_credentials(Arc::clone(&self.credentials) as _)
-            .with_retry(RetryConfig {
-                // the collector's own
-                max_retries: 0,
-                ..RetryConfig::default()
-            });
-        builder = match &self.endpoint_url {
+            .with_credentials(Arc::clone(&self.credentials) as _);
+        let builder = match &self.endpoint_url {
             Some(url) => {
                 let client = client.with_allow_http(url.starts_with("http://"));
                 builder.with_endpoint(url).with_client_options(client)
             }
             None => builder.with_client_options(client),
         };
-        let store = Arc::new(builder.build()?);
-        if stores.len() >= MAX_BUCKETS {
-            stores.clear();
-        }
-        stores.insert(key, Arc::clone(&store));
-        Ok(store)
+        builder.build()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod aws;
 pub mod digest;
+mod durable;
 pub mod envelope;
 pub mod ingest;
 pub mod log_file;
@@ -14,6 +15,7 @@ mod queues;
 mod readers;
 mod sink;
 pub mod source_filter;
+pub mod store;
 pub mod trails;
 
 use std::{
@@ -29,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::poll::{Poll, Status};
 pub use self::{
     aws::Buckets,
+    durable::{Durable, Kept},
     poll::{Health, Options, Polling},
     queues::{AwsOptions, NoRegion, QueueState, Queues, trails as trails_at_aws},
     readers::Files,

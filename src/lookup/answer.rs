@@ -145,6 +145,8 @@ pub struct Stats {
     pub events_matched: u64,
     /// Of the scanned, events that were held already.
     pub events_from_cache: u64,
+    /// Of the scanned, events that were read from what is kept for good.
+    pub events_from_archive: u64,
 }
 
 impl Stats {
@@ -154,6 +156,7 @@ impl Stats {
         self.events_scanned += other.events_scanned;
         self.events_matched += other.events_matched;
         self.events_from_cache += other.events_from_cache;
+        self.events_from_archive += other.events_from_archive;
     }
 }
 

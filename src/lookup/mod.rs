@@ -11,6 +11,7 @@ mod estimate;
 mod export;
 mod merge;
 mod open;
+mod past;
 mod plan;
 mod question;
 mod search;
@@ -20,7 +21,10 @@ mod token;
 mod upward;
 mod walk;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -32,6 +36,7 @@ pub use self::{
     error::Error,
     estimate::Estimate,
     export::{Export, Step, UNREAD},
+    past::{Past, PastError, PastPage, Reading},
     question::{Order, Question, SoFar},
     summary::{Bucket, Summary, SummaryOf, Top},
     token::PageToken,
@@ -40,6 +45,7 @@ use self::{
     answer::{Searched, answer},
     counts::Counts,
     descend::Terms,
+    past::PastTerms,
     plan::Pushdowns,
     search::End,
     together::Part,
@@ -63,6 +69,8 @@ pub struct Lookup {
     upstream: Arc<Upstream>,
     walks: Arc<Walks>,
     history: Option<Duration>,
+    /// What is kept for good; told once, when it is there.
+    past: OnceLock<Arc<dyn Past>>,
     counts: Counts,
 }
 
@@ -83,8 +91,15 @@ impl Lookup {
             upstream,
             walks,
             history,
+            past: OnceLock::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Answers from what is kept for good as well, from now on. Says `false` where
+    /// that was told before, and stays.
+    pub fn keep_past(&self, past: Arc<dyn Past>) -> bool {
+        self.past.set(past).is_ok()
     }
 
     /// The clock that it goes by.
@@ -290,7 +305,12 @@ impl Lookup {
         allowance: &'a Arc<Allowance>,
     ) -> Terms<'a> {
         let stale = question.asked_at.saturating_sub(question.max_staleness);
+        let past = self.past.get().and_then(|past| {
+            let horizon = self.coverage.horizon();
+            PastTerms::new(past, scope, question.category, &question.filter, horizon)
+        });
         Terms {
+            past,
             coverage: &self.coverage,
             walks: &self.walks,
             filter: &question.filter,

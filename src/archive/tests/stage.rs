@@ -87,7 +87,7 @@ impl Stage {
     }
 
     /// How many requests there were since a plan was made, or none.
-    pub(super) fn requests(&self) -> usize {
+    fn requests(&self) -> usize {
         self.state.lock().unwrap().requests
     }
 

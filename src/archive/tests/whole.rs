@@ -63,7 +63,10 @@ async fn a_correction_replaces_and_any_other_reuse_of_an_id_does_not() {
         .await
         .unwrap();
     let reused = event("1", 1, DAY, ",\"a\":1");
-    let done = archive.commit(&[reused.clone()], None).await.unwrap();
+    let done = archive
+        .commit(std::slice::from_ref(&reused), None)
+        .await
+        .unwrap();
     assert_eq!((done.version, done.added), (1, 0));
     let corrected = event("1", 1, DAY, ",\"addendum\":{\"reason\":\"UPDATED_DATA\"}");
     let given = [reused.clone(), corrected.clone(), first.clone()];
@@ -102,7 +105,10 @@ async fn checkpoints_sum_up() {
         archive.commit(&[last], Some(state.into())).await.unwrap();
     }
     let corrected = event("1", 1, DAY, ",\"addendum\":{}");
-    archive.commit(&[corrected.clone()], None).await.unwrap();
+    archive
+        .commit(std::slice::from_ref(&corrected), None)
+        .await
+        .unwrap();
     let log = Path::from("some/where/_delta_log");
     let last = log.clone().join("_last_checkpoint");
     let last = store.get(&last).await.unwrap().bytes().await.unwrap();
