@@ -2,10 +2,7 @@
 //!
 //! `cargo run --example archive -- AWSLogs archive`
 
-#![expect(
-    clippy::print_stdout,
-    reason = "an example's output"
-)]
+#![expect(clippy::print_stdout, reason = "an example's output")]
 
 use std::{env, error::Error, fs, io, path::PathBuf, sync::Arc};
 
@@ -29,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let at_once = args.next().map_or(Ok(EVENTS), |events| events.parse())?;
     fs::create_dir_all(&to)?;
     let store = Arc::new(LocalFileSystem::new_with_prefix(&to)?);
-    let archive = Archive::open(store, Path::default(), Clock::system(), Options::default()).await?;
+    let archive =
+        Archive::open(store, Path::default(), Clock::system(), Options::default()).await?;
     let mut files = Vec::new();
     find(from.into(), &mut files)?;
     files.sort();

@@ -35,6 +35,12 @@ pub(super) fn id_of(identity: &Identity) -> Id {
     id
 }
 
+/// Bytes that an event takes as columns, about: what is in other columns is in the record
+/// once more; some 400 are beside it.
+pub(super) fn bytes_of(event: &Event) -> usize {
+    2 * event.record().len() + 400
+}
+
 /// An origin as the column has it.
 pub(super) fn name_of(origin: Origin) -> &'static str {
     match origin {
@@ -148,8 +154,7 @@ impl Builder {
         let mut columns = Columns::default();
         columns.read(record);
         self.rows += 1;
-        // what is in other columns is in the record, once more; some 400 are beside it
-        self.bytes += 2 * record.len() + 400;
+        self.bytes += bytes_of(event);
         self.time.append_value(event.time.saturating_mul(MICROS));
         self.id.append_option(event.shown_id(&columns));
         self.name.append_option(event.shown_name(&columns));

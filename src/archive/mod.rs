@@ -36,6 +36,7 @@ use std::{
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use object_store::{ObjectStore, path::Path};
+use tokio::sync::Semaphore;
 
 pub use self::{
     commit::Committed,
@@ -99,6 +100,11 @@ impl Options {
     fn memory(&self, divisor: u64) -> usize {
         usize::try_from(self.max_memory / divisor).unwrap_or(usize::MAX)
     }
+
+    /// The half of the memory that is written with, in kilobytes.
+    fn kilobytes(&self) -> u32 {
+        u32::try_from(self.max_memory / 2 / 1024).unwrap_or(u32::MAX / 8)
+    }
 }
 
 /// An archive. Cheap to clone; all clones are one.
@@ -113,6 +119,8 @@ struct Inner {
     /// The columns of data files.
     schema: SchemaRef,
     identities: Identities,
+    /// Memory to write with, in kilobytes.
+    room: Semaphore,
     /// The newest version that is known, and the turn to write the next one.
     table: tokio::sync::Mutex<Table>,
     known: Mutex<Known>,
@@ -192,12 +200,14 @@ impl Archive {
             state,
         };
         let identities = Identities::new(options.memory(4));
+        let room = Semaphore::new(usize::try_from(options.kilobytes()).unwrap_or(usize::MAX));
         Ok(Self(Arc::new(Inner {
             store,
             clock,
             options,
             schema: schema::file_schema(&whole),
             identities,
+            room,
             table: tokio::sync::Mutex::new(table),
             known: Mutex::new(known),
             may_write,

@@ -1,6 +1,7 @@
 //! Tests of the whole archive.
 
 mod history;
+mod local;
 mod refusals;
 mod rows;
 mod shared;

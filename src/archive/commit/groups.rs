@@ -9,7 +9,7 @@ use futures_util::TryStreamExt as _;
 
 use super::super::{
     Inner,
-    columns::{Id, id_of},
+    columns::{self, Id, id_of},
     error::Error,
     partition::{Partition, date_of},
     rows,
@@ -132,6 +132,12 @@ impl Group {
     pub(super) fn wanted(&self) -> Vec<(Arc<Event>, Id)> {
         let wanted = self.events.iter().filter(|slot| slot.there.is_none());
         wanted.map(|slot| (slot.event.clone(), slot.id)).collect()
+    }
+
+    /// Bytes that these take as columns, about.
+    pub(super) fn bytes(&self) -> usize {
+        let wanted = self.events.iter().filter(|slot| slot.there.is_none());
+        wanted.map(|slot| columns::bytes_of(&slot.event)).sum()
     }
 
     /// A file of the table has it: it is not committed.
