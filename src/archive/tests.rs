@@ -2,6 +2,7 @@
 
 mod history;
 mod local;
+mod points;
 mod refusals;
 mod rows;
 mod shared;
