@@ -17,7 +17,7 @@ use std::{env, fs, fs::File, path::Path, process::Command, sync::Arc};
 
 use log_files::LogFile;
 use object_store::local::LocalFileSystem;
-use parquet::file::{metadata::ParquetMetaDataReader, reader::ChunkReader};
+use parquet::file::metadata::ParquetMetaDataReader;
 use trailgate::{
     archive::{Archive, Options},
     clock::Clock,
@@ -145,7 +145,7 @@ fn sizes(archive: &Archive, folder: &Path) -> (u64, u64) {
     let (mut bytes, mut records) = (0, 0);
     for file in archive.snapshot().all() {
         let parquet = File::open(folder.join(&*file.path)).expect("a file");
-        bytes += parquet.len();
+        bytes += parquet.metadata().expect("a size").len();
         let metadata = ParquetMetaDataReader::new().parse_and_finish(&parquet);
         for group in metadata.expect("a footer").row_groups() {
             let column = group

@@ -7,7 +7,7 @@ use arrow_array::{
     builder::{BinaryBuilder, BooleanBuilder, StringBuilder, TimestampMicrosecondBuilder},
 };
 use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
-use arrow_schema::{ArrowError, DataType, Fields, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Fields, SchemaRef};
 
 use crate::event::{
     Event, Identity, Origin,
@@ -231,10 +231,7 @@ fn text(builder: &mut StringBuilder) -> ArrayRef {
 
 /// The type of a column of the schema.
 fn kind<'a>(schema: &'a SchemaRef, name: &str) -> Option<&'a DataType> {
-    schema
-        .field_with_name(name)
-        .ok()
-        .map(|field| field.data_type())
+    schema.field_with_name(name).ok().map(Field::data_type)
 }
 
 /// The fields of a struct; none, where the schema has another type.

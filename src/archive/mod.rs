@@ -47,7 +47,11 @@ pub use self::{
     snapshot::{File, Snapshot},
     vacuum::Vacuumed,
 };
-use self::{identities::Identities, log::table::Table, store::Store};
+use self::{
+    identities::Identities,
+    log::{action::Txn, table::Table},
+    store::Store,
+};
 use crate::clock::Clock;
 
 /// How the archive uses the machine and the store.
@@ -131,6 +135,8 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct Known {
     snapshot: Arc<Snapshot>,
+    /// What names the state.
+    txn: Option<Txn>,
     state: Option<Bytes>,
 }
 
@@ -197,6 +203,7 @@ impl Archive {
         let state = state::load(&store, table.txn()).await?;
         let known = Known {
             snapshot: table.snapshot.clone(),
+            txn: table.txn().cloned(),
             state,
         };
         let identities = Identities::new(options.memory(4));
@@ -246,13 +253,14 @@ impl Inner {
 
     /// Takes in newer versions, and their state.
     async fn follow(&self, table: &mut Table) -> Result<(), Error> {
-        let (version, txn) = (table.snapshot.version, table.txn().cloned());
         log::refresh(&self.store, table).await?;
-        if table.snapshot.version == version {
+        // not what the table was: who followed it last may have been dropped on the way
+        let known = self.known().clone();
+        if table.snapshot.version == known.snapshot.version {
             return Ok(());
         }
-        let mut state = self.known().state.clone();
-        if table.txn() != txn.as_ref() {
+        let mut state = known.state;
+        if table.txn() != known.txn.as_ref() {
             state = match state::load(&self.store, table.txn()).await {
                 // an older one goes when there is a newer
                 Err(Error::Damaged { .. }) => {
@@ -270,6 +278,7 @@ impl Inner {
     fn tell(&self, table: &Table, state: Option<Bytes>) {
         *self.known() = Known {
             snapshot: table.snapshot.clone(),
+            txn: table.txn().cloned(),
             state,
         };
     }
