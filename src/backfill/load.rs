@@ -27,6 +27,7 @@ use super::{
     ledger::Ledger,
     list::{Item, Lists, load},
     patience::Patience,
+    place::Parts,
     read::{Closed, Ended, Fault, Reading, Told},
     seen::{Failed, Report, Seen},
     target::{Committed, Target, TargetError},
@@ -119,8 +120,8 @@ struct Clerk<'a> {
 impl Load {
     /// Loads parts into `target`.
     #[must_use]
-    pub(super) fn new(
-        parts: Vec<Part>,
+    pub fn new(
+        Parts(parts): Parts,
         choice: Choice,
         target: Arc<dyn Target>,
         options: Options,
@@ -475,4 +476,4 @@ async fn save(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::backfill) mod tests;

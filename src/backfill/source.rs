@@ -40,6 +40,9 @@ pub(super) trait Source: Send + Sync + 'static {
     /// they are read.
     fn list(&self, prefix: &str, after: Option<&str>) -> Listing;
 
+    /// The names directly below a prefix that ends in `/`, of what has keys below it.
+    fn below<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<String>, ObjectsError>;
+
     /// Opens a file.
     fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Body, ObjectsError>;
 
@@ -57,11 +60,10 @@ pub(super) struct Here;
 
 impl Source for Here {
     fn list(&self, prefix: &str, _after: Option<&str>) -> Listing {
-        let root = Path::new("/").join(prefix);
         let open = vec![Entry {
             key: prefix.trim_end_matches('/').to_owned(),
-            path: root,
-            is_dir: true,
+            path: Path::new("/").join(prefix),
+            is_dir: prefix.is_empty() || prefix.ends_with('/'),
         }];
         let walk = stream::unfold(Some(open), |open| async {
             let open = open?;
@@ -72,6 +74,18 @@ impl Source for Here {
             })
         });
         walk.flat_map(stream::iter).boxed()
+    }
+
+    fn below<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<String>, ObjectsError> {
+        let dir = Entry {
+            key: String::new(),
+            path: Path::new("/").join(prefix),
+            is_dir: true,
+        };
+        Box::pin(async move {
+            let entries = blocking(move || entries(&dir)).await?.into_iter();
+            Ok(entries.filter(|entry| entry.is_dir).map(|entry| entry.key).collect())
+        })
     }
 
     fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Body, ObjectsError> {

@@ -43,6 +43,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The most buckets that a client is kept for: organisations have a few.
 const MAX_BUCKETS: usize = 256;
 
+/// What a bucket says that is not where it was asked for.
+pub const OTHER_REGION: &str = "the bucket is in another Region";
+
 /// How the queue and the buckets are reached.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -321,6 +324,26 @@ impl Buckets {
         Self::new(&config(options, "").await, options)
     }
 
+    /// The same buckets, read with other credentials. What is known of their Regions
+    /// stays known.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: SharedCredentialsProvider) -> Self {
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            endpoint_url: self.endpoint_url.clone(),
+            region: self.region.clone(),
+            credentials: Arc::new(Chain(Some(credentials))),
+            regions: Mutex::new(regions.clone()),
+            stores: Mutex::default(),
+        }
+    }
+
+    /// Takes a bucket to be in a Region.
+    pub fn assume_region(&self, bucket: &str, region: &str) {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.insert(bucket.to_owned(), region.to_owned());
+    }
+
     /// The keys that begin with `prefix`, in their order, with their sizes in bytes;
     /// of them those behind `start_after`. They are asked for as they are read.
     ///
@@ -469,12 +492,13 @@ fn refused(error: &StoreError) -> ObjectsError {
         StoreError::PermissionDenied { .. } => ObjectsError::Denied("AccessDenied".to_owned()),
         StoreError::Unauthenticated { .. } => ObjectsError::Denied("Unauthenticated".to_owned()),
         _ if has("PermanentRedirect") || has("AuthorizationHeaderMalformed") => {
-            ObjectsError::Failed("the bucket is in another Region".to_owned())
+            ObjectsError::Failed(OTHER_REGION.to_owned())
         }
         _ if has("no credentials") || has("CredentialsNotLoaded") => {
             let none = "no AWS credentials were found in the environment, profile or role";
             ObjectsError::Failed(none.to_owned())
         }
+        _ if has("SlowDown") => ObjectsError::Failed("SlowDown".to_owned()),
         _ if has("Connect") => ObjectsError::Failed("its endpoint could not be reached".to_owned()),
         _ => {
             tracing::debug!(%error, "a bucket did not answer");

@@ -24,7 +24,7 @@ const B: &str = "444455556666";
 
 /// A bucket, or a directory.
 #[derive(Default)]
-struct Store {
+pub(in crate::backfill) struct Store {
     files: Mutex<BTreeMap<String, Result<Bytes, ObjectsError>>>,
     is_fixed: bool,
     /// Reads that fail, of any file.
@@ -49,6 +49,10 @@ impl Source for Store {
             })
             .collect();
         stream::iter(listed).boxed()
+    }
+
+    fn below<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<String>, ObjectsError> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Body, ObjectsError> {
@@ -79,7 +83,7 @@ impl Source for Store {
 
 /// An archive in memory.
 #[derive(Default)]
-struct Memory {
+pub(in crate::backfill) struct Memory {
     events: Mutex<BTreeMap<String, usize>>,
     kept: Mutex<HashMap<String, Bytes>>,
     commits: AtomicUsize,
@@ -87,6 +91,12 @@ struct Memory {
     failing: AtomicUsize,
     is_broken: bool,
     largest: AtomicUsize,
+}
+
+impl Memory {
+    pub(in crate::backfill) fn is_empty(&self) -> bool {
+        self.commits.load(SeqCst) == 0 && self.kept.lock().unwrap().is_empty()
+    }
 }
 
 impl Target for Memory {
@@ -134,7 +144,7 @@ fn file(ids: impl IntoIterator<Item = usize>) -> Bytes {
 }
 
 /// Files of three events each.
-fn files(count: usize) -> BTreeMap<String, Result<Bytes, ObjectsError>> {
+pub(in crate::backfill) fn files(count: usize) -> BTreeMap<String, Result<Bytes, ObjectsError>> {
     (0..count)
         .map(|n| {
             let account = [A, B][usize::from(n >= count / 2)];
@@ -145,7 +155,7 @@ fn files(count: usize) -> BTreeMap<String, Result<Bytes, ObjectsError>> {
         .collect()
 }
 
-fn store(files: BTreeMap<String, Result<Bytes, ObjectsError>>) -> Arc<Store> {
+pub(in crate::backfill) fn store(files: BTreeMap<String, Result<Bytes, ObjectsError>>) -> Arc<Store> {
     Arc::new(Store {
         files: Mutex::new(files),
         is_fixed: true,
@@ -153,14 +163,14 @@ fn store(files: BTreeMap<String, Result<Bytes, ObjectsError>>) -> Arc<Store> {
     })
 }
 
-fn parts(store: &Arc<Store>) -> Vec<Part> {
-    [A, B]
+fn parts(store: &Arc<Store>) -> Parts {
+    let parts = [A, B]
         .map(|account| Part {
             name: format!("s3://b/AWSLogs/{account}/"),
             source: Arc::clone(store) as _,
             prefix: format!("AWSLogs/{account}/"),
-        })
-        .to_vec()
+        });
+    Parts(parts.to_vec())
 }
 
 fn options() -> Options {
@@ -177,7 +187,7 @@ fn clock() -> Clock {
     Clock::at("2025-01-01T00:00:00Z".parse().unwrap())
 }
 
-fn load(store: &Arc<Store>, target: &Arc<Memory>) -> Load {
+pub(in crate::backfill) fn load(store: &Arc<Store>, target: &Arc<Memory>) -> Load {
     let target = Arc::clone(target) as Arc<dyn Target>;
     Load::new(parts(store), Choice::default(), target, options(), clock())
 }

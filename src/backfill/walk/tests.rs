@@ -58,6 +58,13 @@ impl Source for Names {
         stream::iter(listed).boxed()
     }
 
+    fn below<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<String>, ObjectsError> {
+        let keys = self.keys.lock().unwrap();
+        let name = |key: &String| Some(key.strip_prefix(prefix)?.split_once('/')?.0.to_owned());
+        let names: BTreeSet<_> = keys.iter().filter_map(name).collect();
+        Box::pin(std::future::ready(Ok(names.into_iter().collect())))
+    }
+
     fn open<'a>(&'a self, _: &'a str) -> Answer<'a, Body, ObjectsError> {
         Box::pin(std::future::ready(Err(ObjectsError::NotFound)))
     }
