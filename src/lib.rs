@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod app;
+pub mod archive;
 pub mod audit;
 pub mod awsjson;
 pub mod bearer;

@@ -6,6 +6,7 @@
 //! index never replaces the record, and a record that does not parse is an
 //! event all the same.
 
+pub mod columns;
 mod encoded;
 mod fields;
 mod identity;
@@ -17,6 +18,7 @@ mod position;
 mod redact;
 mod scan;
 mod scope;
+mod stored;
 mod wire;
 
 pub use encoded::Event;
@@ -31,6 +33,7 @@ pub use redact::Redaction;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use redact::oracle as redaction_oracle;
 pub use scope::{Attribute, AttributeKey, Category, NoAttributeKey, Scope, TimeRange, is_account};
+pub use stored::{Beside, Stored};
 
 /// The most unusual field names that one event tells: real records have a few.
 pub const MAX_UNUSUAL_FIELDS: usize = 32;

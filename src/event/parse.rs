@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use self::fields::Fields;
+pub(super) use self::fields::nested;
 use super::{
     Event, Origin, Parts, Resource, Scope,
     index::{Index, lent, lent_resources},
@@ -127,7 +128,12 @@ impl Parts {
 }
 
 /// What a record says of itself, and `scope` where it says nothing.
-fn index<'a>(scope: &'a Scope, record: &'a str, origin: Origin, fallback_time: i64) -> Index<'a> {
+pub(super) fn index<'a>(
+    scope: &'a Scope,
+    record: &'a str,
+    origin: Origin,
+    fallback_time: i64,
+) -> Index<'a> {
     let mut fields = Fields::default();
     let malformed = !fields.read(record);
     let time = fields.time().as_deref().and_then(parse_time);

@@ -15,7 +15,7 @@ use std::{
 const COMPOSITION: [&str; 5] = ["app", "cli", "config", "fuzzing", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 22] = [
+const LIBRARIES: [(&str, &[&str]); 24] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     // the exporter of traces calls a part of its own so
     ("tonic_types", &["grpc", "client", "cli", "telemetry"]),
@@ -41,7 +41,9 @@ const LIBRARIES: [(&str, &[&str]); 22] = [
     ("aws_config", &["upstream", "collect", "app"]),
     ("aws_sdk_", &["upstream", "collect", "app"]),
     ("aws_smithy_", &["upstream", "collect", "app"]),
-    ("object_store", &["collect"]),
+    ("object_store", &["archive", "collect"]),
+    ("arrow_", &["archive"]),
+    ("parquet", &["archive"]),
 ];
 
 fn root() -> PathBuf {

@@ -203,7 +203,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads the object that comes next; passes anything else.
-fn nested<'a, T: Default>(
+pub(in super::super) fn nested<'a, T: Default>(
     scanner: &mut Scanner<'a>,
     member: fn(&mut T, &mut Scanner<'a>, &str) -> Option<()>,
 ) -> Option<Option<T>> {

@@ -1,0 +1,418 @@
+//! From events to columns.
+
+use std::{borrow::Cow, sync::Arc};
+
+use arrow_array::{
+    ArrayRef, ListArray, RecordBatch, StructArray,
+    builder::{BinaryBuilder, BooleanBuilder, StringBuilder, TimestampMicrosecondBuilder},
+};
+use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
+use arrow_schema::{ArrowError, DataType, Fields, SchemaRef};
+
+use crate::event::{
+    Event, Identity, Origin,
+    columns::{Columns, Member, User},
+};
+
+/// Microseconds in a second: what the column of times counts.
+pub(super) const MICROS: i64 = 1_000_000;
+/// Bytes of an [`Identity`] as a column has it.
+pub(super) const IDENTITY: usize = 17;
+
+/// An identity as the column has it: what kind it is, then its bytes.
+pub(super) type Id = [u8; IDENTITY];
+
+/// An identity as the column has it.
+pub(super) fn id_of(identity: &Identity) -> Id {
+    let (kind, bytes) = match identity {
+        Identity::Uuid(bytes) => (0, bytes),
+        Identity::Record(bytes) => (1, bytes),
+    };
+    let mut id = [kind; IDENTITY];
+    for (to, from) in id.iter_mut().skip(1).zip(bytes) {
+        *to = *from;
+    }
+    id
+}
+
+/// An origin as the column has it.
+pub(super) fn name_of(origin: Origin) -> &'static str {
+    match origin {
+        Origin::LookupEvents => "LookupEvents",
+        Origin::LogFile => "LogFile",
+        Origin::EventBridge => "EventBridge",
+    }
+}
+
+/// The origin that a column says.
+pub(super) fn origin_of(name: &str) -> Option<Origin> {
+    let all = [Origin::LookupEvents, Origin::LogFile, Origin::EventBridge];
+    all.into_iter().find(|origin| name_of(*origin) == name)
+}
+
+/// Members whose column has their text, in the schema's order, up to `userIdentity` and
+/// after it.
+const TEXTS: [&str; 5] = [
+    "eventVersion",
+    "eventType",
+    "eventCategory",
+    "awsRegion",
+    "recipientAccountId",
+];
+const LATER_TEXTS: [&str; 5] = [
+    "sourceIPAddress",
+    "userAgent",
+    "errorCode",
+    "errorMessage",
+    "requestID",
+];
+const LAST_TEXTS: [&str; 3] = ["sharedEventID", "vpcEndpointId", "apiVersion"];
+/// Members whose column has their JSON.
+const JSONS: [&str; 5] = [
+    "requestParameters",
+    "responseElements",
+    "additionalEventData",
+    "serviceEventDetails",
+    "tlsDetails",
+];
+
+/// Columns of data files that events are added to.
+pub(super) struct Builder {
+    schema: SchemaRef,
+    rows: usize,
+    /// Bytes of what was added, roughly.
+    bytes: usize,
+    time: TimestampMicrosecondBuilder,
+    id: StringBuilder,
+    name: StringBuilder,
+    source: StringBuilder,
+    texts: [StringBuilder; TEXTS.len()],
+    user: UserBuilder,
+    username: StringBuilder,
+    access_key_id: StringBuilder,
+    later_texts: [StringBuilder; LATER_TEXTS.len()],
+    read_only: BooleanBuilder,
+    management: BooleanBuilder,
+    resources: ResourcesBuilder,
+    jsons: [StringBuilder; JSONS.len()],
+    last_texts: [StringBuilder; LAST_TEXTS.len()],
+    origin: StringBuilder,
+    time_inferred: BooleanBuilder,
+    lossy: BooleanBuilder,
+    identity: BinaryBuilder,
+    record: StringBuilder,
+}
+
+impl Builder {
+    /// Columns of this schema, which is that of data files.
+    pub(super) fn new(schema: SchemaRef) -> Self {
+        Self {
+            schema,
+            rows: 0,
+            bytes: 0,
+            time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            id: StringBuilder::new(),
+            name: StringBuilder::new(),
+            source: StringBuilder::new(),
+            texts: Default::default(),
+            user: UserBuilder::default(),
+            username: StringBuilder::new(),
+            access_key_id: StringBuilder::new(),
+            later_texts: Default::default(),
+            read_only: BooleanBuilder::new(),
+            management: BooleanBuilder::new(),
+            resources: ResourcesBuilder::default(),
+            jsons: Default::default(),
+            last_texts: Default::default(),
+            origin: StringBuilder::new(),
+            time_inferred: BooleanBuilder::new(),
+            lossy: BooleanBuilder::new(),
+            identity: BinaryBuilder::new(),
+            record: StringBuilder::new(),
+        }
+    }
+
+    /// How many events were added.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many bytes they take, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds an event, whose identity is `id`.
+    pub(super) fn push(&mut self, event: &Event, id: &Id) {
+        let record = event.record();
+        let mut columns = Columns::default();
+        columns.read(record);
+        self.rows += 1;
+        // what is in other columns is in the record, once more; some 400 are beside it
+        self.bytes += 2 * record.len() + 400;
+        self.time.append_value(event.time.saturating_mul(MICROS));
+        self.id.append_option(event.shown_id(&columns));
+        self.name.append_option(event.shown_name(&columns));
+        self.source.append_option(event.shown_source(&columns));
+        texts(&mut self.texts, &TEXTS, &columns);
+        self.user.push(columns.user.as_ref());
+        self.username.append_option(event.username());
+        self.access_key_id.append_option(event.access_key_id());
+        texts(&mut self.later_texts, &LATER_TEXTS, &columns);
+        self.read_only.append_option(event.read_only());
+        let management = columns.get("managementEvent").flag();
+        self.management.append_option(management);
+        self.resources.push(event.resources());
+        for (builder, name) in self.jsons.iter_mut().zip(JSONS) {
+            builder.append_option(columns.get(name).json());
+        }
+        texts(&mut self.last_texts, &LAST_TEXTS, &columns);
+        self.origin.append_value(name_of(event.origin()));
+        self.time_inferred.append_value(event.is_time_inferred());
+        self.lossy.append_value(event.is_lossy());
+        self.identity.append_value(id);
+        self.record.append_value(record);
+    }
+
+    /// The events that were added; then there are none.
+    pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        self.rows = 0;
+        self.bytes = 0;
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.time.finish()),
+            text(&mut self.id),
+            text(&mut self.name),
+            text(&mut self.source),
+        ];
+        columns.extend(self.texts.iter_mut().map(text));
+        columns.push(self.user.finish(kind(&self.schema, "userIdentity"))?);
+        columns.extend([text(&mut self.username), text(&mut self.access_key_id)]);
+        columns.extend(self.later_texts.iter_mut().map(text));
+        columns.push(Arc::new(self.read_only.finish()));
+        columns.push(Arc::new(self.management.finish()));
+        columns.push(self.resources.finish(kind(&self.schema, "resources"))?);
+        columns.extend(self.jsons.iter_mut().map(text));
+        columns.extend(self.last_texts.iter_mut().map(text));
+        columns.push(text(&mut self.origin));
+        columns.push(Arc::new(self.time_inferred.finish()));
+        columns.push(Arc::new(self.lossy.finish()));
+        columns.push(Arc::new(self.identity.finish()));
+        columns.push(text(&mut self.record));
+        RecordBatch::try_new(self.schema.clone(), columns)
+    }
+}
+
+fn texts<const N: usize>(
+    builders: &mut [StringBuilder; N],
+    names: &[&str; N],
+    columns: &Columns<'_>,
+) {
+    for (builder, name) in builders.iter_mut().zip(names) {
+        put(builder, columns.get(name));
+    }
+}
+
+fn put(builder: &mut StringBuilder, member: Member<'_>) {
+    match member.text() {
+        Some(Cow::Borrowed(text)) => builder.append_value(text),
+        Some(Cow::Owned(text)) => builder.append_value(text),
+        None => builder.append_null(),
+    }
+}
+
+fn text(builder: &mut StringBuilder) -> ArrayRef {
+    Arc::new(builder.finish())
+}
+
+/// The type of a column of the schema.
+fn kind<'a>(schema: &'a SchemaRef, name: &str) -> Option<&'a DataType> {
+    schema
+        .field_with_name(name)
+        .ok()
+        .map(|field| field.data_type())
+}
+
+/// The fields of a struct; none, where the schema has another type.
+fn fields(kind: Option<&DataType>) -> Result<&Fields, ArrowError> {
+    match kind {
+        Some(DataType::Struct(fields)) => Ok(fields),
+        other => Err(ArrowError::SchemaError(format!("{other:?} is no struct"))),
+    }
+}
+
+fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a DataType> {
+    fields.find(name).map(|(_, field)| field.data_type())
+}
+
+/// A struct of columns, null where `is_there` says so.
+fn object(
+    kind: Option<&DataType>,
+    columns: Vec<ArrayRef>,
+    is_there: &mut NullBufferBuilder,
+) -> Result<ArrayRef, ArrowError> {
+    let fields = fields(kind)?.clone();
+    let nulls = is_there.finish();
+    Ok(Arc::new(StructArray::try_new(fields, columns, nulls)?))
+}
+
+/// `userIdentity` with what is in it.
+struct UserBuilder {
+    is_there: NullBufferBuilder,
+    texts: [StringBuilder; 8],
+    has_session: NullBufferBuilder,
+    has_issuer: NullBufferBuilder,
+    issuer: [StringBuilder; 5],
+    has_attributes: NullBufferBuilder,
+    attributes: [StringBuilder; 2],
+    source_identity: StringBuilder,
+    web_id: StringBuilder,
+    on_behalf_of: StringBuilder,
+}
+
+impl Default for UserBuilder {
+    fn default() -> Self {
+        // grows with what is added
+        let flags = || NullBufferBuilder::new(1024);
+        Self {
+            is_there: flags(),
+            texts: Default::default(),
+            has_session: flags(),
+            has_issuer: flags(),
+            issuer: Default::default(),
+            has_attributes: flags(),
+            attributes: Default::default(),
+            source_identity: StringBuilder::new(),
+            web_id: StringBuilder::new(),
+            on_behalf_of: StringBuilder::new(),
+        }
+    }
+}
+
+impl UserBuilder {
+    fn push(&mut self, user: Option<&User<'_>>) {
+        let none = User::default();
+        self.is_there.append(user.is_some());
+        let user = user.unwrap_or(&none);
+        let members = [
+            user.kind,
+            user.principal_id,
+            user.arn,
+            user.account_id,
+            user.access_key_id,
+            user.user_name,
+            user.invoked_by,
+            user.identity_provider,
+        ];
+        for (builder, member) in self.texts.iter_mut().zip(members) {
+            put(builder, member);
+        }
+        self.on_behalf_of.append_option(user.on_behalf_of.json());
+        let session = user.session.as_ref();
+        self.has_session.append(session.is_some());
+        let issuer = session.and_then(|session| session.issuer.as_ref());
+        self.has_issuer.append(issuer.is_some());
+        let members = issuer.map(|issuer| {
+            [
+                issuer.kind,
+                issuer.principal_id,
+                issuer.arn,
+                issuer.account_id,
+                issuer.user_name,
+            ]
+        });
+        for (builder, member) in self.issuer.iter_mut().zip(members.unwrap_or_default()) {
+            put(builder, member);
+        }
+        let attributes = session.and_then(|session| session.attributes.as_ref());
+        self.has_attributes.append(attributes.is_some());
+        let members =
+            attributes.map(|attributes| [attributes.creation_date, attributes.mfa_authenticated]);
+        for (builder, member) in self.attributes.iter_mut().zip(members.unwrap_or_default()) {
+            put(builder, member);
+        }
+        let member = session.map(|session| session.source_identity);
+        put(&mut self.source_identity, member.unwrap_or_default());
+        let member = session.map(|session| session.web_id);
+        self.web_id.append_option(member.unwrap_or_default().json());
+    }
+
+    fn finish(&mut self, kind: Option<&DataType>) -> Result<ArrayRef, ArrowError> {
+        let user = fields(kind)?;
+        let session_kind = field(user, "sessionContext");
+        let session = fields(session_kind)?;
+        let issuer = self.issuer.iter_mut().map(text).collect();
+        let issuer = object(
+            field(session, "sessionIssuer"),
+            issuer,
+            &mut self.has_issuer,
+        )?;
+        let attributes = self.attributes.iter_mut().map(text).collect();
+        let attributes = object(
+            field(session, "attributes"),
+            attributes,
+            &mut self.has_attributes,
+        )?;
+        let session = vec![
+            issuer,
+            attributes,
+            text(&mut self.source_identity),
+            text(&mut self.web_id),
+        ];
+        let session = object(session_kind, session, &mut self.has_session)?;
+        let mut columns: Vec<ArrayRef> = self.texts.iter_mut().map(text).collect();
+        columns.extend([session, text(&mut self.on_behalf_of)]);
+        object(kind, columns, &mut self.is_there)
+    }
+}
+
+/// `resources`: a list of types and names.
+struct ResourcesBuilder {
+    is_there: NullBufferBuilder,
+    lengths: Vec<usize>,
+    kinds: StringBuilder,
+    names: StringBuilder,
+}
+
+impl Default for ResourcesBuilder {
+    fn default() -> Self {
+        Self {
+            is_there: NullBufferBuilder::new(1024),
+            lengths: Vec::new(),
+            kinds: StringBuilder::new(),
+            names: StringBuilder::new(),
+        }
+    }
+}
+
+impl ResourcesBuilder {
+    fn push<'a>(&mut self, each: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) {
+        let mut count = 0;
+        for (kind, name) in each {
+            self.kinds.append_option(kind);
+            self.names.append_option(name);
+            count += 1;
+        }
+        self.is_there.append(count > 0);
+        self.lengths.push(count);
+    }
+
+    fn finish(&mut self, kind: Option<&DataType>) -> Result<ArrayRef, ArrowError> {
+        let Some(DataType::List(element)) = kind else {
+            return Err(ArrowError::SchemaError(format!("{kind:?} is no list")));
+        };
+        let mut offsets = OffsetBufferBuilder::new(self.lengths.len());
+        for length in self.lengths.drain(..) {
+            offsets.push_length(length);
+        }
+        let columns = vec![text(&mut self.kinds), text(&mut self.names)];
+        let elements =
+            StructArray::try_new(fields(Some(element.data_type()))?.clone(), columns, None)?;
+        let list = ListArray::try_new(
+            element.clone(),
+            offsets.finish(),
+            Arc::new(elements),
+            self.is_there.finish(),
+        )?;
+        Ok(Arc::new(list))
+    }
+}

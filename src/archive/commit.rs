@@ -1,0 +1,219 @@
+//! Commits: events and the consumer's state become part of the table, or neither does.
+
+mod groups;
+mod put;
+mod write;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use self::groups::Group;
+pub(super) use self::put::Plan;
+use super::{
+    Archive, Inner,
+    error::{CommitError, Error},
+    log::{
+        action::{Add, Remove},
+        checkpoint,
+        table::Table,
+    },
+    snapshot::Snapshot,
+    state,
+};
+use crate::event::Event;
+
+/// How often a commit is tried while others come first.
+const TRIES: u32 = 20;
+/// The first wait after another came first; it grows with each, and is at random.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How old files may be when they become part of the table: vacuuming leaves those alone
+/// that are younger than an hour.
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The version of the table that has it all.
+    pub version: u64,
+    /// Events that are new.
+    pub added: usize,
+    /// Events that were there already, or twice in what was given.
+    pub repeated: usize,
+    /// Of those that are new: corrections of events that were there.
+    pub corrections: usize,
+    /// Files that were written.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Archive {
+    /// Makes events part of the table, those aside that it has, and a state the
+    /// consumer's: all or nothing, and for good once this returns. Without a state the one
+    /// that is there stays. May be called again after any error, with the same events.
+    ///
+    /// # Errors
+    /// If the store does not do what it is asked; if other writers always come first. Then
+    /// nothing was committed, or, where an answer was lost, all of it: to call again with
+    /// the same events makes sure.
+    pub async fn commit(
+        &self,
+        events: &[Arc<Event>],
+        state: Option<Bytes>,
+    ) -> Result<Committed, CommitError> {
+        let archive = &*self.0;
+        if !archive.may_write {
+            return Err(Error::ReadOnly);
+        }
+        let (mut groups, twins) = groups::of(events);
+        let mut may_be_there = false;
+        let done = archive
+            .commit(&mut groups, state.as_ref(), &mut may_be_there)
+            .await;
+        match done {
+            Ok(version) => {
+                let done = summary(version, &groups, events.len(), twins);
+                archive.keep_identities(&mut groups);
+                Ok(done)
+            }
+            Err(error) => {
+                if !may_be_there {
+                    archive.take_back(&mut groups).await;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Commits groups; the version that has them. `may_be_there`: whether it is known
+    /// that no version has, if it fails.
+    async fn commit(
+        &self,
+        groups: &mut [Group],
+        state: Option<&Bytes>,
+        may_be_there: &mut bool,
+    ) -> Result<u64, Error> {
+        let begun = Instant::now();
+        let mut pause = PAUSE;
+        // most of the work is done without the turn, by what is known now
+        let known = self.known().snapshot.clone();
+        self.prepare(groups, &known, begun).await?;
+        for _ in 0..TRIES {
+            {
+                let mut table = self.table.lock().await;
+                self.follow(&mut table).await?;
+                let snapshot = table.snapshot.clone();
+                self.prepare(groups, &snapshot, begun).await?;
+                *may_be_there = true;
+                if let Some(version) = self.put(&mut table, groups, state).await? {
+                    return Ok(version);
+                }
+                // another writer's is: ours can never be
+                *may_be_there = false;
+            }
+            let wait = pause.mul_f64(rand::rng().random_range(0.5..1.5));
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+        Err(Error::Busy { tries: TRIES })
+    }
+}
+
+fn summary(version: u64, groups: &[Group], given: usize, twins: usize) -> Committed {
+    let mut done = Committed {
+        version,
+        ..Committed::default()
+    };
+    for group in groups {
+        done.added += group.fresh();
+        done.corrections += group.corrections();
+        done.files += group.files.len();
+        done.bytes += group.files.iter().map(|file| file.file.bytes).sum::<u64>();
+    }
+    debug_assert!(twins <= given);
+    done.repeated = given - done.added;
+    done
+}
+
+impl Inner {
+    /// Has all groups be what `snapshot` lacks, and their files written.
+    async fn prepare(
+        &self,
+        groups: &mut [Group],
+        snapshot: &Snapshot,
+        begun: Instant,
+    ) -> Result<(), Error> {
+        for group in groups {
+            self.look(group, snapshot).await?;
+            self.write(group).await?;
+            if begun.elapsed() > MAX_AGE {
+                return Err(Error::TooSlow);
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what was prepared as the next version, if no other writer has come first.
+    async fn put(
+        &self,
+        table: &mut Table,
+        groups: &[Group],
+        state: Option<&Bytes>,
+    ) -> Result<Option<u64>, Error> {
+        let now = self.clock.now().as_millisecond();
+        let mut plan = Plan::new("WRITE");
+        for group in groups {
+            for file in &group.files {
+                plan.add.push(Add::of(&file.file, true));
+            }
+            for rewritten in group.rewritten.values() {
+                plan.remove.push(Remove::of(&rewritten.old, now, true));
+                plan.add
+                    .extend(rewritten.new.iter().map(|new| Add::of(new, true)));
+            }
+        }
+        let known = self.known().state.clone();
+        let state = state.filter(|state| known.as_ref() != Some(*state));
+        if plan.is_empty() && state.is_none() {
+            return Ok(Some(table.snapshot.version));
+        }
+        let next = table.snapshot.version + 1;
+        if let Some(state) = state {
+            plan.txn = Some(state::write(&self.store, &self.clock, next, state).await?);
+        }
+        if !self.append(table, plan, now).await? {
+            return Ok(None);
+        }
+        self.tell(table, state.cloned().or(known));
+        self.checkpoint(table).await;
+        Ok(Some(next))
+    }
+
+    /// Writes a checkpoint if it is time for one. Should that fail, the table is as good,
+    /// and the next commit tries again.
+    async fn checkpoint(&self, table: &mut Table) {
+        let version = table.snapshot.version;
+        let since = version - table.checkpoint.unwrap_or(0).min(version);
+        if since < self.options.checkpoint_every {
+            return;
+        }
+        let kept = i64::try_from(self.options.keep_removed.as_millis()).unwrap_or(i64::MAX);
+        let now = self.clock.now().as_millisecond();
+        // twice as long as files are kept: whoever vacuums finds them named
+        let from = now.saturating_sub(kept.saturating_mul(2));
+        table
+            .removed
+            .retain(|_, remove| remove.deletion_timestamp.unwrap_or(0) >= from);
+        match checkpoint::write(&self.store, table, from).await {
+            Ok(()) => table.checkpoint = Some(version),
+            Err(error) => {
+                tracing::warn!(%error, version, "a checkpoint of the archive could not be written");
+            }
+        }
+    }
+}

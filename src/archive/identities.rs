@@ -1,0 +1,154 @@
+//! Which events files have: exactly, by identity.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::TryStreamExt as _;
+
+use super::{
+    columns::{IDENTITY, Id},
+    error::Error,
+    rows,
+    snapshot::File,
+    source::Source,
+    store::Store,
+};
+
+/// Rows whose identities are read at once: 140 KB.
+const ROWS: usize = 8192;
+
+/// Identities of files that were written or asked of lately, so that a partition that
+/// events keep coming to is not read again for each of them. By path: a file never changes.
+#[derive(Debug)]
+pub(super) struct Identities {
+    held: Mutex<Held>,
+    /// The most bytes that are held.
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    files: HashMap<Arc<str>, Entry>,
+    bytes: usize,
+    /// Counts what was asked.
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// In order.
+    ids: Arc<[Id]>,
+    asked: u64,
+}
+
+fn bytes_of(path: &str, ids: &[Id]) -> usize {
+    // and some 100 for what keeps them
+    ids.len() * IDENTITY + path.len() + 100
+}
+
+impl Identities {
+    /// None yet; never more than so many bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            held: Mutex::default(),
+            limit,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
+        // what is held is right after each step, or dropped
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, path: &str) -> Option<Arc<[Id]>> {
+        let mut held = self.lock();
+        held.now += 1;
+        let now = held.now;
+        let entry = held.files.get_mut(path)?;
+        entry.asked = now;
+        Some(entry.ids.clone())
+    }
+
+    /// Keeps those of a file; the ones that were not asked of for longest go.
+    pub(super) fn put(&self, path: &Arc<str>, mut ids: Vec<Id>) {
+        let bytes = bytes_of(path, &ids);
+        if bytes > self.limit {
+            return;
+        }
+        ids.sort_unstable();
+        let mut held = self.lock();
+        held.now += 1;
+        let entry = Entry {
+            ids: ids.into(),
+            asked: held.now,
+        };
+        held.bytes += bytes;
+        if let Some(old) = held.files.insert(path.clone(), entry) {
+            held.bytes -= bytes_of(path, &old.ids);
+        }
+        while held.bytes > self.limit {
+            let oldest = held.files.iter().min_by_key(|(_, entry)| entry.asked);
+            let Some(oldest) = oldest.map(|(path, _)| path.clone()) else {
+                break;
+            };
+            if let Some(gone) = held.files.remove(&oldest) {
+                held.bytes -= bytes_of(&oldest, &gone.ids);
+            }
+        }
+    }
+
+    /// Forgets a file's.
+    pub(super) fn forget(&self, path: &str) {
+        let mut held = self.lock();
+        if let Some(gone) = held.files.remove(path) {
+            held.bytes -= bytes_of(path, &gone.ids);
+        }
+    }
+
+    /// Bytes that are held.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Tells which of `wanted` a file has, by `found`: at most once each. Reads no more
+    /// than the column of identities, a piece at a time.
+    pub(super) async fn find(
+        &self,
+        store: &Store,
+        file: &Arc<File>,
+        wanted: &HashMap<Id, usize>,
+        found: &mut impl FnMut(usize),
+    ) -> Result<(), Error> {
+        if let Some(ids) = self.get(&file.path) {
+            for (id, at) in wanted {
+                if ids.binary_search(id).is_ok() {
+                    found(*at);
+                }
+            }
+            return Ok(());
+        }
+        let source = Source::open(store, file).await?;
+        let rows: usize = source.groups().iter().sum();
+        let keeps = rows * IDENTITY < self.limit / 2;
+        let mut all = Vec::with_capacity(if keeps { rows } else { 0 });
+        let mut stream = std::pin::pin!(source.stream(&source.mask(Some(&["identity"])), ROWS)?);
+        while let Some(batch) = stream.try_next().await? {
+            let columns = |what: String| Error::columns(&file.path, &what);
+            for id in rows::ids(&batch).map_err(columns)? {
+                let id = id.map_err(columns)?;
+                if let Some(at) = wanted.get(&id) {
+                    found(*at);
+                }
+                if keeps {
+                    all.push(id);
+                }
+            }
+        }
+        if keeps {
+            self.put(&file.path, all);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of the whole archive.
+
+mod shared;
+mod support;
+mod whole;

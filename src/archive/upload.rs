@@ -1,0 +1,74 @@
+//! Files that become larger than one wants to hold.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    error::Error,
+    file::Writer,
+    store::{self, Store},
+};
+
+/// Bytes of a part: S3 takes none below 5 MiB but the last, and 10,000 of them.
+const PART: usize = 8 * 1024 * 1024;
+
+/// A file that is written as it grows: in parts, once it has become larger than one.
+pub(super) struct Upload<'a> {
+    store: &'a Store,
+    path: Arc<str>,
+    held: Vec<u8>,
+    parts: Option<store::Upload<'a>>,
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(store: &'a Store, path: Arc<str>) -> Self {
+        Self {
+            store,
+            path,
+            held: Vec::new(),
+            parts: None,
+        }
+    }
+
+    /// Takes what a writer has finished.
+    pub(super) async fn take(&mut self, writer: &mut Writer) -> Result<(), Error> {
+        let taken = writer.take();
+        let taken = taken.map_err(|error| Error::columns(&self.path, &error))?;
+        self.held.extend(taken);
+        if self.held.len() < PART {
+            return Ok(());
+        }
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            none => none.insert(self.store.upload(&self.path).await?),
+        };
+        let mut bytes = Bytes::from(std::mem::take(&mut self.held));
+        while bytes.len() >= 2 * PART {
+            parts.part(bytes.split_to(PART)).await?;
+        }
+        parts.part(bytes).await
+    }
+
+    /// Writes the rest: then the file is there.
+    pub(super) async fn finish(mut self, rest: Vec<u8>) -> Result<(), Error> {
+        self.held.extend(rest);
+        let bytes = Bytes::from(self.held);
+        match self.parts {
+            None => self.store.put(&self.path, bytes).await,
+            Some(mut parts) => {
+                if !bytes.is_empty() {
+                    parts.part(bytes).await?;
+                }
+                parts.finish().await
+            }
+        }
+    }
+
+    /// Leaves it.
+    pub(super) async fn abort(self) {
+        if let Some(parts) = self.parts {
+            parts.abort().await;
+        }
+    }
+}
