@@ -1,5 +1,6 @@
 //! Composition: from settings to a running server, and back down.
 
+mod archive;
 mod files;
 pub mod reload;
 mod scopes;
@@ -9,6 +10,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use self::archive::{open_archive, scratch_archive};
 use self::{files::Files, scopes::Finder};
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     config::Config,
     console,
     coverage::Coverage,
+    event::Scope,
     feed::{self, Feed},
     grpc, http,
     kept::{self, Looks},
@@ -27,7 +30,7 @@ use crate::{
     simulator::{self, Simulator},
     telemetry::{Metrics, Parts},
     tls::Tls,
-    upstream::{Aws, AwsOptions, CloudTrail, Retry, Scopes, Signing, Upstream},
+    upstream::{Aws, CloudTrail, Retry, Scopes, Signing, Upstream},
 };
 
 /// Why a server did not start, or stopped.
@@ -108,6 +111,16 @@ pub fn check_files(config: &Config) -> Result<Vec<String>, kept::Error> {
     Files::load(config, Clock::system()).map(|files| files.doubts)
 }
 
+/// The scopes that the settings name, and AWS to ask about them.
+///
+/// # Errors
+/// If a setting is missing, or AWS does not tell.
+pub async fn find_scopes(config: &Config) -> Result<(Arc<Aws>, Vec<Scope>), Error> {
+    let aws = Arc::new(scopes::aws(config).await);
+    let scopes = Finder::new(config, Arc::clone(&aws))?.find().await?;
+    Ok((aws, scopes))
+}
+
 /// A server that listens, and has not answered anyone yet.
 pub struct Server {
     /// Where gRPC listens.
@@ -177,14 +190,7 @@ impl Server {
         } else {
             None
         };
-        let aws = Aws::load(AwsOptions {
-            endpoint_url: config.aws_endpoint_url.clone(),
-            signing: config.signing.clone(),
-            region: scopes::base_region(&config.sources.regions),
-            roles: config.sources.roles.clone(),
-        })
-        .await;
-        let aws = Arc::new(aws);
+        let aws = Arc::new(scopes::aws(&config).await);
         let mut finder = Finder::new(&config, Arc::clone(&aws))?;
         let (publisher, scopes) = Scopes::new(finder.find().await?);
         scopes::warn_of_global_events(&scopes.now());

@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod identities;
 mod log;
+mod notes;
 mod partition;
 mod rows;
 mod schema;

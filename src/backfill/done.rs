@@ -198,12 +198,6 @@ impl Done {
             self.spans.entry(prefix.clone()).or_default().merge(spans);
         }
     }
-
-    /// Whether there is nothing to note.
-    #[must_use]
-    pub(super) fn is_empty(&self) -> bool {
-        self.pass.is_none() && self.failed.is_empty() && self.spans.values().all(Spans::is_empty)
-    }
 }
 
 #[cfg(test)]
@@ -251,9 +245,10 @@ mod tests {
         done.add(PREFIX, PREFIX, &key("x"));
         let mut fixed = done.clone();
         fixed.end(true);
-        assert!(!fixed.is_empty() && fixed.at().is_none());
+        assert_ne!(fixed, Done::default());
+        assert_eq!(fixed.at(), None);
         done.end(false);
-        assert!(done.is_empty());
+        assert_eq!(done, Done::default());
     }
 
     #[test]

@@ -200,6 +200,7 @@ impl Clerk<'_> {
                 && !self.report.is_stopped
                 && readers.len() < parallel
                 && self.ledger.len() < MAX_FILES;
+            let may_commit = self.since.is_some() && self.commits.len() < COMMITS;
             let due = self.since.unwrap_or_else(Instant::now) + GATHER;
             tokio::select! {
                 biased;
@@ -208,14 +209,14 @@ impl Clerk<'_> {
                     readers.abort_all();
                 }
                 Some(done) = self.commits.join_next() => self.committed(done).await?,
-                Some(one) = told.recv(), if has_room => self.hear(one, &mut told),
                 // an aborted one is of no use any more
                 Some(_) = readers.join_next() => {}
                 item = items.next(), if may_list => match item {
                     None => is_listed = true,
                     Some(item) => self.take(item, &reading, &mut readers),
                 },
-                () = tokio::time::sleep_until(due), if self.since.is_some() => self.commit(),
+                Some(one) = told.recv(), if has_room => self.hear(one, &mut told),
+                () = tokio::time::sleep_until(due), if may_commit => self.commit(),
             }
             if self.held >= self.load.options.batch || self.ledger.len() >= MAX_FILES {
                 self.commit();
@@ -286,6 +287,7 @@ impl Clerk<'_> {
                     self.batch.extend(events);
                 }
                 Told::Ended(number, result) => {
+                    self.load.lists.seen.file(result.bytes);
                     if let Some(Way::File { ended, .. }) = self.ledger.end(number) {
                         *ended = Some(result);
                     }
@@ -375,7 +377,6 @@ impl Clerk<'_> {
         self.report.files += 1;
         self.report.bytes += bytes;
         self.report.counts.add(&counts);
-        self.load.lists.seen.file(bytes);
         state.is_noted = false;
         let is_lost = match &fault {
             None => {

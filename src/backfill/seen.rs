@@ -20,7 +20,7 @@ const MAX_LINES: usize = 100;
 /// How far it is. Whoever shows it looks from time to time.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Files that were read to their end, or given up.
+    /// Files that were read to their end, or given up. They may wait to be committed.
     files: AtomicU64,
     /// Their bytes, as they lie there.
     bytes: AtomicU64,

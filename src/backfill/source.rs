@@ -155,7 +155,7 @@ fn walk(mut open: Vec<Entry>) -> (Vec<Result<Listed, ObjectsError>>, Option<Vec<
                 Ok(entries) => open.extend(entries.into_iter().rev()),
                 Err(error) => {
                     let why = format!("{}: {error}", entry.path.display());
-                    found.push(Err(ObjectsError::Denied(why)));
+                    found.push(Err(ObjectsError::Failed(why)));
                 }
             }
         } else if let Ok(file) = fs::metadata(&entry.path)
@@ -240,6 +240,6 @@ mod tests {
         let none = Here.open(&format!("{root}/none")).await.err();
         assert_eq!(none, Some(ObjectsError::NotFound));
         let gone: Vec<_> = Here.list("no/such/place/", None).collect().await;
-        assert!(matches!(gone[..], [Err(ObjectsError::Denied(_))]));
+        assert!(matches!(gone[..], [Err(ObjectsError::Failed(_))]));
     }
 }

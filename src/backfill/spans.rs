@@ -48,12 +48,6 @@ impl Spans {
             self.add(from, to);
         }
     }
-
-    /// Whether no key is in it.
-    #[must_use]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl From<Vec<(String, String)>> for Spans {

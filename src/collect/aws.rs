@@ -365,6 +365,13 @@ impl Buckets {
                 )
             })
         };
+        // and what is before it there need not be listed
+        let just_before = match prefix.char_indices().next_back() {
+            Some((at, last)) if last != '/' => Some(prefix.split_at(at).0),
+            _ => None,
+        };
+        let just_before = just_before.filter(|key| !key.is_empty() && !key.ends_with('/'));
+        let start_after = start_after.or(just_before);
         let opened = || {
             let below = below.map(path).transpose()?;
             let after = start_after.map(path).transpose()?;
@@ -378,9 +385,12 @@ impl Buckets {
             Ok(listed) => listed,
             Err(error) => return Box::pin(futures_util::stream::iter([Err(error)])),
         };
-        let prefix = prefix.to_owned();
+        let (prefix, end) = (prefix.to_owned(), prefix.to_owned());
         let found = listed.map_err(|error| refused(&error));
         let found = found.map_ok(|found| (String::from(found.location), found.size));
+        // keys are in order: those with the prefix stand together
+        let is_over = move |key: &str| key > end.as_str() && !key.starts_with(end.as_str());
+        let found = found.try_take_while(move |(key, _)| std::future::ready(Ok(!is_over(key))));
         Box::pin(
             found.try_filter(move |(key, _)| std::future::ready(key.starts_with(prefix.as_str()))),
         )
@@ -401,29 +411,54 @@ impl Buckets {
         if let Some(store) = stores.get(&key) {
             return Ok(Arc::clone(store));
         }
-        let client = client();
-        let mut builder = AmazonS3Builder::new()
+        let builder = AmazonS3Builder::new().with_retry(RetryConfig {
+            // the collector's own
+            max_retries: 0,
+            ..RetryConfig::default()
+        });
+        let store = Arc::new(self.build(bucket, region, builder, client())?);
+        if stores.len() >= MAX_BUCKETS {
+            stores.clear();
+        }
+        stores.insert(key, Arc::clone(&store));
+        Ok(store)
+    }
+}
+
+impl Buckets {
+    /// A client of a bucket, made as `builder` and `client` say.
+    pub(super) fn client(
+        &self,
+        bucket: &str,
+        builder: AmazonS3Builder,
+        client: ClientOptions,
+    ) -> object_store::Result<AmazonS3> {
+        let region = {
+            let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+            regions.get(bucket).unwrap_or(&self.region).clone()
+        };
+        self.build(bucket, region, builder, client)
+    }
+
+    fn build(
+        &self,
+        bucket: &str,
+        region: String,
+        builder: AmazonS3Builder,
+        client: ClientOptions,
+    ) -> object_store::Result<AmazonS3> {
+        let builder = builder
             .with_bucket_name(bucket)
             .with_region(region)
-            .with_credentials(Arc::clone(&self.credentials) as _)
-            .with_retry(RetryConfig {
-                // the collector's own
-                max_retries: 0,
-                ..RetryConfig::default()
-            });
-        builder = match &self.endpoint_url {
+            .with_credentials(Arc::clone(&self.credentials) as _);
+        let builder = match &self.endpoint_url {
             Some(url) => {
                 let client = client.with_allow_http(url.starts_with("http://"));
                 builder.with_endpoint(url).with_client_options(client)
             }
             None => builder.with_client_options(client),
         };
-        let store = Arc::new(builder.build()?);
-        if stores.len() >= MAX_BUCKETS {
-            stores.clear();
-        }
-        stores.insert(key, Arc::clone(&store));
-        Ok(store)
+        builder.build()
     }
 }
 

@@ -14,6 +14,7 @@ mod queues;
 mod readers;
 mod sink;
 pub mod source_filter;
+pub mod store;
 pub mod trails;
 
 use std::{
