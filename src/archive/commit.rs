@@ -16,6 +16,7 @@ use super::{
     Archive, Inner,
     error::{CommitError, Error},
     log::{
+        self,
         action::{Add, Remove},
         checkpoint,
         table::Table,
@@ -31,7 +32,7 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How old files may be when they become part of the table: vacuuming leaves those alone
 /// that are younger than an hour.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+pub(super) const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,7 +197,7 @@ impl Inner {
 
     /// Writes a checkpoint if it is time for one. Should that fail, the table is as good,
     /// and the next commit tries again.
-    async fn checkpoint(&self, table: &mut Table) {
+    pub(super) async fn checkpoint(&self, table: &mut Table) {
         let version = table.snapshot.version;
         let since = version - table.checkpoint.unwrap_or(0).min(version);
         if since < self.options.checkpoint_every {
@@ -213,7 +214,13 @@ impl Inner {
             Ok(()) => table.checkpoint = Some(version),
             Err(error) => {
                 tracing::warn!(%error, version, "a checkpoint of the archive could not be written");
+                return;
             }
+        }
+        let keep = i64::try_from(self.options.keep_log.as_secs()).unwrap_or(i64::MAX);
+        let until = self.clock.now_secs().saturating_sub(keep);
+        if let Err(error) = log::clean(&self.store, until).await {
+            tracing::warn!(%error, "the archive's old log could not be cleaned up");
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     error::Error,
     rows,
     snapshot::File,
-    source::Source,
+    source::{SMALL, Source},
     store::Store,
 };
 
@@ -129,7 +129,7 @@ impl Identities {
             }
             return Ok(());
         }
-        let source = Source::open(store, file).await?;
+        let source = Source::open(store, file, SMALL).await?;
         let rows: usize = source.groups().iter().sum();
         let keeps = rows * IDENTITY < self.limit / 2;
         let mut all = Vec::with_capacity(if keeps { rows } else { 0 });

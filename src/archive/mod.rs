@@ -8,12 +8,15 @@
 
 mod columns;
 mod commit;
+mod compact;
 mod error;
 mod file;
 mod identities;
 mod log;
+mod merge;
 mod notes;
 mod partition;
+mod read;
 mod rows;
 mod schema;
 mod snapshot;
@@ -21,6 +24,7 @@ mod source;
 mod state;
 mod store;
 mod upload;
+mod vacuum;
 
 #[cfg(test)]
 mod tests;
@@ -36,10 +40,12 @@ use object_store::{ObjectStore, path::Path};
 
 pub use self::{
     commit::Committed,
+    compact::Compacted,
     error::{CommitError, Error, Kind, OpenError},
     partition::{Partition, date_of},
     schema::{SCHEMA_JSON, arrow_schema},
     snapshot::{File, Snapshot},
+    vacuum::Vacuumed,
 };
 use self::{identities::Identities, log::table::Table, store::Store};
 use crate::clock::Clock;

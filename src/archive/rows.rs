@@ -8,9 +8,11 @@ use arrow_array::{
 use super::columns::{Id, MICROS, origin_of};
 use crate::event::{Beside, Event, Scope, Stored};
 
-/// The columns that an event is made of.
-pub(super) const NEEDED: [&str; 12] = [
+/// The columns that an event is made of, and ordered by.
+pub(super) const NEEDED: [&str; 14] = [
     "eventTime",
+    "awsRegion",
+    "recipientAccountId",
     "eventID",
     "eventName",
     "eventSource",

@@ -12,27 +12,53 @@ use parquet::{
         async_reader::AsyncFileReader,
     },
     errors::ParquetError,
-    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+    file::{
+        metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+        page_index::column_index::ColumnIndexMetaData,
+    },
 };
 
-use super::{error::Error, snapshot::File, store::Store};
+use super::{columns::MICROS, error::Error, snapshot::File, store::Store};
+use crate::event::TimeRange;
 
 /// Bytes that are read of a file's end at once: its footer, of which a row group takes
 /// some 6 KB.
 const FOOTER: usize = 64 * 1024;
 
+/// Files that are no larger are read at once, by one request: most are, until they are
+/// compacted.
+pub(super) const SMALL: u64 = 1024 * 1024;
+
 /// A data file with its footer.
 #[derive(Clone)]
 pub(super) struct Source {
-    store: Store,
-    file: Arc<File>,
+    reader: Reader,
     metadata: ArrowReaderMetadata,
 }
 
 /// Where a file's bytes come from.
+#[derive(Clone)]
 struct Reader {
     store: Store,
     file: Arc<File>,
+    /// All of it, where it is small.
+    whole: Option<Bytes>,
+}
+
+impl Reader {
+    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Error> {
+        let Some(whole) = &self.whole else {
+            return self.store.ranges(&self.file.path, ranges).await;
+        };
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let part = |range: &Range<u64>| {
+            let range = place(range.start)..place(range.end);
+            let is_there = range.start <= range.end && range.end <= whole.len();
+            is_there.then(|| whole.slice(range))
+        };
+        let parts: Option<Vec<_>> = ranges.iter().map(part).collect();
+        parts.ok_or_else(|| Error::columns(&self.file.path, &"it is shorter than its footer says"))
+    }
 }
 
 impl AsyncFileReader for Reader {
@@ -50,7 +76,7 @@ impl AsyncFileReader for Reader {
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         async move {
-            let parts = self.store.ranges(&self.file.path, &ranges).await;
+            let parts = self.read(&ranges).await;
             parts.map_err(|error| ParquetError::External(Box::new(error)))
         }
         .boxed()
@@ -64,7 +90,7 @@ impl AsyncFileReader for Reader {
             let size = self.file.bytes;
             let reader = ParquetMetaDataReader::new()
                 .with_prefetch_hint(Some(FOOTER))
-                .with_offset_index_policy(PageIndexPolicy::Optional);
+                .with_page_index_policy(PageIndexPolicy::Optional);
             reader.load_and_finish(self, size).await.map(Arc::new)
         }
         .boxed()
@@ -83,26 +109,30 @@ fn error(file: &File, error: ParquetError) -> Error {
 }
 
 impl Source {
-    /// Reads a file's footer.
-    pub(super) async fn open(store: &Store, file: &Arc<File>) -> Result<Self, Error> {
+    /// Reads a file's footer, or all of it, if it has no more than so many bytes.
+    pub(super) async fn open(store: &Store, file: &Arc<File>, whole: u64) -> Result<Self, Error> {
         let mut reader = Reader {
             store: store.clone(),
             file: file.clone(),
+            whole: None,
         };
+        if file.bytes <= whole {
+            let all = 0..file.bytes;
+            reader.whole = reader.read(&[all]).await?.into_iter().next();
+        }
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = reader.get_metadata(None).await;
         let metadata =
             metadata.and_then(|metadata| ArrowReaderMetadata::try_new(metadata, options));
         Ok(Self {
-            store: store.clone(),
-            file: file.clone(),
+            reader,
             metadata: metadata.map_err(|failed| error(file, failed))?,
         })
     }
 
     /// The file.
     pub(super) fn file(&self) -> &Arc<File> {
-        &self.file
+        &self.reader.file
     }
 
     /// What its footer says.
@@ -147,10 +177,10 @@ impl Source {
             .with_row_selection(selection)
             .with_batch_size(rows.len())
             .build();
-        let mut stream = stream.map_err(|failed| error(&self.file, failed))?;
+        let mut stream = stream.map_err(|failed| error(self.file(), failed))?;
         let batch = stream.try_next().await;
-        let batch = batch.map_err(|failed| error(&self.file, failed))?;
-        let none = || Error::columns(&self.file.path, &"it has fewer rows than its footer says");
+        let batch = batch.map_err(|failed| error(self.file(), failed))?;
+        let none = || Error::columns(&self.file().path, &"it has fewer rows than its footer says");
         batch
             .filter(|batch| batch.num_rows() == rows.len())
             .ok_or_else(none)
@@ -163,17 +193,60 @@ impl Source {
         rows: usize,
     ) -> Result<impl futures_util::Stream<Item = Result<RecordBatch, Error>> + use<>, Error> {
         let stream = self.builder(mask).with_batch_size(rows).build();
-        let stream = stream.map_err(|failed| error(&self.file, failed))?;
-        let file = self.file.clone();
+        let stream = stream.map_err(|failed| error(self.file(), failed))?;
+        let file = self.file().clone();
         Ok(stream.map_err(move |failed| error(&file, failed)))
     }
 
     fn builder(&self, mask: &ProjectionMask) -> ParquetRecordBatchStreamBuilder<Reader> {
-        let reader = Reader {
-            store: self.store.clone(),
-            file: self.file.clone(),
-        };
+        let reader = self.reader.clone();
         ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
             .with_projection(mask.clone())
+    }
+
+    /// The rows of a row group that may be of a stretch of time, by what the file says of
+    /// its pages.
+    pub(super) fn rows_of(&self, group: usize, range: TimeRange) -> Range<usize> {
+        let metadata = self.metadata();
+        let rows = self.groups().get(group).copied().unwrap_or(0);
+        let pages = || {
+            let times = metadata.column_index()?.get(group)?.first()?;
+            let ColumnIndexMetaData::INT64(times) = times else {
+                return None;
+            };
+            let starts = metadata
+                .offset_index()?
+                .get(group)?
+                .first()?
+                .page_locations();
+            let mut found: Option<Range<usize>> = None;
+            for (page, start) in starts.iter().enumerate() {
+                let micros = |second: i64| second.saturating_mul(MICROS);
+                let is_before = *times.max_value(page)? < micros(range.from);
+                let is_after = *times.min_value(page)? >= micros(range.to);
+                if is_before || is_after {
+                    continue;
+                }
+                let start = usize::try_from(start.first_row_index).ok()?;
+                let next = starts.get(page + 1).map(|next| next.first_row_index);
+                let end = next.map_or(Some(rows), |next| usize::try_from(next).ok())?;
+                let from = found.map_or(start, |found| found.start.min(start));
+                found = Some(from..end);
+            }
+            Some(found.unwrap_or(0..0))
+        };
+        if range.is_empty() {
+            return 0..0;
+        }
+        pages().unwrap_or(0..rows)
+    }
+
+    /// Bytes that a row takes, about.
+    pub(super) fn row_bytes(&self) -> usize {
+        let groups = self.metadata().row_groups().iter();
+        let bytes: i64 = groups.map(|group| group.total_byte_size()).sum();
+        let rows: usize = self.groups().iter().sum();
+        // twice: columns become larger when what repeats in them is written out
+        2 * usize::try_from(bytes).unwrap_or(0) / rows.max(1) + 1
     }
 }

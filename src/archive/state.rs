@@ -30,6 +30,15 @@ pub(super) fn path_of(txn: &Txn) -> String {
     format!("{FOLDER}/state-{:020}-{stamp}.json", txn.version)
 }
 
+/// Whether an object is one that is needed for a while: a version's state, or what the
+/// store was tried with.
+pub(super) fn is_passing(path: &str) -> bool {
+    let name = path
+        .strip_prefix(FOLDER)
+        .and_then(|rest| rest.strip_prefix('/'));
+    name.is_some_and(|name| name.starts_with("state-") || name.starts_with("probe-"))
+}
+
 /// Writes the state that a version is to have; what names it.
 pub(super) async fn write(
     store: &Store,

@@ -14,7 +14,7 @@ use super::super::{
     partition::{Partition, date_of},
     rows,
     snapshot::{File, Snapshot},
-    source::Source,
+    source::{SMALL, Source},
 };
 use crate::event::Event;
 
@@ -172,7 +172,7 @@ impl Inner {
         if corrections.is_empty() {
             return Ok(());
         }
-        let source = Source::open(&self.store, file).await?;
+        let source = Source::open(&self.store, file, SMALL).await?;
         let mask = source.mask(Some(&["identity", "record"]));
         let mut stream = std::pin::pin!(source.stream(&mask, ROWS)?);
         while let Some(batch) = stream.try_next().await? {

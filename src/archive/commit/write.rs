@@ -16,7 +16,7 @@ use super::{
         partition::Partition,
         rows,
         snapshot::File,
-        source::Source,
+        source::{SMALL, Source},
     },
     groups::{Group, Rewritten, Written},
 };
@@ -130,7 +130,7 @@ impl Inner {
     ) -> Result<Option<File>, Error> {
         let path = file::new_path(partition, &self.clock);
         let columns = |error: &dyn ToString| Error::columns(&old.path, &error.to_string());
-        let source = Source::open(&self.store, old).await?;
+        let source = Source::open(&self.store, old, SMALL).await?;
         let mut stream = std::pin::pin!(source.stream(&source.mask(None), ROWS)?);
         let mut writer = Writer::new(self.schema.clone()).map_err(|error| columns(&error))?;
         let mut upload = super::super::upload::Upload::new(&self.store, path.clone());

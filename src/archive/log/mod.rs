@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::clean::clean;
 use self::{
     action::{CommitInfo, Format, Line, MetaData, Protocol},
     table::Table,

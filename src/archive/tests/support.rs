@@ -5,11 +5,21 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore, memory::InMemory, path::Path};
 
-use super::super::{Archive, Options, Partition, columns::id_of, rows::Rows, source::Source};
+use super::super::{
+    Archive, Options, Partition,
+    columns::id_of,
+    rows::Rows,
+    source::{SMALL, Source},
+};
 use crate::{
     clock::Clock,
-    event::{Event, Origin, Scope},
+    event::{Event, Origin, Scope, TimeRange},
 };
+
+/// All of time.
+pub(super) const EVER: TimeRange = TimeRange::new(i64::MIN, i64::MAX);
+/// Where archives of tests are.
+pub(super) const ROOT: &str = "some/where";
 
 pub(super) fn clock() -> Clock {
     Clock::at("2026-01-02T03:04:05Z".parse().unwrap())
@@ -20,14 +30,16 @@ pub(super) fn memory() -> Arc<dyn ObjectStore> {
 }
 
 pub(super) async fn open(store: &Arc<dyn ObjectStore>) -> Archive {
-    open_with(store, Options::default()).await
+    open_with(store, &clock(), Options::default()).await
 }
 
-pub(super) async fn open_with(store: &Arc<dyn ObjectStore>, options: Options) -> Archive {
-    let root = Path::from("some/where");
-    Archive::open(store.clone(), root, clock(), options)
-        .await
-        .unwrap()
+pub(super) async fn open_with(
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+    options: Options,
+) -> Archive {
+    let opened = Archive::open(store.clone(), Path::from(ROOT), clock.clone(), options);
+    opened.await.unwrap()
 }
 
 /// An event of a log file, whose number is its id; `more` are further members.
@@ -38,12 +50,8 @@ pub(super) fn event(account: &str, number: u32, time: &str, more: &str) -> Arc<E
          \"eventName\":\"Name{number}\"{more}}}"
     );
     let scope = Scope::new("1", "r");
-    Arc::new(Event::from_record(
-        &scope,
-        record.as_bytes(),
-        Origin::LogFile,
-        0,
-    ))
+    let event = Event::from_record(&scope, record.as_bytes(), Origin::LogFile, 0);
+    Arc::new(event)
 }
 
 /// All events of the newest version that is known, read past all that the archive does to
@@ -53,7 +61,7 @@ pub(super) async fn all(archive: &Archive) -> Vec<Event> {
     let snapshot = archive.snapshot();
     let mut seen = BTreeMap::new();
     for file in snapshot.all() {
-        let source = Source::open(&archive.0.store, file).await.unwrap();
+        let source = Source::open(&archive.0.store, file, SMALL).await.unwrap();
         let stream = source.stream(&source.mask(None), 100).unwrap();
         let batches: Vec<_> = stream.try_collect().await.unwrap();
         let mut rows = 0;
@@ -78,7 +86,30 @@ pub(super) async fn all(archive: &Archive) -> Vec<Event> {
     events
 }
 
-fn sort(events: &mut [Event]) {
+/// All that reading tells of the scopes of the version that is known, in their order.
+pub(super) async fn read(archive: &Archive, range: TimeRange, newest_first: bool) -> Vec<Event> {
+    let mut events = Vec::new();
+    let snapshot = archive.snapshot();
+    for scope in snapshot.scopes() {
+        let read = archive.read(scope, range, newest_first);
+        let mut read: Vec<Event> = read
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap()
+            .into_iter()
+            .flatten()
+            .collect();
+        if newest_first {
+            read.reverse();
+        }
+        assert!(read.iter().all(|event| event.scope() == *scope));
+        events.extend(read);
+    }
+    events
+}
+
+/// By scope, then in the order of events.
+pub(super) fn sort(events: &mut [Event]) {
     events.sort_by(|one, other| {
         let by_scope = one.scope().cmp(&other.scope());
         by_scope.then_with(|| one.cmp_position(other))

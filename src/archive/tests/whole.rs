@@ -93,7 +93,7 @@ async fn checkpoints_sum_up() {
         checkpoint_every: 3,
         ..Options::default()
     };
-    let archive = open_with(&store, options.clone()).await;
+    let archive = open_with(&store, &clock(), options.clone()).await;
     let mut events = Vec::new();
     for number in 0..10 {
         events.push(event("1", number, DAY, ""));
@@ -113,7 +113,7 @@ async fn checkpoints_sum_up() {
         let path = log.clone().join(format!("{version:020}.json"));
         store.delete(&path).await.unwrap();
     }
-    let again = open_with(&store, options.clone()).await;
+    let again = open_with(&store, &clock(), options.clone()).await;
     assert_eq!(again.snapshot().version(), 11);
     assert_eq!(again.state().as_deref(), Some(&b"state 9"[..]));
     events[1] = corrected;
