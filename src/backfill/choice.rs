@@ -131,6 +131,10 @@ impl Choice {
                 return leap_past(service.0);
             }
         }
+        // the archive may lie below the place
+        if key.split('/').any(|name| matches!(name, "_delta_log" | "_trailgate")) {
+            return Step::Pass;
+        }
         let name = key.rsplit('/').next().unwrap_or_default();
         let is_log = name.ends_with(".json.gz") || name.ends_with(".json");
         match is_log && !name.contains("_CloudTrail-Digest_") {
@@ -317,7 +321,7 @@ mod tests {
         }
         let renamed = format!("AWSLogs/{A}/CloudTrail/eu-west-1/2024/02/01/x.json.gz");
         assert_eq!(choice.step(&renamed), Step::Load(None));
-        for key in ["a.txt", "a_CloudTrail-Digest_b.json.gz", "a/json"] {
+        for key in ["a/_delta_log/0.json", "_trailgate/x.json", "a.txt", "a_CloudTrail-Digest_b.json.gz", "a/json"] {
             assert_eq!(choice.step(key), Step::Pass, "{key}");
         }
         let one = Choice {

@@ -23,19 +23,19 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     choice::Choice,
-    done::{Done, Unusable, name_of},
     ledger::Ledger,
-    list::{Item, Lists, load},
+    list::{Item, Lists},
     patience::Patience,
     place::Parts,
-    read::{Closed, Ended, Fault, Reading, Told},
+    read::{Closed, Ended, Reading, Told},
     seen::{Failed, Report, Seen},
+    states::{DENIED, States},
     target::{Committed, Target, TargetError},
     walk::{Next, Part},
 };
 use crate::{
     clock::Clock,
-    collect::{log_file::Limits, queue::ObjectsError},
+    collect::log_file::Limits,
     event::Event,
 };
 
@@ -46,15 +46,6 @@ const MAX_FILES: usize = 1 << 16;
 const COMMITS: usize = 2;
 /// How long events wait for others to be committed with.
 const GATHER: Duration = Duration::from_secs(60);
-/// How often it is noted what is loaded.
-const NOTE: Duration = Duration::from_secs(5);
-/// How old a file must be for nothing to come before it any more, in seconds: what is
-/// younger is looked at another time again. CloudTrail delivers within minutes; a file
-/// has the minute of its delivery in its name.
-const SETTLED: i64 = 86_400;
-/// Files that are denied, none having been read before, until no more of their part
-/// are asked for.
-const DENIED: u32 = 100;
 
 /// How it is loaded.
 #[derive(Clone, Copy, Debug)]
@@ -76,19 +67,6 @@ pub struct Load {
     pub(super) options: Options,
 }
 
-/// How far a part is.
-#[derive(Default)]
-struct State {
-    done: Done,
-    is_noted: bool,
-    /// A file that could not be read is not among those noted: nothing behind it is
-    /// loaded, as far as notes go.
-    is_blocked: bool,
-    is_broken: bool,
-    /// Files that were denied, none having been read; `None`: one was.
-    denied: Option<u32>,
-}
-
 /// What is under way.
 enum Way {
     File {
@@ -103,7 +81,7 @@ enum Way {
 struct Clerk<'a> {
     load: &'a Load,
     given_up: Arc<[AtomicBool]>,
-    states: Vec<State>,
+    states: States,
     ledger: Ledger<Way>,
     batch: Vec<Arc<Event>>,
     /// Bytes of it.
@@ -113,7 +91,6 @@ struct Clerk<'a> {
     /// The number of the commit that it will be.
     number: u64,
     commits: JoinSet<(u64, u64, Result<Committed, TargetError>)>,
-    noted: Instant,
     report: Report,
 }
 
@@ -158,14 +135,13 @@ impl Load {
         let clerk = Clerk {
             load: self,
             given_up,
-            states: self.parts.iter().map(|_| State::default()).collect(),
+            states: States::new(Arc::clone(&self.parts)),
             ledger: Ledger::default(),
             batch: Vec::new(),
             held: 0,
             since: None,
             number: 0,
             commits: JoinSet::new(),
-            noted: Instant::now(),
             report: Report::default(),
         };
         clerk.run(std::pin::pin!(items), stop).await
@@ -223,23 +199,14 @@ impl Clerk<'_> {
             }
             self.settle().await?;
         }
-        self.note_all().await?;
+        self.states.note(&*self.load.lists.target).await?;
         Ok(self.report)
     }
 
     /// What was listed.
     fn take(&mut self, item: Item, reading: &Reading, readers: &mut JoinSet<Result<(), Closed>>) {
         match item {
-            Item::Begin(part, done) => {
-                if let Some(state) = self.states.get_mut(part) {
-                    *state = State {
-                        done: *done,
-                        is_noted: true,
-                        denied: Some(0),
-                        ..State::default()
-                    };
-                }
-            }
+            Item::Begin(part, done) => self.states.begin(part, *done),
             Item::File(part, next) => {
                 let given_up = self.given_up.get(part);
                 if given_up.is_some_and(|given_up| given_up.load(Relaxed)) {
@@ -266,9 +233,7 @@ impl Clerk<'_> {
     }
 
     fn break_off(&mut self, part: usize, why: String) {
-        if let Some(state) = self.states.get_mut(part) {
-            state.is_broken = true;
-        }
+        self.states.break_off(part);
         let name = self.load.parts.get(part).map(|part| part.name.clone());
         let name = name.unwrap_or_default();
         self.load.lists.seen.say(format!("{name}: {why}"));
@@ -342,7 +307,7 @@ impl Clerk<'_> {
         };
         // what is there before it stays noted
         self.settle().await?;
-        self.note_all().await?;
+        self.states.note(&*self.load.lists.target).await?;
         Err(failed)
     }
 
@@ -356,17 +321,17 @@ impl Clerk<'_> {
                     ended: Some(ended),
                 } => self.file(part, &next, ended),
                 Way::File { ended: None, .. } => {}
-                Way::End(part) => self.end(part),
+                Way::End(part) => self.states.end(part),
             }
         }
-        if self.noted.elapsed() >= NOTE {
-            self.note_all().await?;
+        if self.states.are_due() {
+            self.states.note(&*self.load.lists.target).await?;
         }
         Ok(())
     }
 
     fn file(&mut self, part: usize, next: &Next, ended: Ended) {
-        let (Some(state), Some(of)) = (self.states.get_mut(part), self.load.parts.get(part)) else {
+        let Some(of) = self.load.parts.get(part) else {
             return;
         };
         let Ended {
@@ -377,101 +342,20 @@ impl Clerk<'_> {
         self.report.files += 1;
         self.report.bytes += bytes;
         self.report.counts.add(&counts);
-        state.is_noted = false;
-        let is_lost = match &fault {
-            None => {
-                state.denied = None;
-                state.done.mend(&next.key);
-                false
-            }
-            Some(fault) if fault.may_pass() => !state.done.fail(&next.key),
-            Some(_) => {
-                state.done.mend(&next.key);
-                false
-            }
-        };
-        state.is_blocked |= is_lost;
-        if let (Some((prefix, from)), Some(place)) = (&next.span, &next.place)
-            && !state.is_blocked
-        {
-            let now = self.load.lists.clock.now_secs();
-            let is_settled = place.time < now.saturating_sub(SETTLED);
-            if is_settled || !of.source.is_fixed() {
-                state.done.add(prefix, from, &next.key);
-            }
-        } else if next.place.is_none() && !state.is_blocked {
-            state.done.reach(&next.key);
-        }
+        let now = self.load.lists.clock.now_secs();
+        let is_useless = self.states.file(part, next, fault.as_ref(), now);
         let Some(fault) = fault else { return };
-        let file = of.source.name(&next.key);
-        let is_denied = matches!(fault, Fault::Object(ObjectsError::Denied(_)));
-        if let (true, Some(denied)) = (is_denied, &mut state.denied) {
-            *denied += 1;
-            if *denied == DENIED
-                && let Some(given_up) = self.given_up.get(part)
-            {
-                given_up.store(true, Relaxed);
-                self.break_off(part, format!("all of the first {DENIED} files: {fault}"));
-            }
-        }
         let failed = Failed {
-            file,
+            file: of.source.name(&next.key),
             fault: fault.as_str(),
             message: fault.to_string(),
         };
         let line = format!("{}: {} [{}]", failed.file, failed.message, failed.fault);
         self.load.lists.seen.say(line);
         self.report.fail(failed);
-    }
-
-    /// A part was gone through.
-    fn end(&mut self, part: usize) {
-        let (Some(state), Some(of)) = (self.states.get_mut(part), self.load.parts.get(part)) else {
-            return;
-        };
-        if !state.is_broken && !state.is_blocked {
-            state.done.end(of.source.is_fixed());
-            state.is_noted = false;
-        }
-    }
-
-    /// Notes of each part what is loaded.
-    async fn note_all(&mut self) -> Result<(), TargetError> {
-        let target = &*self.load.lists.target;
-        for (state, part) in self.states.iter_mut().zip(self.load.parts.iter()) {
-            if state.is_noted || state.done == Done::default() {
-                continue;
-            }
-            let name = name_of(&part.name);
-            // another backfill of the same may be under way
-            if let Some(noted) = load(target, &name).await? {
-                match Done::read(&noted) {
-                    Ok(other) => state.done.merge(&other),
-                    // this trailgate has no right to write over it
-                    Err(Unusable::Newer(_)) => continue,
-                    Err(Unusable::Damaged(_)) => {}
-                }
-            }
-            save(target, &name, &state.done, part).await?;
-            state.is_noted = true;
-        }
-        self.noted = Instant::now();
-        Ok(())
-    }
-}
-
-async fn save(
-    target: &dyn Target,
-    name: &str,
-    done: &Done,
-    part: &Part,
-) -> Result<(), TargetError> {
-    let bytes = done.write(&part.name);
-    let mut patience = Patience::default();
-    loop {
-        match target.save(name, bytes.clone()).await {
-            Err(error) if error.may_pass && patience.wait().await => {}
-            saved => return saved,
+        if is_useless && let Some(given_up) = self.given_up.get(part) {
+            given_up.store(true, Relaxed);
+            self.break_off(part, format!("all of the first {DENIED} files: {fault}"));
         }
     }
 }

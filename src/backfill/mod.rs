@@ -19,6 +19,7 @@ mod read;
 mod seen;
 mod source;
 mod spans;
+mod states;
 mod target;
 mod trails;
 mod walk;

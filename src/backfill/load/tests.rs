@@ -13,10 +13,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     backfill::{
+        done::name_of,
         source::{Listed, Listing, Source},
         walk::tests::key,
     },
-    collect::queue::{Answer, Body},
+    collect::queue::{Answer, Body, ObjectsError},
 };
 
 const A: &str = "111122223333";
@@ -27,6 +28,8 @@ const B: &str = "444455556666";
 pub(in crate::backfill) struct Store {
     files: Mutex<BTreeMap<String, Result<Bytes, ObjectsError>>>,
     is_fixed: bool,
+    /// How long a file takes to be opened.
+    slow: Duration,
     /// Reads that fail, of any file.
     failing: AtomicUsize,
     /// How often each was opened.
@@ -62,6 +65,9 @@ impl Source for Store {
         let file = file.unwrap_or(Err(ObjectsError::NotFound));
         Box::pin(async move {
             tokio::task::yield_now().await;
+            if !self.slow.is_zero() {
+                tokio::time::sleep(self.slow).await;
+            }
             let file = file?;
             let half = file.slice(..file.len() / 2);
             let rest = match fails {
@@ -359,6 +365,8 @@ async fn a_newer_note_is_left_alone() {
 async fn a_directory_is_read_anew_once_it_was_read() {
     let store = Arc::new(Store {
         files: Mutex::new(files(20)),
+        // some notes are made on the way
+        slow: Duration::from_secs(3),
         ..Store::default()
     });
     let target = Arc::default();
