@@ -364,15 +364,15 @@ async fn a_newer_note_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_directory_is_read_anew_once_it_was_read() {
     let store = Arc::new(Store {
-        files: Mutex::new(files(20)),
+        files: Mutex::new(files(80)),
         // some notes are made on the way
         slow: Duration::from_secs(3),
         ..Store::default()
     });
     let target = Arc::default();
-    assert_eq!(run(&store, &target).await.new, 60);
+    assert_eq!(run(&store, &target).await.new, 240);
     let again = run(&store, &target).await;
-    assert_eq!((again.files, again.new, again.known()), (20, 0, 60));
+    assert_eq!((again.files, again.new, again.known()), (80, 0, 240));
 }
 
 proptest! {
