@@ -110,7 +110,10 @@ mod tests {
         let scope = crate::event::Scope::new("111122223333", "r-1");
         let event = Event::from_record(&scope, record, crate::event::Origin::LogFile, 0);
         let events = vec![Arc::new(event)];
-        assert_eq!(archive.commit(events.clone()).await, Ok(Committed { new: 1 }));
+        assert_eq!(
+            archive.commit(events.clone()).await,
+            Ok(Committed { new: 1 })
+        );
         archive.save("x", Bytes::from_static(b"y")).await.unwrap();
         let again = open().await.unwrap();
         assert_eq!(again.commit(events).await, Ok(Committed { new: 0 }));

@@ -55,7 +55,14 @@ mod tests {
     async fn a_note_is_there_until_another_is_written() {
         let clock = Clock::at("2026-01-02T03:04:05Z".parse().unwrap());
         let (store, root) = (Arc::new(InMemory::new()), Path::from("a"));
-        let open = || Archive::open(Arc::clone(&store) as _, root.clone(), clock.clone(), Options::default());
+        let open = || {
+            Archive::open(
+                Arc::clone(&store) as _,
+                root.clone(),
+                clock.clone(),
+                Options::default(),
+            )
+        };
         let archive = open().await.unwrap();
         assert_eq!(archive.noted("b/x.json").await.unwrap(), None);
         for text in ["one", "two"] {

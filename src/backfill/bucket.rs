@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     collect::{
-        Buckets, OTHER_REGION,
+        Buckets, NO_BUCKET, OTHER_REGION,
         envelope::ObjectRef,
         queue::{Answer, Body, Objects, ObjectsError},
         trails::Listing as Names,
@@ -115,7 +115,8 @@ impl Stores {
         let lent = delivery.accounts.iter().filter_map(|id| self.lent(id));
         for buckets in std::iter::once(Arc::clone(&self.own)).chain(lent) {
             match self.anywhere(&buckets, delivery, &prefix, choice).await {
-                Err(error @ ObjectsError::Denied(_)) => {
+                // none is there as far as these credentials see
+                Err(error) if is_denied(&error) => {
                     refused.get_or_insert(error);
                 }
                 told => return told,
@@ -156,6 +157,14 @@ impl Stores {
         let buckets = Arc::new(buckets);
         lent.insert(account.to_owned(), Arc::clone(&buckets));
         Some(buckets)
+    }
+}
+
+fn is_denied(error: &ObjectsError) -> bool {
+    match error {
+        ObjectsError::Denied(_) => true,
+        ObjectsError::Failed(why) => why == NO_BUCKET,
+        ObjectsError::NotFound => false,
     }
 }
 

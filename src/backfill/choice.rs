@@ -132,7 +132,10 @@ impl Choice {
             }
         }
         // the archive may lie below the place
-        if key.split('/').any(|name| matches!(name, "_delta_log" | "_trailgate")) {
+        if key
+            .split('/')
+            .any(|name| matches!(name, "_delta_log" | "_trailgate"))
+        {
             return Step::Pass;
         }
         let name = key.rsplit('/').next().unwrap_or_default();
@@ -293,7 +296,10 @@ mod tests {
                 panic!("{key}");
             };
             assert_eq!(found.place.scope, Scope::new(A, "eu-west-1"));
-            assert_eq!(found.prefix, logs(&format!("{A}/CloudTrail-Insight/eu-west-1/")));
+            assert_eq!(
+                found.prefix,
+                logs(&format!("{A}/CloudTrail-Insight/eu-west-1/"))
+            );
         }
     }
 
@@ -309,7 +315,9 @@ mod tests {
             format!("AWSLogs/{A}/Config0")
         );
         assert_eq!(
-            leap(&format!("x/AWSLogs/o-1/{A}/CloudTrail-Digest/eu-west-1/odd.json.gz")),
+            leap(&format!(
+                "x/AWSLogs/o-1/{A}/CloudTrail-Digest/eu-west-1/odd.json.gz"
+            )),
             format!("x/AWSLogs/o-1/{A}/CloudTrail-Digest0")
         );
         let digest = format!(
@@ -321,7 +329,13 @@ mod tests {
         }
         let renamed = format!("AWSLogs/{A}/CloudTrail/eu-west-1/2024/02/01/x.json.gz");
         assert_eq!(choice.step(&renamed), Step::Load(None));
-        for key in ["a/_delta_log/0.json", "_trailgate/x.json", "a.txt", "a_CloudTrail-Digest_b.json.gz", "a/json"] {
+        for key in [
+            "a/_delta_log/0.json",
+            "_trailgate/x.json",
+            "a.txt",
+            "a_CloudTrail-Digest_b.json.gz",
+            "a/json",
+        ] {
             assert_eq!(choice.step(key), Step::Pass, "{key}");
         }
         let one = Choice {

@@ -128,7 +128,10 @@ impl Done {
         let (Some(from), Some(to)) = (from.strip_prefix(prefix), to.strip_prefix(prefix)) else {
             return;
         };
-        self.spans.entry(prefix.to_owned()).or_default().add(from, to);
+        self.spans
+            .entry(prefix.to_owned())
+            .or_default()
+            .add(from, to);
     }
 
     /// Begins a pass, or goes on with one that chose the same; when it began.

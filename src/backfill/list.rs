@@ -67,10 +67,13 @@ impl Lists {
             std::future::ready((from, AbortOnDropHandle::new(task)))
         });
         listed.buffered(PARTS_AHEAD).flat_map(|(from, task)| {
-            stream::unfold((from, task), |(mut from, task): (Receiver<Item>, _)| async {
-                let item = from.recv().await?;
-                Some((item, (from, task)))
-            })
+            stream::unfold(
+                (from, task),
+                |(mut from, task): (Receiver<Item>, _)| async {
+                    let item = from.recv().await?;
+                    Some((item, (from, task)))
+                },
+            )
         })
     }
 

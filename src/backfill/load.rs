@@ -33,11 +33,7 @@ use super::{
     target::{Committed, Target, TargetError},
     walk::{Next, Part},
 };
-use crate::{
-    clock::Clock,
-    collect::log_file::Limits,
-    event::Event,
-};
+use crate::{clock::Clock, collect::log_file::Limits, event::Event};
 
 /// Files that are read, or read and not yet committed: of quiet accounts, whose files
 /// have some events, a batch has some ten thousand. Each takes some 300 bytes here.
@@ -128,10 +124,13 @@ impl Load {
     /// # Errors
     /// If the archive does not take something. What is noted as loaded is.
     pub async fn run(&self, stop: CancellationToken) -> Result<Report, TargetError> {
-        let given_up: Arc<[AtomicBool]> = self.parts.iter().map(|_| AtomicBool::default()).collect();
+        let given_up: Arc<[AtomicBool]> =
+            self.parts.iter().map(|_| AtomicBool::default()).collect();
         let counting = tokio::spawn(self.lists.clone().count_all(Arc::clone(&self.parts)));
         let _counting = AbortOnDropHandle::new(counting);
-        let items = self.lists.items(Arc::clone(&self.parts), Arc::clone(&given_up));
+        let items = self
+            .lists
+            .items(Arc::clone(&self.parts), Arc::clone(&given_up));
         let clerk = Clerk {
             load: self,
             given_up,
@@ -212,7 +211,11 @@ impl Clerk<'_> {
                 if given_up.is_some_and(|given_up| given_up.load(Relaxed)) {
                     return;
                 }
-                let Some(source) = self.load.parts.get(part).map(|part| Arc::clone(&part.source))
+                let Some(source) = self
+                    .load
+                    .parts
+                    .get(part)
+                    .map(|part| Arc::clone(&part.source))
                 else {
                     return;
                 };

@@ -13,7 +13,10 @@ use super::{
     source::{Here, Source},
     walk::Part,
 };
-use crate::{collect::queue::ObjectsError, event::is_account};
+use crate::{
+    collect::{NO_BUCKET, OTHER_REGION, queue::ObjectsError},
+    event::is_account,
+};
 
 /// Where log files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,8 +167,8 @@ async fn names(source: &dyn Source, prefix: &str) -> Result<Vec<String>, Objects
 }
 
 /// Whether it has sense to ask again.
-pub(super) fn may_pass(why: &str) -> bool {
-    why != "NoSuchBucket" && why != crate::collect::OTHER_REGION
+fn may_pass(why: &str) -> bool {
+    why != NO_BUCKET && why != OTHER_REGION
 }
 
 #[cfg(test)]

@@ -84,7 +84,10 @@ impl Source for Here {
         };
         Box::pin(async move {
             let entries = blocking(move || entries(&dir)).await?.into_iter();
-            Ok(entries.filter(|entry| entry.is_dir).map(|entry| entry.key).collect())
+            Ok(entries
+                .filter(|entry| entry.is_dir)
+                .map(|entry| entry.key)
+                .collect())
         })
     }
 
@@ -221,7 +224,11 @@ mod tests {
             fs::write(&path, name).unwrap();
         }
         std::os::unix::fs::symlink(home.path(), home.path().join("back")).unwrap();
-        let listed: Vec<_> = Here.list(&format!("{root}/"), None).try_collect().await.unwrap();
+        let listed: Vec<_> = Here
+            .list(&format!("{root}/"), None)
+            .try_collect()
+            .await
+            .unwrap();
         let keys: Vec<_> = listed.iter().map(|file| file.key.clone()).collect();
         let mut sorted = keys.clone();
         sorted.sort();
@@ -231,7 +238,11 @@ mod tests {
             .map(|key| key.strip_prefix(root).unwrap().trim_start_matches('/'))
             .collect();
         assert_eq!(names, ["a-b/y", "a.json", "a/x", "a/z/1", "b"]);
-        assert!(listed.iter().all(|file| file.changed.unwrap() > 1_600_000_000));
+        assert!(
+            listed
+                .iter()
+                .all(|file| file.changed.unwrap() > 1_600_000_000)
+        );
         let large = vec![7; CHUNK + 1];
         fs::write(home.path().join("large"), &large).unwrap();
         let body = Here.open(&format!("{root}/large")).await.unwrap();

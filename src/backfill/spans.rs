@@ -18,7 +18,11 @@ impl Spans {
         }
         let (mut low, mut high) = (from.to_owned(), to.to_owned());
         // from the highest down: those below the first that ends too early end earlier
-        while let Some((start, end)) = self.0.range::<str, _>((Bound::Unbounded, Bound::Included(to))).next_back() {
+        while let Some((start, end)) = self
+            .0
+            .range::<str, _>((Bound::Unbounded, Bound::Included(to)))
+            .next_back()
+        {
             if end.as_str() < from {
                 break;
             }

@@ -147,9 +147,7 @@ mod tests {
             let everywhere = everywhere.clone();
             async move {
                 match (&*scope.account, &*scope.region) {
-                    (B, "r-2" | "r-3") => {
-                        Err(Error::new(ErrorKind::Denied, "AccessDenied", "who"))
-                    }
+                    (B, "r-2" | "r-3") => Err(Error::new(ErrorKind::Denied, "AccessDenied", "who")),
                     (A, "r-2") => Ok(vec![
                         everywhere,
                         trail(A, "r-2", "own", "central", "q"),
@@ -172,7 +170,9 @@ mod tests {
         assert_eq!(shared.regions.len(), 2);
         assert_eq!(
             found.failures(),
-            [format!("{B}: trails are not told in r-2, r-3 [AccessDenied]")]
+            [format!(
+                "{B}: trails are not told in r-2, r-3 [AccessDenied]"
+            )]
         );
     }
 }

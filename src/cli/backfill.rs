@@ -144,7 +144,11 @@ pub(super) struct Backfill {
 
     /// Look for trails in all active accounts of the organization; needs
     /// --assume-role-arn
-    #[arg(long, group = "discovery", help_heading = "Where trails are looked for")]
+    #[arg(
+        long,
+        group = "discovery",
+        help_heading = "Where trails are looked for"
+    )]
     organization: bool,
     /// The role to assume in each account, such as
     /// arn:aws:iam::{account}:role/TrailgateReader
@@ -200,7 +204,12 @@ pub(super) struct Backfill {
     parallel: u16,
     /// Memory for events on their way, and for writing them: half of it each, at least
     /// 64MB
-    #[arg(long, value_name = "SIZE", default_value = "512MB", help_heading = "How")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "512MB",
+        help_heading = "How"
+    )]
     memory: Size,
     /// The format of the result
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
@@ -231,7 +240,7 @@ enum Format {
 /// How often it is shown how far it is.
 const LOOK: Duration = Duration::from_millis(500);
 /// The least memory that is of use.
-const LEAST: u64 = 64 << 20;
+const LEAST: u64 = 64_000_000;
 
 fn account(text: &str) -> Result<String, String> {
     match is_account(text) {
@@ -273,7 +282,9 @@ impl Backfill {
         let choice = self.choice(&clock)?;
         if self.memory.get() < LEAST {
             let given = self.memory.get();
-            note(format_args!("--memory {given} is too little; give 64MB or more"));
+            note(format_args!(
+                "--memory {given} is too little; give 64MB or more"
+            ));
             return Err(Over(EXIT_USAGE));
         }
         let Ok(mut signals) = Signals::new() else {
@@ -445,7 +456,10 @@ impl Backfill {
         let failed = usize::try_from(report.failed).unwrap_or(usize::MAX);
         let failed = failed.saturating_add(report.broken.len());
         if failed > LISTED {
-            note(format_args!("{} more failures; -o json has them", failed - LISTED));
+            note(format_args!(
+                "{} more failures; -o json has them",
+                failed - LISTED
+            ));
         }
         if report.files == 0 && !report.is_stopped && report.broken.is_empty() {
             note("no log files there that the archive lacks");

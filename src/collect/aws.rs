@@ -43,6 +43,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The most buckets that a client is kept for: organisations have a few.
 const MAX_BUCKETS: usize = 256;
 
+/// What is said of a bucket that is not there.
+pub const NO_BUCKET: &str = "NoSuchBucket";
 /// What a bucket says that is not where it was asked for.
 pub const OTHER_REGION: &str = "the bucket is in another Region";
 
@@ -520,13 +522,15 @@ fn refused(error: &StoreError) -> ObjectsError {
     // a bucket that is not there is no object that is not there
     let has = |code: &str| format!("{error:?}").contains(code);
     match error {
-        StoreError::NotFound { .. } if has("NoSuchBucket") => {
-            ObjectsError::Failed("NoSuchBucket".to_owned())
-        }
+        _ if has("NoSuchBucket") => ObjectsError::Failed(NO_BUCKET.to_owned()),
         StoreError::NotFound { .. } => ObjectsError::NotFound,
         StoreError::PermissionDenied { .. } => ObjectsError::Denied("AccessDenied".to_owned()),
         StoreError::Unauthenticated { .. } => ObjectsError::Denied("Unauthenticated".to_owned()),
-        _ if has("PermanentRedirect") || has("AuthorizationHeaderMalformed") => {
+        // S3 redirects without saying where to
+        _ if has("BareRedirect")
+            || has("PermanentRedirect")
+            || has("AuthorizationHeaderMalformed") =>
+        {
             ObjectsError::Failed(OTHER_REGION.to_owned())
         }
         _ if has("no credentials") || has("CredentialsNotLoaded") => {

@@ -29,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::poll::{Poll, Status};
 pub use self::{
-    aws::{Buckets, OTHER_REGION},
+    aws::{Buckets, NO_BUCKET, OTHER_REGION},
     poll::{Health, Options, Polling},
     queues::{AwsOptions, NoRegion, QueueState, Queues, trails as trails_at_aws},
     readers::Files,

@@ -3,17 +3,19 @@
 import http.client
 import re
 import threading
+from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from processes import PATIENCE
 
-CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
+CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
+
+# a request: with whose key, for which Region and service it was signed
+Asked = namedtuple("Asked", ["key", "region", "service", "method", "path", "body"])
 
 
 class Proxy:
-    """Passes requests on, but those of which `fails` says how: a status and a body.
-    It is asked with the Region and the service that a request was signed for, its
-    method and its path."""
+    """Passes requests on, but those of which `fails` says how: a status and a body."""
 
     def __init__(self, port, fails):
         self.fails, self.port, self.asked = fails, port, []
@@ -25,10 +27,10 @@ class Proxy:
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 signed = CREDENTIAL.search(self.headers.get("Authorization", ""))
-                region, service = signed.groups() if signed else (None, None)
-                asked = (region, service, self.command, self.path)
+                key, region, service = signed.groups() if signed else (None, None, None)
+                asked = Asked(key, region, service, self.command, self.path, body)
                 outer.asked.append(asked)
-                failed = outer.fails(*asked)
+                failed = outer.fails(asked)
                 status, headers, content = failed and (*failed[:1], [], failed[1]) or self.passed(body)
                 self.send_response(status)
                 for name, value in headers:

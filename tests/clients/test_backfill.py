@@ -34,10 +34,11 @@ def stack():
         yield stack
 
 
-def client(stack, service, region=REGION):
+def client(stack, service, region=REGION, key="test"):
+    """A client; MiniStack tells accounts apart by keys that are their ids."""
     return boto3.client(
         service, endpoint_url=stack.url, region_name=region,
-        aws_access_key_id="test", aws_secret_access_key="test",
+        aws_access_key_id=key, aws_secret_access_key="test",
         config=Config(retries={"max_attempts": 1}, read_timeout=PATIENCE, proxies={}),
     )
 
@@ -196,8 +197,8 @@ def test_a_region_that_fails_is_said_and_passed(stack, s3, trails, bucket, tmp_p
     put(s3, other, "AWSLogs/", ACCOUNT, OTHER, "2024-01-01", [2])
     denied = (400, b'{"__type":"AccessDeniedException","message":"no"}')
 
-    def fails(region, service, *_):
-        return denied if (region, service) == (OTHER, "cloudtrail") else None
+    def fails(asked):
+        return denied if (asked.region, asked.service) == (OTHER, "cloudtrail") else None
 
     root = tmp_path / "archive"
     with Proxy(stack.port, fails) as proxy:
@@ -210,9 +211,46 @@ def test_a_region_that_fails_is_said_and_passed(stack, s3, trails, bucket, tmp_p
     told, _ = backfill(stack, root)
     assert told["new_events"] == 1
     assert ids_of(root) == once([1, 2])
-    with Proxy(stack.port, lambda _, service, *rest: denied if service == "cloudtrail" else None) as proxy:
+    def fails_everywhere(asked):
+        return denied if asked.service == "cloudtrail" else None
+
+    with Proxy(stack.port, fails_everywhere) as proxy:
         told, said = backfill(stack, root, url=proxy.url, code=1)
     assert told is None and "nobody told of trails" in said
+
+
+@needs_ministack
+def test_each_account_is_asked_by_its_role_and_lends_it_for_its_bucket(stack, tmp_path):
+    gone = "777788889999"
+    buckets = {}
+    for n, account in enumerate(MEMBERS):
+        def of(service):
+            return client(stack, service, key=account)
+
+        bucket = buckets[account] = new_bucket(of("s3"), REGION)
+        of("cloudtrail").create_trail(Name="own", S3BucketName=bucket, IsMultiRegionTrail=True)
+        put(of("s3"), bucket, "AWSLogs/", account, OTHER, "2024-01-01", [n])
+
+    def fails(asked):
+        if asked.service == "sts" and gone.encode() in asked.body:
+            return 403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+        if asked.service == "s3" and asked.key == "test" and buckets[MEMBERS[1]] in asked.path:
+            return 403, b"<Error><Code>AccessDenied</Code></Error>"
+        return None
+
+    root = tmp_path / "archive"
+    accounts = [x for account in (*MEMBERS, gone) for x in ("--account", account)]
+    with Proxy(stack.port, fails) as proxy:
+        told, said = backfill(
+            stack, root, "--assume-role-arn", "arn:aws:iam::{account}:role/Reader", *accounts,
+            "--region", REGION, "--region", OTHER, url=proxy.url, code=2,
+        )
+    assert {one["place"] for one in told["deliveries"]} == {
+        f"s3://{bucket}/" for bucket in buckets.values()
+    }
+    assert {one["account"] for one in told["not_told"]} == {gone}
+    assert said.count(gone) == 1 and "AssumeRole.AccessDenied" in said
+    assert ids_of(root) == once([0, 1])
 
 
 @needs_ministack
@@ -225,8 +263,8 @@ def test_a_bucket_that_is_asked_too_much_is_asked_again(stack, s3, bucket, tmp_p
     )
     chance = random.Random(7)
 
-    def fails(_, service, method, path):
-        is_read = service == "s3" and method == "GET" and place in path
+    def fails(asked):
+        is_read = asked.service == "s3" and asked.method == "GET" and place in asked.path
         return slow_down if is_read and chance.random() < 0.3 else None
 
     root = tmp_path / "archive"
@@ -269,7 +307,7 @@ def test_killed_in_the_midst_it_goes_on_and_all_is_there_once(stack, s3, bucket,
     root = tmp_path / "archive"
     chance = random.Random(11)
     # a bucket that takes its time, so that a kill comes in the midst
-    slow = Proxy(stack.port, lambda *_: time.sleep(0.01))
+    slow = Proxy(stack.port, lambda _: time.sleep(0.01))
     args = [
         "backfill", "--archive", root, "--aws-endpoint-url", slow.url, "--parallel", 4,
         "--memory", "64MB", f"s3://{place}/AWSLogs/",
@@ -301,7 +339,7 @@ def test_told_to_stop_it_keeps_what_it_has_read(stack, s3, bucket, tmp_path):
     for n in range(200):
         put(s3, place, "AWSLogs/", ACCOUNT, REGION, f"2024-01-{1 + n % 9:02}", [n])
     root = tmp_path / "archive"
-    slow = Proxy(stack.port, lambda *_: time.sleep(0.05))
+    slow = Proxy(stack.port, lambda _: time.sleep(0.05))
     with slow, tempfile.TemporaryDirectory() as home:
         process = subprocess.Popen(
             [binary(), "backfill", "--archive", root, "--aws-endpoint-url", slow.url,
@@ -309,7 +347,7 @@ def test_told_to_stop_it_keeps_what_it_has_read(stack, s3, bucket, tmp_path):
             env={**bare_environment(home), **CREDENTIALS}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
-        reads = lambda: sum(path.endswith(".json.gz") for *_, path in slow.asked)
+        reads = lambda: sum(asked.path.endswith(".json.gz") for asked in slow.asked)
         wait_for("some files were read", lambda: reads() > 20)
         process.terminate()
         stdout, stderr = process.communicate(timeout=PATIENCE)
@@ -322,9 +360,20 @@ def test_told_to_stop_it_keeps_what_it_has_read(stack, s3, bucket, tmp_path):
     assert ids_of(root) == once(range(200))
 
 
+def of_days():
+    """The records of all log files, by identity and day: made-up ones among them share
+    ids over days."""
+    found = {}
+    for which, texts in wanted().items():
+        for text in texts:
+            day = json.loads(text)["eventTime"][:10]
+            found.setdefault((*which, day), set()).add(text)
+    return found
+
+
 @pytest.mark.skipif(not LOGS, reason=f"no log files in {DATA}")
 def test_real_log_files_of_a_directory_are_loaded_as_they_are(tmp_path):
-    records = wanted()
+    records = of_days()
     root = tmp_path / "archive"
     done = run("backfill", "--archive", root, "-o", "json", DATA / "AWSLogs")
     assert done.returncode == 0, done.stderr
@@ -334,6 +383,7 @@ def test_real_log_files_of_a_directory_are_loaded_as_they_are(tmp_path):
     for row in archive.rows(root, ["eventID", "record"]):
         record = row["record"]
         which = identity(row["account_id"], row["region"], row["eventID"] or "", record)
+        which = *which, row["date"]
         assert which not in stored, which
         stored[which] = record
     assert stored.keys() == records.keys()
@@ -354,7 +404,7 @@ def test_real_log_files_of_a_bucket_are_the_same(stack, s3, trails, bucket, tmp_
     told, _ = backfill(stack, root, "--region", REGION)
     rest, _ = backfill(stack, root, f"s3://{place}/a/b/AWSLogs/")
     assert 0 < told["files"] < told["files"] + rest["files"] == len(LOGS)
-    assert told["new_events"] + rest["new_events"] == len(wanted())
+    assert told["new_events"] + rest["new_events"] == len(of_days())
 
 
 def test_what_is_wrong_is_said(tmp_path):
@@ -374,7 +424,7 @@ def test_what_is_wrong_is_said(tmp_path):
     none = refused("--archive", tmp_path / "a", tmp_path / "none", code=1)
     assert f"{tmp_path / 'none'}: " in none
     (tmp_path / "file").write_text("")
-    assert "--archive " in refused("--archive", tmp_path / "file", tmp_path, code=1)
+    assert "--archive: cannot use the directory" in refused("--archive", tmp_path / "file", tmp_path, code=1)
     (tmp_path / "empty").mkdir()
     empty = refused("--archive", tmp_path / "a", tmp_path / "empty", code=0)
     assert "no log files there that the archive lacks" in empty

@@ -59,8 +59,15 @@ impl Source for Store {
     }
 
     fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Body, ObjectsError> {
-        *self.opened.lock().unwrap().entry(key.to_owned()).or_default() += 1;
-        let fails = self.failing.try_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        *self
+            .opened
+            .lock()
+            .unwrap()
+            .entry(key.to_owned())
+            .or_default() += 1;
+        let fails = self
+            .failing
+            .try_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         let file = self.files.lock().unwrap().get(key).cloned();
         let file = file.unwrap_or(Err(ObjectsError::NotFound));
         Box::pin(async move {
@@ -109,7 +116,9 @@ impl Target for Memory {
     fn commit(&self, events: Vec<Arc<Event>>) -> Answer<'_, Committed, TargetError> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            let fails = self.failing.try_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+            let fails = self
+                .failing
+                .try_update(SeqCst, SeqCst, |left| left.checked_sub(1));
             if fails.is_ok() {
                 return Err(TargetError {
                     message: "full".to_owned(),
@@ -161,7 +170,9 @@ pub(in crate::backfill) fn files(count: usize) -> BTreeMap<String, Result<Bytes,
         .collect()
 }
 
-pub(in crate::backfill) fn store(files: BTreeMap<String, Result<Bytes, ObjectsError>>) -> Arc<Store> {
+pub(in crate::backfill) fn store(
+    files: BTreeMap<String, Result<Bytes, ObjectsError>>,
+) -> Arc<Store> {
     Arc::new(Store {
         files: Mutex::new(files),
         is_fixed: true,
@@ -170,12 +181,11 @@ pub(in crate::backfill) fn store(files: BTreeMap<String, Result<Bytes, ObjectsEr
 }
 
 fn parts(store: &Arc<Store>) -> Parts {
-    let parts = [A, B]
-        .map(|account| Part {
-            name: format!("s3://b/AWSLogs/{account}/"),
-            source: Arc::clone(store) as _,
-            prefix: format!("AWSLogs/{account}/"),
-        });
+    let parts = [A, B].map(|account| Part {
+        name: format!("s3://b/AWSLogs/{account}/"),
+        source: Arc::clone(store) as _,
+        prefix: format!("AWSLogs/{account}/"),
+    });
     Parts(parts.to_vec())
 }
 
@@ -223,7 +233,11 @@ async fn all_is_loaded_and_what_is_loaded_is_not_read_again() {
     // a batch ends with the events that filled it
     assert!(target.largest.load(SeqCst) < 2 * 20_000);
     let late = key(B, "CloudTrail", "r-1", 8, 0);
-    store.files.lock().unwrap().insert(late, Ok(file([600, 601, 602])));
+    store
+        .files
+        .lock()
+        .unwrap()
+        .insert(late, Ok(file([600, 601, 602])));
     assert_eq!(run(&store, &target).await.files, 1);
     assert_each_once(&target, 201);
 }
@@ -259,19 +273,29 @@ async fn what_is_young_is_read_another_time_again() {
 async fn files_that_cannot_be_read_are_named_and_tried_again() {
     let mut all = files(20);
     let bad: Vec<_> = all.keys().take(3).cloned().collect();
-    all.insert(bad[0].clone(), Ok(Bytes::from_static(b"{\"Records\":[{}, x")));
+    all.insert(
+        bad[0].clone(),
+        Ok(Bytes::from_static(b"{\"Records\":[{}, x")),
+    );
     all.insert(bad[1].clone(), Err(ObjectsError::Denied("no".to_owned())));
     let good = all.insert(bad[2].clone(), Err(ObjectsError::NotFound));
     let (store, target) = (store(all), Arc::default());
     let report = run(&store, &target).await;
     let faults: Vec<_> = report.faults.iter().map(|failed| failed.fault).collect();
     assert_eq!(report.failed, 3);
-    assert_eq!(BTreeSet::from_iter(faults), BTreeSet::from(["TRUNCATED", "DENIED", "GONE"]));
+    assert_eq!(
+        BTreeSet::from_iter(faults),
+        BTreeSet::from(["TRUNCATED", "DENIED", "GONE"])
+    );
     assert_eq!(report.files, 20);
     // what is gone is not looked for again
     assert_eq!(run(&store, &target).await.failed, 2);
     for bad in &bad[..2] {
-        store.files.lock().unwrap().insert(bad.clone(), good.clone().unwrap());
+        store
+            .files
+            .lock()
+            .unwrap()
+            .insert(bad.clone(), good.clone().unwrap());
     }
     let report = run(&store, &target).await;
     assert_eq!((report.files, report.failed), (2, 0));
@@ -325,7 +349,10 @@ async fn a_part_that_denies_all_is_given_up_and_others_are_not() {
     let (store, target) = (store(all), Arc::default());
     let report = run(&store, &target).await;
     assert_eq!((report.new, report.broken.len()), (600, 1));
-    assert!(report.broken[0].0.contains(A) && report.failed < 120, "{report:?}");
+    assert!(
+        report.broken[0].0.contains(A) && report.failed < 120,
+        "{report:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,7 +372,13 @@ async fn told_to_stop_it_keeps_what_it_has() {
     let before = store.opened.lock().unwrap().clone();
     run(&store, &target).await;
     assert_each_once(&target, 300);
-    let twice = store.opened.lock().unwrap().values().filter(|times| **times > 1).count();
+    let twice = store
+        .opened
+        .lock()
+        .unwrap()
+        .values()
+        .filter(|times| **times > 1)
+        .count();
     assert!(twice < before.len() / 2, "{twice} of {}", before.len());
 }
 
@@ -354,7 +387,11 @@ async fn a_newer_note_is_left_alone() {
     let (store, target) = (store(files(20)), Arc::<Memory>::default());
     let name = name_of(&format!("s3://b/AWSLogs/{A}/"));
     let newer = Bytes::from_static(br#"{"version":9}"#);
-    target.kept.lock().unwrap().insert(name.clone(), newer.clone());
+    target
+        .kept
+        .lock()
+        .unwrap()
+        .insert(name.clone(), newer.clone());
     let report = run(&store, &target).await;
     assert!(report.broken[0].1.contains("version 9"), "{report:?}");
     assert_eq!(report.files, 10);

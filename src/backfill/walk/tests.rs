@@ -78,7 +78,13 @@ impl Source for Names {
     }
 }
 
-pub(in crate::backfill) fn key(account: &str, kind: &str, region: &str, day: u8, n: usize) -> String {
+pub(in crate::backfill) fn key(
+    account: &str,
+    kind: &str,
+    region: &str,
+    day: u8,
+    n: usize,
+) -> String {
     format!(
         "AWSLogs/{account}/{kind}/{region}/2024/01/{day:02}/{account}_{kind}_{region}_202401{day:02}T0708Z_{n:05}.json.gz"
     )
@@ -143,7 +149,12 @@ async fn what_is_not_wanted_is_leapt_over_and_not_listed() {
 async fn a_listing_that_fails_goes_on_behind_what_came() {
     let source = names((0..5).map(|n| key(A, "CloudTrail", "r-1", 1, n)), true);
     source.failing.store(3, Relaxed);
-    assert_eq!(all(&source, &Choice::default(), &Done::default()).await.len(), 5);
+    assert_eq!(
+        all(&source, &Choice::default(), &Done::default())
+            .await
+            .len(),
+        5
+    );
     source.failing.store(100, Relaxed);
     let mut walk = Walk::new(part(&source), Arc::default(), Done::default(), 0);
     assert!(walk.next().await.is_err());
@@ -169,7 +180,12 @@ async fn a_file_that_was_changed_since_is_loaded_again() {
 }
 
 fn any_key() -> impl Strategy<Value = String> {
-    let kinds = ["CloudTrail", "CloudTrail-Digest", "CloudTrail-Insight", "Config"];
+    let kinds = [
+        "CloudTrail",
+        "CloudTrail-Digest",
+        "CloudTrail-Insight",
+        "Config",
+    ];
     let of_trail = (0..2_usize, 0..4_usize, 0..2_usize, 1..5_u8, 0..3_usize).prop_map(
         move |(account, kind, region, day, n)| {
             key([A, B][account], kinds[kind], ["r-1", "r-2"][region], day, n)

@@ -86,11 +86,7 @@ impl Backfill {
         Err(Over(EXIT_FAILED))
     }
 
-    async fn by_places(
-        &self,
-        choice: &Choice,
-        progress: &mut Progress,
-    ) -> Result<Found, Over> {
+    async fn by_places(&self, choice: &Choice, progress: &mut Progress) -> Result<Found, Over> {
         progress.say("looking at the places".to_owned());
         let mut found = Found::default();
         let mut stores = None;
@@ -114,11 +110,7 @@ impl Backfill {
         Ok(found)
     }
 
-    async fn by_trails(
-        &self,
-        choice: &Choice,
-        progress: &mut Progress,
-    ) -> Result<Found, Over> {
+    async fn by_trails(&self, choice: &Choice, progress: &mut Progress) -> Result<Found, Over> {
         progress.say("looking for accounts and Regions".to_owned());
         let config = Config::try_from(self.settings()).map_err(|error| {
             note(error);

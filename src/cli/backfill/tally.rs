@@ -131,11 +131,7 @@ struct Part<'a> {
 }
 
 /// Writes what would be loaded.
-pub(super) fn write_estimate(
-    estimate: &Estimate,
-    found: &Found,
-    as_json: bool,
-) -> io::Result<()> {
+pub(super) fn write_estimate(estimate: &Estimate, found: &Found, as_json: bool) -> io::Result<()> {
     let mut to = io::stdout().lock();
     if as_json {
         let parts = estimate.parts.iter().map(|(place, files, bytes)| Part {
@@ -160,7 +156,11 @@ pub(super) fn write_estimate(
         let line = format!("{files:>12} files {bytes:>16} bytes  {name}");
         writeln!(to, "{}", printable(&line))?;
     }
-    writeln!(to, "{:>12} files {:>16} bytes  in all", estimate.files, estimate.bytes)?;
+    writeln!(
+        to,
+        "{:>12} files {:>16} bytes  in all",
+        estimate.files, estimate.bytes
+    )?;
     if let (Some(events), Some(time)) = (estimate.events, estimate.time) {
         writeln!(
             to,
