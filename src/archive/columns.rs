@@ -7,7 +7,7 @@ use arrow_array::{
     builder::{BinaryBuilder, BooleanBuilder, StringBuilder, TimestampMicrosecondBuilder},
 };
 use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
-use arrow_schema::{ArrowError, DataType, Fields, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Fields, SchemaRef};
 
 use crate::event::{
     Event, Identity, Origin,
@@ -33,6 +33,12 @@ pub(super) fn id_of(identity: &Identity) -> Id {
         *to = *from;
     }
     id
+}
+
+/// Bytes that an event takes as columns, about: what is in other columns is in the record
+/// once more; some 400 are beside it.
+pub(super) fn bytes_of(event: &Event) -> usize {
+    2 * event.record().len() + 400
 }
 
 /// An origin as the column has it.
@@ -148,8 +154,7 @@ impl Builder {
         let mut columns = Columns::default();
         columns.read(record);
         self.rows += 1;
-        // what is in other columns is in the record, once more; some 400 are beside it
-        self.bytes += 2 * record.len() + 400;
+        self.bytes += bytes_of(event);
         self.time.append_value(event.time.saturating_mul(MICROS));
         self.id.append_option(event.shown_id(&columns));
         self.name.append_option(event.shown_name(&columns));
@@ -226,10 +231,7 @@ fn text(builder: &mut StringBuilder) -> ArrayRef {
 
 /// The type of a column of the schema.
 fn kind<'a>(schema: &'a SchemaRef, name: &str) -> Option<&'a DataType> {
-    schema
-        .field_with_name(name)
-        .ok()
-        .map(|field| field.data_type())
+    schema.field_with_name(name).ok().map(Field::data_type)
 }
 
 /// The fields of a struct; none, where the schema has another type.

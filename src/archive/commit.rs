@@ -4,9 +4,16 @@ mod groups;
 mod put;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
@@ -33,6 +40,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How old files may be when they become part of the table: vacuuming leaves those alone
 /// that are younger than an hour.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// Partitions that are written at once: an organisation has hundreds, and a store takes tens
+/// of milliseconds for each.
+const AT_ONCE: usize = 16;
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,14 +160,36 @@ impl Inner {
         snapshot: &Snapshot,
         begun: Instant,
     ) -> Result<(), Error> {
-        for group in groups {
-            self.look(group, snapshot).await?;
-            self.write(group).await?;
-            if begun.elapsed() > MAX_AGE {
-                return Err(Error::TooSlow);
+        let has_failed = AtomicBool::new(false);
+        let each = groups.iter_mut().map(|group| async {
+            // what was begun is waited for, so that it is known and can be taken back
+            if has_failed.load(Relaxed) {
+                return Ok(());
             }
+            let prepared = self.prepare_one(group, snapshot, begun).await;
+            has_failed.fetch_or(prepared.is_err(), Relaxed);
+            prepared
+        });
+        let mut each = stream::iter(each).buffer_unordered(AT_ONCE);
+        let mut outcome = Ok(());
+        while let Some(prepared) = each.next().await {
+            outcome = outcome.and(prepared);
         }
-        Ok(())
+        outcome
+    }
+
+    async fn prepare_one(
+        &self,
+        group: &mut Group,
+        snapshot: &Snapshot,
+        begun: Instant,
+    ) -> Result<(), Error> {
+        self.look(group, snapshot).await?;
+        self.write(group).await?;
+        match begun.elapsed() > MAX_AGE {
+            true => Err(Error::TooSlow),
+            false => Ok(()),
+        }
     }
 
     /// Commits what was prepared as the next version, if no other writer has come first.

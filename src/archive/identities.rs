@@ -108,6 +108,7 @@ impl Identities {
     }
 
     /// Bytes that are held.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }
@@ -150,5 +151,41 @@ impl Identities {
             self.put(&file.path, all);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_were_not_asked_of_go_first_and_no_more_is_held_than_may_be() {
+        let id = |number: usize| {
+            let mut id = [0; IDENTITY];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            id
+        };
+        let path = |number: usize| -> Arc<str> { format!("file-{number}").into() };
+        let held = Identities::new(10_000);
+        for file in 0..50 {
+            held.put(
+                &path(file),
+                (0..100).rev().map(|at| id(file * 1000 + at)).collect(),
+            );
+            assert!(held.bytes() <= 10_000);
+            // the first is asked of all the time
+            let first = held.get("file-0").unwrap();
+            assert!(first.binary_search(&id(99)).is_ok() && first.binary_search(&id(100)).is_err());
+        }
+        assert!(held.get("file-1").is_none() && held.get("file-49").is_some());
+        // one that is too large is not held, and none goes for it
+        held.put(&path(99), vec![id(1); 1000]);
+        assert!(held.get("file-99").is_none() && held.get("file-49").is_some());
+        // again, and forgotten
+        held.put(&path(49), vec![id(1)]);
+        for file in 0..50 {
+            held.forget(&path(file));
+        }
+        assert_eq!(held.bytes(), 0);
     }
 }

@@ -15,7 +15,6 @@ const NONE: &str = "__HIVE_DEFAULT_PARTITION__";
 /// The longest name of a folder that a value is put into as it is, in bytes: file systems
 /// take 255, and escapes have been made by then. Accounts have 12, Regions up to 14.
 const LONGEST: usize = 128;
-const DAY: i64 = 86_400;
 
 /// A scope's events of one day in UTC: what one folder holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,31 +78,9 @@ pub(super) fn days_of(range: TimeRange) -> (Date, Date) {
     (date_of(range.from), date_of(range.to.saturating_sub(1)))
 }
 
-/// The seconds of a day.
-pub(super) fn seconds_of(date: Date) -> TimeRange {
-    let days = date
-        .since(Date::constant(1970, 1, 1))
-        .map_or(0, |span| i64::from(span.get_days()));
-    let from = days.saturating_mul(DAY);
-    TimeRange::new(from, from.saturating_add(DAY))
-}
-
-/// What Spark escapes in a folder's name; the rest stands as it is.
-const ESCAPED: &AsciiSet = &CONTROLS
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'\'')
-    .add(b'*')
-    .add(b'/')
-    .add(b':')
-    .add(b'=')
-    .add(b'?')
-    .add(b'\\')
-    .add(b'[')
-    .add(b']')
-    .add(b'^')
-    .add(b'{');
+/// What Spark escapes in a folder's name, control characters aside; the rest, and what is
+/// not ASCII, stands as it is.
+const ESCAPED: &str = "\"#%'*/:=?\\[]^{";
 
 /// What cannot stand in the path that the log tells, which is a URI's.
 const IN_URI: &AsciiSet = &CONTROLS
@@ -127,8 +104,14 @@ fn folder(value: Option<&str>) -> String {
     let Some(value) = value else {
         return NONE.to_owned();
     };
-    // not one character more than ASCII: file systems differ in what they take
-    let escaped = percent_encoding::percent_encode(value.as_bytes(), ESCAPED).to_string();
+    let mut escaped = String::with_capacity(value.len());
+    for character in value.chars() {
+        if character.is_ascii_control() || ESCAPED.contains(character) {
+            let _ = write!(escaped, "%{:02X}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
     if escaped.len() <= LONGEST {
         return escaped;
     }
@@ -178,6 +161,9 @@ mod tests {
             "account_id=a%252Fb%20c%253A%2525%250A/region=__HIVE_DEFAULT_PARTITION__/date=1969-12-31"
         );
         assert_eq!(of_uri(&to_uri(&odd)), Some(odd));
+        let odd = partition("\u{fc}\u{7f}", "\0", 0).folder();
+        assert!(odd.starts_with("account_id=\u{fc}%7F/region=%00/"), "{odd}");
+        assert_eq!(of_uri(&to_uri(&odd)), Some(odd));
         let long = partition(&"\u{fc}x".repeat(100), "..", 0).folder();
         assert!(long.len() < 300, "{long}");
         assert_eq!(of_uri("s3://bucket/x.parquet"), None);
@@ -195,8 +181,8 @@ mod tests {
                 let values = partition.values();
                 let values = values.each_ref().map(Option::as_deref);
                 assert_eq!(Partition::of_values(values), Some(partition.clone()));
-                let day = seconds_of(partition.date);
-                assert!(day.contains(time), "{day} {time}");
+                let start = time.div_euclid(86_400) * 86_400;
+                let day = TimeRange::new(start, start + 86_400);
                 assert_eq!(days_of(day), (partition.date, partition.date));
             }
         }

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt as _;
 
 use super::super::{
     Inner,
-    columns::{Id, id_of},
+    columns::{self, Id, id_of},
     error::Error,
     partition::{Partition, date_of},
     rows,
@@ -25,8 +25,8 @@ const ROWS: usize = 256;
 /// The events of a partition that are to be committed.
 pub(super) struct Group {
     pub(super) partition: Partition,
-    /// Each once; `None`: the table has it.
-    pub(super) events: Vec<Option<(Arc<Event>, Id)>>,
+    /// Each once.
+    events: Vec<Slot>,
     /// Where each stands that the table is not known to have.
     places: HashMap<Id, usize>,
     /// Files of the table that were looked at for them.
@@ -38,6 +38,13 @@ pub(super) struct Group {
     /// Files of the table without what is replaced.
     pub(super) rewritten: BTreeMap<Arc<str>, Rewritten>,
     pub(super) is_written: bool,
+}
+
+struct Slot {
+    event: Arc<Event>,
+    id: Id,
+    /// The file of the table that has it, if one has.
+    there: Option<Arc<str>>,
 }
 
 /// A file that was written, and its events' identities.
@@ -95,15 +102,19 @@ impl Group {
     fn push(&mut self, event: &Arc<Event>) -> bool {
         let id = id_of(&event.identity());
         if let Some(at) = self.places.get(&id) {
-            if let Some(Some((there, _))) = self.events.get_mut(*at)
-                && corrects(event, there.record())
+            if let Some(slot) = self.events.get_mut(*at)
+                && corrects(event, slot.event.record())
             {
-                *there = event.clone();
+                slot.event = event.clone();
             }
             return false;
         }
         self.places.insert(id, self.events.len());
-        self.events.push(Some((event.clone(), id)));
+        self.events.push(Slot {
+            event: event.clone(),
+            id,
+            there: None,
+        });
         true
     }
 
@@ -117,13 +128,43 @@ impl Group {
         self.replaced.values().map(|(_, ids)| ids.len()).sum()
     }
 
-    /// The table has it: it is not committed.
-    fn drop_event(&mut self, at: usize) {
-        if let Some(slot) = self.events.get_mut(at)
-            && let Some((_, id)) = slot.take()
-        {
-            self.places.remove(&id);
+    /// Those that are to be committed.
+    pub(super) fn wanted(&self) -> Vec<(Arc<Event>, Id)> {
+        let wanted = self.events.iter().filter(|slot| slot.there.is_none());
+        wanted.map(|slot| (slot.event.clone(), slot.id)).collect()
+    }
+
+    /// Bytes that these take as columns, about.
+    pub(super) fn bytes(&self) -> usize {
+        let wanted = self.events.iter().filter(|slot| slot.there.is_none());
+        wanted.map(|slot| columns::bytes_of(&slot.event)).sum()
+    }
+
+    /// A file of the table has it: it is not committed.
+    fn found(&mut self, at: usize, file: &File) {
+        if let Some(slot) = self.events.get_mut(at) {
+            slot.there = Some(file.path.clone());
+            self.places.remove(&slot.id);
             self.is_written = false;
+        }
+    }
+
+    /// Forgets what files had that are not of the table any more: others may have it now,
+    /// or none.
+    fn forget_gone(&mut self, files: &[Arc<File>]) {
+        let paths: HashSet<&str> = files.iter().map(|file| &*file.path).collect();
+        let is_gone = |path: &Arc<str>| !paths.contains(&**path);
+        if !self.looked.iter().any(is_gone) {
+            return;
+        }
+        self.looked.retain(|path| !is_gone(path));
+        self.replaced.retain(|path, _| !is_gone(path));
+        for (at, slot) in self.events.iter_mut().enumerate() {
+            if slot.there.as_ref().is_some_and(is_gone) {
+                slot.there = None;
+                self.places.insert(slot.id, at);
+                self.is_written = false;
+            }
         }
     }
 }
@@ -133,10 +174,7 @@ impl Inner {
     /// what they have.
     pub(super) async fn look(&self, group: &mut Group, snapshot: &Snapshot) -> Result<(), Error> {
         let files = snapshot.of(&group.partition);
-        // what a file had that is gone is in others now
-        group
-            .replaced
-            .retain(|path, _| files.iter().any(|file| file.path == *path));
+        group.forget_gone(files);
         for file in files {
             if group.places.is_empty() || group.looked.contains(&file.path) {
                 continue;
@@ -163,10 +201,10 @@ impl Inner {
         let mut corrections: HashMap<Id, usize> = HashMap::new();
         for at in found {
             match group.events.get(at) {
-                Some(Some((event, id))) if event.is_addendum() => {
-                    corrections.insert(*id, at);
+                Some(slot) if slot.event.is_addendum() => {
+                    corrections.insert(slot.id, at);
                 }
-                _ => group.drop_event(at),
+                _ => group.found(at, file),
             }
         }
         if corrections.is_empty() {
@@ -184,13 +222,13 @@ impl Inner {
                 let Some(at) = corrections.get(&id) else {
                     continue;
                 };
-                let event = group.events.get(*at).and_then(Option::as_ref);
-                if event.is_some_and(|(event, _)| corrects(event, record.unwrap_or_default())) {
+                let slot = group.events.get(*at);
+                if slot.is_some_and(|slot| corrects(&slot.event, record.unwrap_or_default())) {
                     let replaced = group.replaced.entry(file.path.clone());
                     let (_, replaced) = replaced.or_insert_with(|| (file.clone(), HashSet::new()));
                     replaced.insert(id);
                 } else {
-                    group.drop_event(*at);
+                    group.found(*at, file);
                 }
             }
         }

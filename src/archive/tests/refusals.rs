@@ -26,7 +26,7 @@ async fn stage() -> Stage {
         archive
             .commit(
                 &[event("1", number, DAY, "")],
-                Some(vec![number as u8].into()),
+                Some(format!("{number}").into()),
             )
             .await
             .unwrap();
@@ -270,7 +270,10 @@ async fn errors_say_what_was_asked_of_which_object() {
         ),
     ] {
         stage.plan(all_of(fault));
-        let error = archive.commit(&[one.clone()], None).await.unwrap_err();
+        let error = archive
+            .commit(std::slice::from_ref(&one), None)
+            .await
+            .unwrap_err();
         stage.plan(None);
         assert_eq!(error.kind(), Some(kind), "{error}");
         let text = error.to_string();
@@ -281,6 +284,9 @@ async fn errors_say_what_was_asked_of_which_object() {
         assert!(text.contains(says) && error.may_pass(), "{text}");
         assert_eq!(archive.refresh().await.unwrap().version(), 0);
     }
-    archive.commit(&[one.clone()], None).await.unwrap();
+    archive
+        .commit(std::slice::from_ref(&one), None)
+        .await
+        .unwrap();
     assert_eq!(all(&archive).await, sorted(&[one]));
 }

@@ -133,7 +133,7 @@ async fn what_the_api_answered_comes_back() {
             event_id: text("EventId"),
             event_name: text("EventName"),
             event_source: text("EventSource"),
-            event_time: line["EventTime"].as_f64().map(|time| time as i64),
+            event_time: line["EventTime"].as_i64(),
             read_only: text("ReadOnly"),
             access_key_id: text("AccessKeyId"),
             username: text("Username"),

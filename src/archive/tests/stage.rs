@@ -75,6 +75,19 @@ impl Stage {
         }
     }
 
+    /// A store of its own that has what this one has.
+    pub(super) fn fork(&self) -> Self {
+        let modified = self.state.lock().unwrap().modified.clone();
+        Self {
+            inner: Arc::new(self.inner.fork()),
+            clock: self.clock.clone(),
+            state: Arc::new(Mutex::new(State {
+                modified,
+                ..State::default()
+            })),
+        }
+    }
+
     pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::new(self.clone())
     }
@@ -173,7 +186,12 @@ impl Stage {
             store: "stage",
             source: format!("no more room for {what}").into(),
         };
-        match self.next(what, path) {
+        let fault = self.next(what, path);
+        // others come in between, now here, now there
+        for _ in 0..self.requests() * 7 % 5 {
+            tokio::task::yield_now().await;
+        }
+        match fault {
             None => act.await,
             Some(Fault::Fails) => Err(failed()),
             Some(Fault::AnswerLost) => {

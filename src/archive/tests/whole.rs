@@ -1,10 +1,13 @@
 //! Commits and what comes of them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, path::Path};
 
 use super::{
     super::{Archive, Error, Options},
+    stage::{Fault, Plan, Stage},
     support::{all, clock, event, memory, open, open_with, sorted},
 };
 
@@ -63,7 +66,10 @@ async fn a_correction_replaces_and_any_other_reuse_of_an_id_does_not() {
         .await
         .unwrap();
     let reused = event("1", 1, DAY, ",\"a\":1");
-    let done = archive.commit(&[reused.clone()], None).await.unwrap();
+    let done = archive
+        .commit(std::slice::from_ref(&reused), None)
+        .await
+        .unwrap();
     assert_eq!((done.version, done.added), (1, 0));
     let corrected = event("1", 1, DAY, ",\"addendum\":{\"reason\":\"UPDATED_DATA\"}");
     let given = [reused.clone(), corrected.clone(), first.clone()];
@@ -102,7 +108,10 @@ async fn checkpoints_sum_up() {
         archive.commit(&[last], Some(state.into())).await.unwrap();
     }
     let corrected = event("1", 1, DAY, ",\"addendum\":{}");
-    archive.commit(&[corrected.clone()], None).await.unwrap();
+    archive
+        .commit(std::slice::from_ref(&corrected), None)
+        .await
+        .unwrap();
     let log = Path::from("some/where/_delta_log");
     let last = log.clone().join("_last_checkpoint");
     let last = store.get(&last).await.unwrap().bytes().await.unwrap();
@@ -137,4 +146,33 @@ async fn what_is_read_only_is_not_written() {
     let archive = open_to_read().await.unwrap();
     let refused = archive.commit(&[], Some(Bytes::new())).await.unwrap_err();
     assert!(matches!(refused, Error::ReadOnly), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_dropped_on_the_way_leaves_nothing_half_known() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let [one, other] = [
+        open_with(&stage.store(), &clock, Options::default()).await,
+        open_with(&stage.store(), &clock, Options::default()).await,
+    ];
+    for round in 0..12_u8 {
+        let event = event("1", round.into(), DAY, "");
+        let state = Bytes::from(vec![round]);
+        other.commit(&[event], Some(state.clone())).await.unwrap();
+        // it waits for ever, and is dropped
+        stage.plan(Some(Plan {
+            at: usize::from(round) / 2,
+            count: usize::MAX,
+            fault: Fault::Stalls,
+        }));
+        let dropped = tokio::time::timeout(Duration::from_secs(1), one.refresh()).await;
+        stage.plan(None);
+        let known = one.refresh().await.unwrap();
+        assert_eq!(known.version(), u64::from(round) + 1, "{dropped:?}");
+        assert_eq!(
+            (one.state(), one.snapshot().version()),
+            (Some(state), known.version())
+        );
+    }
 }
