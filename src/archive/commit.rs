@@ -161,15 +161,20 @@ impl Inner {
         begun: Instant,
     ) -> Result<(), Error> {
         let has_failed = AtomicBool::new(false);
-        let each = groups.iter_mut().map(|group| async {
-            // what was begun is waited for, so that it is known and can be taken back
-            if has_failed.load(Relaxed) {
-                return Ok(());
-            }
-            let prepared = self.prepare_one(group, snapshot, begun).await;
-            has_failed.fetch_or(prepared.is_err(), Relaxed);
-            prepared
-        });
+        let has_failed = &has_failed;
+        // no closure: whoever boxes a commit could not be sure that it is Send
+        let mut each = Vec::with_capacity(groups.len());
+        for group in groups {
+            each.push(async move {
+                // what was begun is waited for, so that it is known and can be taken back
+                if has_failed.load(Relaxed) {
+                    return Ok(());
+                }
+                let prepared = self.prepare_one(group, snapshot, begun).await;
+                has_failed.fetch_or(prepared.is_err(), Relaxed);
+                prepared
+            });
+        }
         let mut each = stream::iter(each).buffer_unordered(AT_ONCE);
         let mut outcome = Ok(());
         while let Some(prepared) = each.next().await {
