@@ -526,6 +526,8 @@ fn refused(error: &StoreError) -> ObjectsError {
         StoreError::NotFound { .. } => ObjectsError::NotFound,
         StoreError::PermissionDenied { .. } => ObjectsError::Denied("AccessDenied".to_owned()),
         StoreError::Unauthenticated { .. } => ObjectsError::Denied("Unauthenticated".to_owned()),
+        // a listing has its error wrapped
+        _ if has("status: 403") => ObjectsError::Denied("AccessDenied".to_owned()),
         // S3 redirects without saying where to
         _ if has("BareRedirect")
             || has("PermanentRedirect")
