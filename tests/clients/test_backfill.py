@@ -334,6 +334,36 @@ def test_killed_in_the_midst_it_goes_on_and_all_is_there_once(stack, s3, bucket,
 
 
 @needs_ministack
+def test_the_archive_may_be_in_a_bucket(stack, s3, bucket, tmp_path):
+    logs, kept = bucket(), bucket()
+    for n in range(10):
+        put(s3, logs, "AWSLogs/", ACCOUNT, REGION, f"2024-01-{1 + n % 3:02}", [n])
+    root = f"s3://{kept}/some/archive"
+    told, _ = backfill(stack, root, f"s3://{logs}/AWSLogs")
+    assert told["new_events"] == 10
+    again, _ = backfill(stack, root, f"s3://{logs}/AWSLogs")
+    assert again["files"] == 0
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=kept):
+        for found in page["Contents"]:
+            path = tmp_path / found["Key"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(s3.get_object(Bucket=kept, Key=found["Key"])["Body"].read())
+    assert ids_of(tmp_path / "some" / "archive") == once(range(10))
+    denied = (403, b"<Error><Code>AccessDenied</Code></Error>")
+
+    def fails(asked):
+        is_write = asked.service == "s3" and asked.method == "PUT"
+        return denied if is_write and "account_id" in asked.path else None
+
+    put(s3, logs, "AWSLogs/", ACCOUNT, REGION, "2024-01-04", [10])
+    with Proxy(stack.port, fails) as proxy:
+        _, said = backfill(stack, root, f"s3://{logs}/AWSLogs", url=proxy.url, code=1)
+    assert "the archive took no more: " in said
+    last, _ = backfill(stack, root, f"s3://{logs}/AWSLogs")
+    assert (last["files"], last["new_events"]) == (1, 1)
+
+
+@needs_ministack
 def test_told_to_stop_it_keeps_what_it_has_read(stack, s3, bucket, tmp_path):
     place = bucket()
     for n in range(200):
