@@ -56,7 +56,7 @@ FROM (
               ELSE
                 CASE
                   WHEN userAgent NOT LIKE '%.amazonaws.com' AND userAgent <> 'AWS Internal'
-                    THEN nullif(translate(regexp_replace(userAgent, ' (md/)?command[/#].*$', ''), '0123456789', ''), '')
+                    THEN nullif(translate(regexp_replace(userAgent, ' (md/)?command[/#].*', ''), '0123456789', ''), '')
                 END
             END AS folded
           FROM (
