@@ -8,11 +8,10 @@ import csv
 import json
 import sys
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 import trailgate_spark
-from trailgate_spark.errors import brief
+from trailgate_spark.errors import brief, is_of_spark
 from trailgate_spark.sql import find
 
 OUTPUTS = ("table", "csv", "json", "parquet")
@@ -27,7 +26,9 @@ def main(arguments=None):
         return _report(asked)
     except trailgate_spark.Error as error:
         print(f"error: {error}", file=sys.stderr)
-    except PySparkException as error:
+    except Exception as error:
+        if not is_of_spark(error):
+            raise
         print(f"error: Spark says: {brief(error)}", file=sys.stderr)
     return 1
 

@@ -14,7 +14,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql.types import StructType
 
 from . import sql
-from .errors import DamagedArchive, NewerArchive, NotAnArchive, brief, condition
+from .errors import DamagedArchive, NewerArchive, NotAnArchive, brief, condition, is_of_spark
 from .reports import views as register_views
 
 PARTITIONS = ("account_id", "region", "date")
@@ -78,7 +78,7 @@ def _frame(spark, root, schema, files):
         if at == _told_by_path(file):
             plain.append(f"{root}/{file}")
         else:
-            # a value that is too long for a directory's name
+            # a value that is too long for a directory's name, or not of ASCII
             place = file if "://" in file else f"{root}/{file}"
             odd.setdefault(tuple(at.get(name) for name in PARTITIONS), []).append(place)
     frames = []
@@ -103,12 +103,12 @@ def _frame(spark, root, schema, files):
 
 
 def _told_by_path(file):
-    """The partitions' values as the directories' names have them."""
+    """The partitions' values as Spark reads the directories' names: an escape is one character to it, not one byte."""
     told = {}
     for segment in file.split("/")[:-1]:
         name, equals, value = segment.partition("=")
         if equals:
-            told[name] = None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+            told[name] = None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value, "latin-1")
     return told
 
 
@@ -192,7 +192,9 @@ def _read_checkpoint(spark, log, checkpoint, files, state):
             )
             .collect()
         )
-    except PySparkException as error:
+    except Exception as error:
+        if not is_of_spark(error):
+            raise
         raise DamagedArchive(
             f"the checkpoint of version {version} in {log} cannot be read ({brief(error)}): take it away if the "
             "commits up to it are there, or restore it from a copy"

@@ -1,5 +1,7 @@
 """What can be wrong. Each says what it was, with which value, and what to do."""
 
+from pyspark.errors import PySparkException
+
 
 class Error(Exception):
     """Anything that this package refuses."""
@@ -37,7 +39,15 @@ def condition(error):
     return ""
 
 
+def is_of_spark(error):
+    """Whether Spark raised it: on a classic session tasks that fail are Py4J's to tell, which Connect does not have."""
+    return isinstance(error, PySparkException) or type(error).__name__ == "Py4JJavaError"
+
+
 def brief(error):
-    """The first line of what Spark says: a stack trace stands behind it."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    """The first line that says something: a stack trace stands behind it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if type(error).__name__ == "Py4JJavaError":
+        # the first says which method of Java's was called
+        lines = [line.removeprefix(": ") for line in lines[1:2]] or lines
+    return lines[0]

@@ -110,10 +110,12 @@ def _table(files):
     )
     told = (
         files.selectExpr(
-            "posexplode(Records) AS (place, record)",
+            "posexplode(Records) AS (place, said)",
             "_metadata.file_path AS file",
             "_metadata.file_modification_time AS modified",
         )
+        # whatever stands in a record's place is kept
+        .selectExpr("place", "file", "modified", "coalesce(said, 'null') AS record")
         .selectExpr("*", f"from_json(record, '{members}') AS r")
         .selectExpr(
             "*",

@@ -117,8 +117,8 @@ def _counting(adds):
     return {urllib.parse.unquote(add["add"]["path"]): add["add"]["partitionValues"] for add in adds}
 
 
-def with_a_past(root, rows):
-    """The rows, committed in four parts, compacted in between, with a checkpoint after it.
+def with_a_past(root, rows, others):
+    """The rows, committed in four parts, compacted in between, with a checkpoint after it; the others at once.
 
     Files that were compacted are still there, with their rows once more; so are rows that
     no commit ever counted.
@@ -133,6 +133,7 @@ def with_a_past(root, rows):
     commit(root, 2, [*whole, *(remove(add) for add in parts[0] + parts[1]), {"commitInfo": {"operation": "compact"}}])
     checkpoint(root, 2, [PROTOCOL, metadata(), *whole, *(remove(add) for add in parts[0])])
     commit(root, 3, parts[2])
+    parts[3] += write_files(root, others)
     commit(root, 4, [*parts[3], {"somethingNew": {"of": "a later writer"}}])
     # written, and never committed
     write_files(root, quarters[3])

@@ -35,10 +35,20 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
-def rows():
-    """Every row: those of the tests' own world, and of the log files that lie beside the project, if they do."""
-    found = [reading.row(text) for text in world.records()]
-    return found + (reading.rows(reading.log_files(SHARED)) if SHARED.is_dir() else [])
+def own():
+    """The rows of the tests' own world."""
+    return [reading.row(text) for text in world.records()]
+
+
+@pytest.fixture(scope="session")
+def others():
+    """The rows of the log files that lie beside the project, if they do."""
+    return reading.rows(reading.log_files(SHARED)) if SHARED.is_dir() else []
+
+
+@pytest.fixture(scope="session")
+def rows(own, others):
+    return own + others
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +57,9 @@ def events(rows):
 
 
 @pytest.fixture(scope="session")
-def archive(rows, tmp_path_factory):
+def archive(own, others, tmp_path_factory):
     """The rows as an archive with a past: see archives.py."""
-    return archives.with_a_past(tmp_path_factory.mktemp("archive"), rows)
+    return archives.with_a_past(tmp_path_factory.mktemp("archive"), own, others)
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +84,16 @@ def log_directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def _classic(tmp_path_factory, archive, log_directory):
+def _classic(request, tmp_path_factory, archive, log_directory):
+    is_wanted = any("connected" in item.fixturenames for item in request.session.items)
     with sessions.classic(tmp_path_factory.mktemp("spark")) as (spark, url):
-        client = sessions.Client(url, archive.root, log_directory)
+        # from the start: it asks while others do
+        client = sessions.Client(url, archive.root, log_directory) if is_wanted else None
         try:
             yield spark, client
         finally:
-            client.stop()
+            if client is not None:
+                client.stop()
 
 
 @pytest.fixture(scope="session")

@@ -156,21 +156,24 @@ def row(record, origin="LogFile", scope=("000000000000", "us-east-1"), api=None)
 def records(path):
     """The records of a log file, as they are written."""
     text = gzip.decompress(Path(path).read_bytes()).decode()
-    return elements(members(text)["Records"])
+    return elements(members(text).get("Records", ""))
 
 
 def log_files(root):
-    return sorted(Path(root).rglob("*.json.gz"))
+    # in the order of their whole names: a directory's files before those of one that its name begins
+    return sorted(Path(root).rglob("*.json.gz"), key=str)
 
 
 def rows(paths):
-    """The rows of log files: each event of a scope once, the first one met."""
+    """The rows of log files: each event of a partition once, the first one met."""
     seen = {}
     for path in paths:
+        # account, "CloudTrail", region, year, month, day, name
+        scope = (path.parts[-7], path.parts[-5])
         for record in records(path):
             try:
-                read = row(record)
+                read = row(record, scope=scope)
             except (JSONDecodeError, KeyError, ValueError):
                 continue
-            seen.setdefault((read["account_id"], read["region"], read["identity"]), read)
+            seen.setdefault((read["account_id"], read["region"], read["date"], read["identity"]), read)
     return list(seen.values())

@@ -35,6 +35,10 @@ def classic(directory):
         "spark.local.dir": str(directory),
         "spark.sql.warehouse.dir": str(directory / "warehouse"),
         "spark.sql.shuffle.partitions": "1",
+        # many small files: listed without a job, and read by few tasks
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
+        "spark.sql.files.openCostInBytes": "1024",
+        "spark.sql.files.minPartitionNum": "2",
         # a zone of its own: nothing may hang on what a session is set to
         "spark.sql.session.timeZone": "America/St_Johns",
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
