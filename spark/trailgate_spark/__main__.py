@@ -101,13 +101,14 @@ def _write(frame, asked):
     if asked.output == "parquet":
         writer.parquet(asked.to)
     elif asked.output == "csv":
-        writer.option("header", "true").option("escape", '"').csv(asked.to)
+        guarded = frame.selectExpr(*map(_guarded, frame.schema)).coalesce(1).write
+        guarded.option("header", "true").option("escape", '"').csv(asked.to)
     else:
         writer.option("ignoreNullFields", "false").json(asked.to)
 
 
 def _print(frame, output):
-    shown = frame.selectExpr(*(_shown(field) for field in frame.schema))
+    shown = frame.selectExpr(*map(_guarded if output == "csv" else _shown, frame.schema))
     names = frame.columns
     if output == "json":
         for row in shown.toLocalIterator():
@@ -129,6 +130,14 @@ def _shown(field):
     if field.dataType.simpleString() == "timestamp":
         return f"date_format(`{field.name}`, \"yyyy-MM-dd'T'HH:mm:ss'Z'\") AS `{field.name}`"
     return f"`{field.name}`"
+
+
+def _guarded(field):
+    """As shown, and so that no spreadsheet takes for a formula what somebody had logged."""
+    if field.dataType.simpleString() != "string":
+        return _shown(field)
+    # an apostrophe before each part that might be one: some begin a new cell at a semicolon or a tab within quotes
+    return f"""regexp_replace(`{field.name}`, "(^|[;\\t\\r\\n])(['=+@-])", "$1'$2") AS `{field.name}`"""
 
 
 def _word(cell):

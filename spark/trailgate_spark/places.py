@@ -20,24 +20,13 @@ def places(spark, database, *, language="en"):
         maxminddb.open_database(database).close()
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise Error(f"{database} cannot be read as a MaxMind DB file: {error}") from error
-    spark.udf.register("country", _function(database, _country), "string")
-    spark.udf.register("city", _function(database, _city(language)), "string")
+    spark.udf.register("country", _function(database, "country", language), "string")
+    spark.udf.register("city", _function(database, "city", language), "string")
 
 
-def _country(found):
-    return (found.get("country") or {}).get("iso_code")
-
-
-def _city(language):
-    def city(found):
-        names = (found.get("city") or {}).get("names") or {}
-        return names.get(language) or names.get("en")
-
-    return city
-
-
-def _function(database, part):
-    # one reader a worker, opened by the first row: a reader cannot be sent there
+def _function(database, part, language):
+    # sent by value, with nothing that names this package: where tasks run it need not be.
+    # One reader a worker, opened by the first row: a reader cannot be sent
     reader = []
 
     def place(address):
@@ -52,6 +41,12 @@ def _function(database, part):
         except ValueError:
             # the name of a service, or nothing that is an address
             return None
-        return part(found) if isinstance(found, dict) else None
+        told = found.get(part) if isinstance(found, dict) else None
+        if not told:
+            return None
+        if part == "country":
+            return told.get("iso_code")
+        names = told.get("names") or {}
+        return names.get(language) or names.get("en")
 
     return place

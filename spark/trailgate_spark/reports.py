@@ -1,11 +1,7 @@
 """Reports and views on the table `cloudtrail` of a session."""
 
-import datetime
-
 from . import sql
 from .errors import NoTable
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=sql.UTC)
 
 
 def views(spark):
@@ -35,25 +31,5 @@ def report(spark, name, **parameters):
                 f"report {name} needs the function {function}(address): "
                 "call places(spark, database) with a GeoIP database first, or register one"
             )
-    return spark.sql(wanted.sql, args=_defaults(spark, wanted) | values)
+    return spark.sql(wanted.sql, args=sql.defaults(wanted) | values)
 
-
-def _defaults(spark, report):
-    """What the parameters are when nothing is said. All times are read at once, so that they are of one now()."""
-    values = {}
-    times = []
-    for parameter in report.parameters:
-        if parameter.default is None:
-            continue
-        if parameter.type == "timestamp":
-            times.append(parameter)
-        elif parameter.type == "integer":
-            values[parameter.name] = int(parameter.default)
-        else:
-            values[parameter.name] = parameter.default.strip("'")
-    if times:
-        columns = ", ".join(f"unix_micros({parameter.default}) AS {parameter.name}" for parameter in times)
-        row = spark.sql(f"SELECT {columns}").first()
-        for parameter in times:
-            values[parameter.name] = _EPOCH + datetime.timedelta(microseconds=row[parameter.name])
-    return values

@@ -17,6 +17,10 @@ VIEWS = ("principal_activity", "console_logins", "root_usage", "denied_calls", "
 
 _HEADER = re.compile(r"--\s*(title|about|param|functions|needs):\s*(.*)")
 _PARAMETER = re.compile(r"(\w+)\s+(timestamp|string|integer)(?:\s*=\s*(.*?))?\s+--\s*(.*)")
+# what stands for a default; Spark itself is not asked, as its days have 23 hours in some zones
+_DEFAULT = re.compile(
+    r"(?P<now>now\(\)(?: - interval '(?P<days>\d+)' day)?)|TIMESTAMP '(?P<time>[^']*)'|'(?P<text>[^']*)'|(?P<number>\d+)"
+)
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -95,6 +99,21 @@ def _report(name):
             told[last] = text
     functions = tuple(function.strip() for function in told["functions"].split(",") if function.strip())
     return Report(name, told["title"], told["about"], tuple(parameters), functions, sql)
+
+
+def defaults(report):
+    """What a report's parameters are when nothing is said. All times are of one now."""
+    now = datetime.datetime.now(UTC)
+    return {each.name: _default(each.default, now) for each in report.parameters if each.default is not None}
+
+
+def _default(text, now):
+    told = _DEFAULT.fullmatch(text)
+    if told["now"]:
+        return now - datetime.timedelta(days=int(told["days"] or 0))
+    if told["time"]:
+        return datetime.datetime.fromisoformat(told["time"]).replace(tzinfo=UTC)
+    return int(told["number"]) if told["number"] else told["text"]
 
 
 def check(report, given):

@@ -30,4 +30,5 @@ FROM (
 ) AS told
 WHERE failed
 ORDER BY
-  failed_calls DESC, principal NULLS LAST, principal_type NULLS LAST, account_id NULLS LAST, errorCode NULLS LAST, denied
+  failed_calls DESC, principal NULLS LAST, principal_type NULLS LAST, account_id NULLS LAST, errorCode NULLS LAST,
+  denied

@@ -16,6 +16,8 @@ EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micros(time):
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
     return (time - EPOCH) // datetime.timedelta(microseconds=1)
 
 
