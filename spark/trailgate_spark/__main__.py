@@ -128,7 +128,8 @@ def _print(frame, output):
 
 def _shown(field):
     if field.dataType.simpleString() == "timestamp":
-        return f"date_format(`{field.name}`, \"yyyy-MM-dd'T'HH:mm:ss'Z'\") AS `{field.name}`"
+        day, time = (f"date_format(`{field.name}`, '{pattern}')" for pattern in ("yyyy-MM-dd", "HH:mm:ss"))
+        return f"{day} || 'T' || {time} || 'Z' AS `{field.name}`"
     return f"`{field.name}`"
 
 
@@ -137,7 +138,10 @@ def _guarded(field):
     if field.dataType.simpleString() != "string":
         return _shown(field)
     # an apostrophe before each part that might be one: some begin a new cell at a semicolon or a tab within quotes
-    return f"""regexp_replace(`{field.name}`, "(^|[;\\t\\r\\n])(['=+@-])", "$1'$2") AS `{field.name}`"""
+    # in no literal stands a quote or a backslash: what they mean there is the session's and the version's to say
+    breaks, starts = "';' || chr(9) || chr(13) || chr(10)", "chr(39) || '=+@-'"
+    pattern = f"'(^|[' || {breaks} || '])([' || {starts} || '])'"
+    return f"regexp_replace(`{field.name}`, {pattern}, '$1' || chr(39) || '$2') AS `{field.name}`"
 
 
 def _word(cell):

@@ -115,7 +115,8 @@ def _told_by_path(file):
 def _literal(value):
     if value is None:
         return "NULL"
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # what quotes and backslashes mean is a setting of the session's
+    return f"decode(unhex('{value.encode().hex()}'), 'UTF-8')"
 
 
 def snapshot(spark, path):

@@ -120,7 +120,7 @@ def _table(files):
         .selectExpr(
             "*",
             f"CASE WHEN r.eventTime RLIKE '^{_TIME}$' THEN try_to_timestamp(r.eventTime) END AS own_time",
-            f"to_timestamp(nullif(regexp_extract(file, '{_NAME_TIME}', 1), '') || 'Z', \"yyyyMMdd'T'HHmmX\") AS file_time",
+            f"to_timestamp(nullif(replace(regexp_extract(file, '{_NAME_TIME}', 1), 'T', ''), '') || 'Z', 'yyyyMMddHHmmX') AS file_time",
             f"nullif(regexp_extract(file, '{_KEY}', 1), '') AS file_account",
             f"nullif(regexp_extract(file, '{_KEY}', 2), '') AS file_region",
             f"transform({resources[0]}, {resources[1]}) AS all_resources",
