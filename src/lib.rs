@@ -8,6 +8,7 @@ pub mod app;
 pub mod archive;
 pub mod audit;
 pub mod awsjson;
+pub mod backfill;
 pub mod bearer;
 pub mod budget;
 pub mod cli;

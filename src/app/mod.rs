@@ -1,5 +1,6 @@
 //! Composition: from settings to a running server, and back down.
 
+mod archive;
 mod files;
 pub mod reload;
 mod scopes;
@@ -9,17 +10,18 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use self::archive::{open_archive, scratch_archive};
 use self::{files::Files, scopes::Finder};
 
 use crate::{
-    archive::{self, Archive},
     audit,
     budget::{Budgets, Ledger},
     clock::Clock,
     collect::{self, Durable, Poller, Queues},
-    config::{self, Config},
+    config::Config,
     console,
     coverage::Coverage,
+    event::Scope,
     feed::{self, Feed},
     grpc, http,
     keep::{self, Keeper},
@@ -29,7 +31,7 @@ use crate::{
     simulator::{self, Simulator},
     telemetry::{Metrics, Parts},
     tls::Tls,
-    upstream::{Aws, AwsOptions, CloudTrail, Retry, Scopes, Signing, Upstream},
+    upstream::{Aws, CloudTrail, Retry, Scopes, Signing, Upstream},
 };
 
 /// Why a server did not start, or stopped.
@@ -102,7 +104,7 @@ pub enum Error {
         /// Where it is.
         place: collect::store::Store,
         /// Why not.
-        error: archive::OpenError,
+        error: crate::archive::OpenError,
     },
     /// The archive cannot be gone on with.
     #[error("--archive {place}: {error}")]
@@ -127,6 +129,16 @@ pub enum Error {
 /// If one cannot be used.
 pub fn check_files(config: &Config) -> Result<Vec<String>, kept::Error> {
     Files::load(config, Clock::system()).map(|files| files.doubts)
+}
+
+/// The scopes that the settings name, and AWS to ask about them.
+///
+/// # Errors
+/// If a setting is missing, or AWS does not tell.
+pub async fn find_scopes(config: &Config) -> Result<(Arc<Aws>, Vec<Scope>), Error> {
+    let aws = Arc::new(scopes::aws(config).await);
+    let scopes = Finder::new(config, Arc::clone(&aws))?.find().await?;
+    Ok((aws, scopes))
 }
 
 /// A server that listens, and has not answered anyone yet.
@@ -199,14 +211,7 @@ impl Server {
         } else {
             None
         };
-        let aws = Aws::load(AwsOptions {
-            endpoint_url: config.aws_endpoint_url.clone(),
-            signing: config.signing.clone(),
-            region: scopes::base_region(&config.sources.regions),
-            roles: config.sources.roles.clone(),
-        })
-        .await;
-        let aws = Arc::new(aws);
+        let aws = Arc::new(scopes::aws(&config).await);
         let mut finder = Finder::new(&config, Arc::clone(&aws))?;
         let (publisher, scopes) = Scopes::new(finder.find().await?);
         scopes::warn_of_global_events(&scopes.now());
@@ -266,7 +271,7 @@ impl Server {
         // it must be there before anything arrives
         let keeper = match &config.archive {
             Some(archive) => {
-                let parts = Archiving {
+                let parts = archive::Keeping {
                     feed: &feed,
                     lookup: &lookup,
                     poller: &poller,
@@ -485,43 +490,6 @@ impl Server {
 
 /// How long the last commit to the archive may take: a usual one takes a second.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
-
-/// What an archive is opened with.
-struct Archiving<'a> {
-    feed: &'a Arc<Feed>,
-    lookup: &'a Arc<Lookup>,
-    poller: &'a Arc<Poller>,
-    scopes: &'a Scopes,
-    options: &'a collect::AwsOptions,
-}
-
-impl Archiving<'_> {
-    async fn open(&self, settings: &config::Archive) -> Result<Arc<Keeper>, Error> {
-        let place = &settings.place;
-        let (store, root) = place.open(self.options, true).await?;
-        let options = archive::Options {
-            max_memory: settings.max_memory,
-            ..archive::Options::default()
-        };
-        let archive = Archive::open(store, root, self.feed.clock().clone(), options);
-        let archive = archive.await.map_err(|error| Error::Archive {
-            place: place.clone(),
-            error,
-        })?;
-        tracing::info!(%place, "keeping events in the archive");
-        let parts = keep::Parts {
-            archive,
-            feed: Arc::clone(self.feed),
-            lookup: Arc::clone(self.lookup),
-            poller: Arc::clone(self.poller),
-            scopes: self.scopes.clone(),
-        };
-        Keeper::new(parts, settings.keep).map_err(|error| Error::Keep {
-            place: place.clone(),
-            error,
-        })
-    }
-}
 
 /// Keeps the clock in step with the system's wall clock.
 async fn keep_time(lookup: Arc<Lookup>, feed: Arc<Feed>) {

@@ -14,7 +14,7 @@ use crate::{
     config::{self, Config, MAX_SCOPES, Sources},
     event::Scope,
     filter::listed,
-    upstream::{self, Aws, Change, Partition, Publisher, Signing},
+    upstream::{self, Aws, AwsOptions, Change, Partition, Publisher, Signing},
 };
 
 /// How long STS may take to say whose credentials these are, where that is only
@@ -37,6 +37,17 @@ pub(super) fn base_region(listed: &[String]) -> Option<String> {
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|region| !region.is_empty()));
     choose_base(listed, in_environment)
+}
+
+/// AWS as the settings have it reached.
+pub(super) async fn aws(config: &Config) -> Aws {
+    Aws::load(AwsOptions {
+        endpoint_url: config.aws_endpoint_url.clone(),
+        signing: config.signing.clone(),
+        region: base_region(&config.sources.regions),
+        roles: config.sources.roles.clone(),
+    })
+    .await
 }
 
 fn choose_base(listed: &[String], in_environment: Option<String>) -> Option<String> {

@@ -1,12 +1,20 @@
 //! Commits: events and the consumer's state become part of the table, or neither does.
 
+mod checkpoint;
 mod groups;
 mod put;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
@@ -16,9 +24,7 @@ use super::{
     Archive, Inner,
     error::{CommitError, Error},
     log::{
-        self,
         action::{Add, Remove},
-        checkpoint,
         table::Table,
     },
     snapshot::Snapshot,
@@ -33,6 +39,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How old files may be when they become part of the table: vacuuming leaves those alone
 /// that are younger than an hour.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// Partitions that are written at once: an organisation has hundreds, and a store takes tens
+/// of milliseconds for each.
+const AT_ONCE: usize = 16;
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,14 +79,14 @@ impl Archive {
         if !archive.may_write {
             return Err(Error::ReadOnly);
         }
-        let (mut groups, twins) = groups::of(events);
+        let mut groups = groups::of(events);
         let mut may_be_there = false;
         let done = archive
             .commit(&mut groups, state.as_ref(), &mut may_be_there)
             .await;
         match done {
             Ok(version) => {
-                let done = summary(version, &groups, events.len(), twins);
+                let done = summary(version, &groups, events.len());
                 archive.keep_identities(&mut groups);
                 Ok(done)
             }
@@ -91,8 +101,8 @@ impl Archive {
 }
 
 impl Inner {
-    /// Commits groups; the version that has them. `may_be_there`: whether it is known
-    /// that no version has, if it fails.
+    /// Commits groups; the version that has them. `may_be_there`: if it fails, whether one
+    /// may have them all the same.
     async fn commit(
         &self,
         groups: &mut [Group],
@@ -110,8 +120,8 @@ impl Inner {
                 self.follow(&mut table).await?;
                 let snapshot = table.snapshot.clone();
                 self.prepare(groups, &snapshot, begun).await?;
-                *may_be_there = true;
-                if let Some(version) = self.put(&mut table, groups, state).await? {
+                let put = self.put(&mut table, groups, state, may_be_there);
+                if let Some(version) = put.await? {
                     return Ok(version);
                 }
                 // another writer's is: ours can never be
@@ -125,7 +135,7 @@ impl Inner {
     }
 }
 
-fn summary(version: u64, groups: &[Group], given: usize, twins: usize) -> Committed {
+fn summary(version: u64, groups: &[Group], given: usize) -> Committed {
     let mut done = Committed {
         version,
         ..Committed::default()
@@ -136,7 +146,6 @@ fn summary(version: u64, groups: &[Group], given: usize, twins: usize) -> Commit
         done.files += group.files.len();
         done.bytes += group.files.iter().map(|file| file.file.bytes).sum::<u64>();
     }
-    debug_assert!(twins <= given);
     done.repeated = given - done.added;
     done
 }
@@ -149,14 +158,41 @@ impl Inner {
         snapshot: &Snapshot,
         begun: Instant,
     ) -> Result<(), Error> {
+        let has_failed = AtomicBool::new(false);
+        let has_failed = &has_failed;
+        // no closure: whoever boxes a commit could not be sure that it is Send
+        let mut each = Vec::with_capacity(groups.len());
         for group in groups {
-            self.look(group, snapshot).await?;
-            self.write(group).await?;
-            if begun.elapsed() > MAX_AGE {
-                return Err(Error::TooSlow);
-            }
+            each.push(async move {
+                // what was begun is waited for, so that it is known and can be taken back
+                if has_failed.load(Relaxed) {
+                    return Ok(());
+                }
+                let prepared = self.prepare_one(group, snapshot, begun).await;
+                has_failed.fetch_or(prepared.is_err(), Relaxed);
+                prepared
+            });
         }
-        Ok(())
+        let mut each = stream::iter(each).buffer_unordered(AT_ONCE);
+        let mut outcome = Ok(());
+        while let Some(prepared) = each.next().await {
+            outcome = outcome.and(prepared);
+        }
+        outcome
+    }
+
+    async fn prepare_one(
+        &self,
+        group: &mut Group,
+        snapshot: &Snapshot,
+        begun: Instant,
+    ) -> Result<(), Error> {
+        self.look(group, snapshot).await?;
+        self.write(group).await?;
+        match begun.elapsed() > MAX_AGE {
+            true => Err(Error::TooSlow),
+            false => Ok(()),
+        }
     }
 
     /// Commits what was prepared as the next version, if no other writer has come first.
@@ -165,6 +201,7 @@ impl Inner {
         table: &mut Table,
         groups: &[Group],
         state: Option<&Bytes>,
+        may_be_there: &mut bool,
     ) -> Result<Option<u64>, Error> {
         let now = self.clock.now().as_millisecond();
         let mut plan = Plan::new("WRITE");
@@ -187,40 +224,12 @@ impl Inner {
         if let Some(state) = state {
             plan.txn = Some(state::write(&self.store, &self.clock, next, state).await?);
         }
+        *may_be_there = true;
         if !self.append(table, plan, now).await? {
             return Ok(None);
         }
         self.tell(table, state.cloned().or(known));
         self.checkpoint(table).await;
         Ok(Some(next))
-    }
-
-    /// Writes a checkpoint if it is time for one. Should that fail, the table is as good,
-    /// and the next commit tries again.
-    pub(super) async fn checkpoint(&self, table: &mut Table) {
-        let version = table.snapshot.version;
-        let since = version - table.checkpoint.unwrap_or(0).min(version);
-        if since < self.options.checkpoint_every {
-            return;
-        }
-        let kept = i64::try_from(self.options.keep_removed.as_millis()).unwrap_or(i64::MAX);
-        let now = self.clock.now().as_millisecond();
-        // twice as long as files are kept: whoever vacuums finds them named
-        let from = now.saturating_sub(kept.saturating_mul(2));
-        table
-            .removed
-            .retain(|_, remove| remove.deletion_timestamp.unwrap_or(0) >= from);
-        match checkpoint::write(&self.store, table, from).await {
-            Ok(()) => table.checkpoint = Some(version),
-            Err(error) => {
-                tracing::warn!(%error, version, "a checkpoint of the archive could not be written");
-                return;
-            }
-        }
-        let keep = i64::try_from(self.options.keep_log.as_secs()).unwrap_or(i64::MAX);
-        let until = self.clock.now_secs().saturating_sub(keep);
-        if let Err(error) = log::clean(&self.store, until).await {
-            tracing::warn!(%error, "the archive's old log could not be cleaned up");
-        }
     }
 }

@@ -14,6 +14,7 @@ mod file;
 mod identities;
 mod log;
 mod merge;
+mod notes;
 mod partition;
 mod read;
 mod rows;
@@ -36,6 +37,7 @@ use std::{
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use object_store::{ObjectStore, path::Path};
+use tokio::sync::Semaphore;
 
 pub use self::{
     commit::Committed,
@@ -46,7 +48,11 @@ pub use self::{
     snapshot::{File, Snapshot},
     vacuum::Vacuumed,
 };
-use self::{identities::Identities, log::table::Table, store::Store};
+use self::{
+    identities::Identities,
+    log::{action::Txn, table::Table},
+    store::Store,
+};
 use crate::clock::Clock;
 
 /// How the archive uses the machine and the store.
@@ -99,6 +105,11 @@ impl Options {
     fn memory(&self, divisor: u64) -> usize {
         usize::try_from(self.max_memory / divisor).unwrap_or(usize::MAX)
     }
+
+    /// The half of the memory that is written with, in kilobytes.
+    fn kilobytes(&self) -> u32 {
+        u32::try_from(self.max_memory / 2 / 1024).unwrap_or(u32::MAX / 8)
+    }
 }
 
 /// An archive. Cheap to clone; all clones are one.
@@ -113,6 +124,8 @@ struct Inner {
     /// The columns of data files.
     schema: SchemaRef,
     identities: Identities,
+    /// Memory to write with, in kilobytes.
+    room: Semaphore,
     /// The newest version that is known, and the turn to write the next one.
     table: tokio::sync::Mutex<Table>,
     known: Mutex<Known>,
@@ -123,6 +136,8 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct Known {
     snapshot: Arc<Snapshot>,
+    /// What names the state.
+    txn: Option<Txn>,
     state: Option<Bytes>,
 }
 
@@ -189,15 +204,18 @@ impl Archive {
         let state = state::load(&store, table.txn()).await?;
         let known = Known {
             snapshot: table.snapshot.clone(),
+            txn: table.txn().cloned(),
             state,
         };
         let identities = Identities::new(options.memory(4));
+        let room = Semaphore::new(usize::try_from(options.kilobytes()).unwrap_or(usize::MAX));
         Ok(Self(Arc::new(Inner {
             store,
             clock,
             options,
             schema: schema::file_schema(&whole),
             identities,
+            room,
             table: tokio::sync::Mutex::new(table),
             known: Mutex::new(known),
             may_write,
@@ -236,13 +254,14 @@ impl Inner {
 
     /// Takes in newer versions, and their state.
     async fn follow(&self, table: &mut Table) -> Result<(), Error> {
-        let (version, txn) = (table.snapshot.version, table.txn().cloned());
         log::refresh(&self.store, table).await?;
-        if table.snapshot.version == version {
+        // not what the table was: who followed it last may have been dropped on the way
+        let known = self.known().clone();
+        if table.snapshot.version == known.snapshot.version {
             return Ok(());
         }
-        let mut state = self.known().state.clone();
-        if table.txn() != txn.as_ref() {
+        let mut state = known.state;
+        if table.txn() != known.txn.as_ref() {
             state = match state::load(&self.store, table.txn()).await {
                 // an older one goes when there is a newer
                 Err(Error::Damaged { .. }) => {
@@ -260,6 +279,7 @@ impl Inner {
     fn tell(&self, table: &Table, state: Option<Bytes>) {
         *self.known() = Known {
             snapshot: table.snapshot.clone(),
+            txn: table.txn().cloned(),
             state,
         };
     }

@@ -78,22 +78,9 @@ pub(super) fn days_of(range: TimeRange) -> (Date, Date) {
     (date_of(range.from), date_of(range.to.saturating_sub(1)))
 }
 
-/// What Spark escapes in a folder's name; the rest stands as it is.
-const ESCAPED: &AsciiSet = &CONTROLS
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'\'')
-    .add(b'*')
-    .add(b'/')
-    .add(b':')
-    .add(b'=')
-    .add(b'?')
-    .add(b'\\')
-    .add(b'[')
-    .add(b']')
-    .add(b'^')
-    .add(b'{');
+/// What Spark escapes in a folder's name, control characters aside; the rest, and what is
+/// not ASCII, stands as it is.
+const ESCAPED: &str = "\"#%'*/:=?\\[]^{";
 
 /// What cannot stand in the path that the log tells, which is a URI's.
 const IN_URI: &AsciiSet = &CONTROLS
@@ -117,8 +104,14 @@ fn folder(value: Option<&str>) -> String {
     let Some(value) = value else {
         return NONE.to_owned();
     };
-    // not one character more than ASCII: file systems differ in what they take
-    let escaped = percent_encoding::percent_encode(value.as_bytes(), ESCAPED).to_string();
+    let mut escaped = String::with_capacity(value.len());
+    for character in value.chars() {
+        if character.is_ascii_control() || ESCAPED.contains(character) {
+            let _ = write!(escaped, "%{:02X}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
     if escaped.len() <= LONGEST {
         return escaped;
     }
@@ -167,6 +160,9 @@ mod tests {
             to_uri(&odd),
             "account_id=a%252Fb%20c%253A%2525%250A/region=__HIVE_DEFAULT_PARTITION__/date=1969-12-31"
         );
+        assert_eq!(of_uri(&to_uri(&odd)), Some(odd));
+        let odd = partition("\u{fc}\u{7f}", "\0", 0).folder();
+        assert!(odd.starts_with("account_id=\u{fc}%7F/region=%00/"), "{odd}");
         assert_eq!(of_uri(&to_uri(&odd)), Some(odd));
         let long = partition(&"\u{fc}x".repeat(100), "..", 0).folder();
         assert!(long.len() < 300, "{long}");

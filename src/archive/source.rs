@@ -13,7 +13,7 @@ use parquet::{
     },
     errors::ParquetError,
     file::{
-        metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+        metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
         page_index::column_index::ColumnIndexMetaData,
     },
 };
@@ -244,9 +244,7 @@ impl Source {
     /// Bytes that a row takes, about.
     pub(super) fn row_bytes(&self) -> usize {
         let groups = self.metadata().row_groups().iter();
-        let bytes: i64 = groups
-            .map(parquet::file::metadata::RowGroupMetaData::total_byte_size)
-            .sum();
+        let bytes: i64 = groups.map(RowGroupMetaData::total_byte_size).sum();
         let rows: usize = self.groups().iter().sum();
         // twice: columns become larger when what repeats in them is written out
         2 * usize::try_from(bytes).unwrap_or(0) / rows.max(1) + 1

@@ -124,6 +124,16 @@ impl Store {
         }
     }
 
+    /// Whether there is an object.
+    pub(super) async fn has(&self, path: &str) -> Result<bool, Error> {
+        let full = self.path(path)?;
+        match self.again("reading", path, || self.store.head(&full)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Some(Kind::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Parts of an object.
     pub(super) async fn ranges(
         &self,

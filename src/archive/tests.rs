@@ -1,6 +1,8 @@
 //! Tests of the whole archive.
 
 mod history;
+mod local;
+mod points;
 mod refusals;
 mod rows;
 mod shared;

@@ -39,30 +39,37 @@ impl<'a> Upload<'a> {
         if self.held.len() < PART {
             return Ok(());
         }
+        self.put_parts().await
+    }
+
+    /// Writes what is held, but for less than a part.
+    async fn put_parts(&mut self) -> Result<(), Error> {
         let parts = match &mut self.parts {
             Some(parts) => parts,
             none => none.insert(self.store.upload(&self.path).await?),
         };
         let mut bytes = Bytes::from(std::mem::take(&mut self.held));
-        while bytes.len() >= 2 * PART {
+        while bytes.len() >= PART {
             parts.part(bytes.split_to(PART)).await?;
         }
-        parts.part(bytes).await
+        self.held = bytes.into();
+        Ok(())
     }
 
     /// Writes the rest: then the file is there.
     pub(super) async fn finish(mut self, rest: Vec<u8>) -> Result<(), Error> {
         self.held.extend(rest);
-        let bytes = Bytes::from(self.held);
-        match self.parts {
-            None => self.store.put(&self.path, bytes).await,
-            Some(mut parts) => {
-                if !bytes.is_empty() {
-                    parts.part(bytes).await?;
-                }
-                parts.finish().await
-            }
+        if self.parts.is_none() && self.held.len() < 2 * PART {
+            return self.store.put(&self.path, self.held.into()).await;
         }
+        self.put_parts().await?;
+        let Some(mut parts) = self.parts else {
+            return Ok(());
+        };
+        if !self.held.is_empty() {
+            parts.part(self.held.into()).await?;
+        }
+        parts.finish().await
     }
 
     /// Leaves it.

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod asked;
+mod backfill;
 mod call;
 mod completions;
 mod config;
@@ -83,6 +84,8 @@ enum Command {
     Tail(Box<tail::Tail>),
     /// Bring events out of log files to those who follow
     Ingest(Box<ingest::Ingest>),
+    /// Load years of log files into the archive
+    Backfill(Box<backfill::Backfill>),
     /// One event by its id
     Get(Box<get::Get>),
     /// How each account and Region stands: quota, coverage, errors
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Lookup(lookup) => lookup.run(),
         Command::Tail(tail) => tail.run(),
         Command::Ingest(ingest) => ingest.run(),
+        Command::Backfill(backfill) => backfill.run(),
         Command::Get(get) => get.run(),
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),

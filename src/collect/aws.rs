@@ -43,6 +43,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The most buckets that a client is kept for: organisations have a few.
 const MAX_BUCKETS: usize = 256;
 
+/// What is said of a bucket that is not there.
+pub const NO_BUCKET: &str = "NoSuchBucket";
+/// What a bucket says that is not where it was asked for.
+pub const OTHER_REGION: &str = "the bucket is in another Region";
+
 /// How the queue and the buckets are reached.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -321,6 +326,26 @@ impl Buckets {
         Self::new(&config(options, "").await, options)
     }
 
+    /// The same buckets, read with other credentials. What is known of their Regions
+    /// stays known.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: SharedCredentialsProvider) -> Self {
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            endpoint_url: self.endpoint_url.clone(),
+            region: self.region.clone(),
+            credentials: Arc::new(Chain(Some(credentials))),
+            regions: Mutex::new(regions.clone()),
+            stores: Mutex::default(),
+        }
+    }
+
+    /// Takes a bucket to be in a Region.
+    pub fn assume_region(&self, bucket: &str, region: &str) {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.insert(bucket.to_owned(), region.to_owned());
+    }
+
     /// The keys that begin with `prefix`, in their order, with their sizes in bytes;
     /// of them those behind `start_after`. They are asked for as they are read.
     ///
@@ -342,6 +367,13 @@ impl Buckets {
                 )
             })
         };
+        // and what is before it there need not be listed
+        let just_before = match prefix.char_indices().next_back() {
+            Some((at, last)) if last != '/' => Some(prefix.split_at(at).0),
+            _ => None,
+        };
+        let just_before = just_before.filter(|key| !key.is_empty() && !key.ends_with('/'));
+        let start_after = start_after.or(just_before);
         let opened = || {
             let below = below.map(path).transpose()?;
             let after = start_after.map(path).transpose()?;
@@ -355,9 +387,12 @@ impl Buckets {
             Ok(listed) => listed,
             Err(error) => return Box::pin(futures_util::stream::iter([Err(error)])),
         };
-        let prefix = prefix.to_owned();
+        let (prefix, end) = (prefix.to_owned(), prefix.to_owned());
         let found = listed.map_err(|error| refused(&error));
         let found = found.map_ok(|found| (String::from(found.location), found.size));
+        // keys are in order: those with the prefix stand together
+        let is_over = move |key: &str| key > end.as_str() && !key.starts_with(end.as_str());
+        let found = found.try_take_while(move |(key, _)| std::future::ready(Ok(!is_over(key))));
         Box::pin(
             found.try_filter(move |(key, _)| std::future::ready(key.starts_with(prefix.as_str()))),
         )
@@ -487,19 +522,24 @@ fn refused(error: &StoreError) -> ObjectsError {
     // a bucket that is not there is no object that is not there
     let has = |code: &str| format!("{error:?}").contains(code);
     match error {
-        StoreError::NotFound { .. } if has("NoSuchBucket") => {
-            ObjectsError::Failed("NoSuchBucket".to_owned())
-        }
+        _ if has("NoSuchBucket") => ObjectsError::Failed(NO_BUCKET.to_owned()),
         StoreError::NotFound { .. } => ObjectsError::NotFound,
         StoreError::PermissionDenied { .. } => ObjectsError::Denied("AccessDenied".to_owned()),
         StoreError::Unauthenticated { .. } => ObjectsError::Denied("Unauthenticated".to_owned()),
-        _ if has("PermanentRedirect") || has("AuthorizationHeaderMalformed") => {
-            ObjectsError::Failed("the bucket is in another Region".to_owned())
+        // a listing has its error wrapped
+        _ if has("status: 403") => ObjectsError::Denied("AccessDenied".to_owned()),
+        // S3 redirects without saying where to
+        _ if has("BareRedirect")
+            || has("PermanentRedirect")
+            || has("AuthorizationHeaderMalformed") =>
+        {
+            ObjectsError::Failed(OTHER_REGION.to_owned())
         }
         _ if has("no credentials") || has("CredentialsNotLoaded") => {
             let none = "no AWS credentials were found in the environment, profile or role";
             ObjectsError::Failed(none.to_owned())
         }
+        _ if has("SlowDown") => ObjectsError::Failed("SlowDown".to_owned()),
         _ if has("Connect") => ObjectsError::Failed("its endpoint could not be reached".to_owned()),
         _ => {
             tracing::debug!(%error, "a bucket did not answer");

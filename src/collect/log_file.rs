@@ -246,7 +246,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-pub(super) fn count(bytes: usize) -> u64 {
+pub(crate) fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 

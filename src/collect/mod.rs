@@ -30,7 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::poll::{Poll, Status};
 pub use self::{
-    aws::Buckets,
+    aws::{Buckets, NO_BUCKET, OTHER_REGION},
     durable::{Durable, Kept},
     poll::{Health, Options, Polling},
     queues::{AwsOptions, NoRegion, QueueState, Queues, trails as trails_at_aws},

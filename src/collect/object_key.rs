@@ -51,7 +51,8 @@ impl Kind {
     }
 
     /// The kind whose keys have this segment.
-    pub(super) fn of_segment(segment: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of_segment(segment: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.segment() == segment)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{TryStreamExt, pin_mut};
+use jiff::{civil::Date, tz::TimeZone};
 
 use super::Keeper;
 use crate::{
@@ -18,6 +19,16 @@ const BYTES: usize = 4 << 20;
 impl Past for Keeper {
     fn complete(&self, scope: &Scope, second: i64) -> Option<TimeRange> {
         self.spans().find(scope, second)
+    }
+
+    /// The days from the first that has events to the last.
+    fn loaded(&self, scope: &Scope, second: i64) -> Option<TimeRange> {
+        let snapshot = self.archive.snapshot();
+        let mut days = snapshot.days(scope).map(|(date, _)| date);
+        let first = days.next()?;
+        let last = days.next_back().unwrap_or(first);
+        let range = TimeRange::new(seconds_of(first), seconds_of(last).saturating_add(86_400));
+        range.contains(second).then_some(range)
     }
 
     fn below(&self, scope: &Scope, second: i64) -> Option<i64> {
@@ -40,6 +51,12 @@ impl Past for Keeper {
             Ok(page.whole(range, downward))
         })
     }
+}
+
+/// The first second of a day.
+fn seconds_of(day: Date) -> i64 {
+    let midnight = day.to_zoned(TimeZone::UTC);
+    midnight.map_or(i64::MIN, |midnight| midnight.timestamp().as_second())
 }
 
 /// Events as they are read.

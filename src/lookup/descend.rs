@@ -148,8 +148,8 @@ impl Terms<'_> {
     }
 
     /// The stretch around `second` that is kept for good.
-    pub(super) fn complete(&self, second: i64) -> Option<TimeRange> {
-        self.past.as_ref()?.complete(second)
+    pub(super) fn kept(&self, second: i64) -> Option<TimeRange> {
+        self.past.as_ref()?.kept(second)
     }
 }
 
@@ -322,7 +322,7 @@ impl<'a, 'b> Descent<'a, 'b> {
     fn kept(&self) -> Option<TimeRange> {
         let second = self.at - 1;
         let is_unfit = self.unfit.is_some_and(|unfit| unfit.contains(second));
-        self.terms.complete(second).filter(|_| !is_unfit)
+        self.terms.kept(second).filter(|_| !is_unfit)
     }
 
     /// Takes a page that was got for it.

@@ -201,7 +201,8 @@ impl Lookup {
             question.limit(),
             question.size,
         );
-        Ok(self.counted(answer(question, page, &searched, allowance.spent())))
+        let answer = answer(question, page, &searched, allowance.spent());
+        Ok(self.told(question, answer))
     }
 
     fn counted(&self, answer: Answer) -> Answer {
@@ -242,7 +243,8 @@ impl Lookup {
             next: None,
             is_full: false,
         };
-        Ok(self.counted(answer(question, page, &searched, allowance.spent())))
+        let answer = answer(question, page, &searched, allowance.spent());
+        Ok(self.told(question, answer))
     }
 
     /// An event by its id, where it is held already: nothing is asked of AWS.
@@ -305,10 +307,7 @@ impl Lookup {
         allowance: &'a Arc<Allowance>,
     ) -> Terms<'a> {
         let stale = question.asked_at.saturating_sub(question.max_staleness);
-        let past = self.past.get().and_then(|past| {
-            let horizon = self.coverage.horizon();
-            PastTerms::new(past, scope, question.category, &question.filter, horizon)
-        });
+        let past = self.past_terms(question, scope);
         Terms {
             past,
             coverage: &self.coverage,
@@ -316,9 +315,7 @@ impl Lookup {
             filter: &question.filter,
             keys: pushdowns.keys(scope, question.category),
             need: Freshness(stale.unwrap_or(Timestamp::MIN)),
-            forgotten_before: self
-                .history
-                .map_or(i64::MIN, |_| self.history_start(question.now)),
+            forgotten_before: self.forgotten_before(question),
             asked_at: question.asked_at,
             now: question.now,
             deadline: question.deadline,
@@ -326,6 +323,33 @@ impl Lookup {
             size: question.size,
             reads_all: question.reads_all,
         }
+    }
+
+    /// AWS keeps nothing before this second.
+    fn forgotten_before(&self, question: &Question) -> i64 {
+        let start = self.history.map(|_| self.history_start(question.now));
+        start.unwrap_or(i64::MIN)
+    }
+
+    /// What of what is kept for good a question about a scope may use.
+    fn past_terms(&self, question: &Question, scope: &Scope) -> Option<PastTerms> {
+        PastTerms::new(
+            self.past.get()?,
+            scope,
+            question.category,
+            &question.filter,
+            self.coverage.horizon(),
+            self.forgotten_before(question),
+        )
+    }
+
+    /// Says of an answer what of it is not proven, and counts it.
+    fn told(&self, question: &Question, mut answer: Answer) -> Answer {
+        for scope in &mut answer.scopes {
+            let past = self.past_terms(question, &scope.scope);
+            scope.unproven_before = past.and_then(|past| past.unproven_before(scope.searched));
+        }
+        self.counted(answer)
     }
 
     /// An answer needs one scope that was searched, if only a little.

@@ -36,10 +36,14 @@ pub trait Past: fmt::Debug + Send + Sync {
     /// told, or will tell.
     fn complete(&self, scope: &Scope, second: i64) -> Option<TimeRange>;
 
-    /// The end of the nearest such stretch below `second`.
+    /// The stretch around `second` of which some events are kept, and nothing proves
+    /// that they are all: log files that somebody loaded.
+    fn loaded(&self, scope: &Scope, second: i64) -> Option<TimeRange>;
+
+    /// The end of the nearest complete stretch below `second`.
     fn below(&self, scope: &Scope, second: i64) -> Option<i64>;
 
-    /// Reads some of a complete stretch that is not empty: from its end downward, or
+    /// Reads some of a stretch that is not empty and kept: from its end downward, or
     /// from its start upward. It has at least one whole second.
     fn read<'a>(&'a self, scope: &'a Scope, range: TimeRange, downward: bool) -> Reading<'a>;
 }
@@ -55,6 +59,9 @@ pub(super) struct PastTerms {
     /// The question is about what log files lack.
     needs_told: bool,
     horizon: Duration,
+    /// AWS has forgotten what was before this second: what is kept of that will do, be
+    /// it proven or not.
+    forgotten_before: i64,
 }
 
 /// What came of reading.
@@ -77,6 +84,7 @@ impl PastTerms {
         category: Category,
         filter: &Filter,
         horizon: Duration,
+        forgotten_before: i64,
     ) -> Option<Self> {
         let key = |origin| Key {
             scope: scope.clone(),
@@ -90,6 +98,7 @@ impl PastTerms {
             found: key(Origin::LogFile),
             needs_told: filter.needs_derived(),
             horizon,
+            forgotten_before,
         })
     }
 
@@ -98,8 +107,30 @@ impl PastTerms {
         !self.needs_told
     }
 
-    pub(super) fn complete(&self, second: i64) -> Option<TimeRange> {
-        self.past.complete(&self.told.scope, second)
+    /// The stretch around `second` that may be used.
+    pub(super) fn kept(&self, second: i64) -> Option<TimeRange> {
+        let scope = &self.told.scope;
+        if let Some(complete) = self.past.complete(scope, second) {
+            return Some(complete);
+        }
+        if second >= self.forgotten_before {
+            return None;
+        }
+        let loaded = self.past.loaded(scope, second)?;
+        let below = self.past.below(scope, second).unwrap_or(i64::MIN);
+        Some(loaded.intersect(&TimeRange::new(below, self.forgotten_before)))
+    }
+
+    /// Of what was searched, what is before this second is not proven.
+    pub(super) fn unproven_before(&self, searched: TimeRange) -> Option<i64> {
+        let mut at = searched.to.min(self.forgotten_before);
+        while at > searched.from {
+            match self.past.complete(&self.told.scope, at - 1) {
+                Some(complete) => at = complete.from,
+                None => return Some(at),
+            }
+        }
+        None
     }
 
     pub(super) fn below(&self, second: i64) -> Option<i64> {
@@ -110,7 +141,7 @@ impl PastTerms {
     pub(super) fn missing(&self, range: TimeRange) -> i64 {
         let (mut missing, mut at) = (0, range.to);
         while at > range.from {
-            match self.complete(at - 1) {
+            match self.kept(at - 1) {
                 Some(kept) if self.takes_files() => at = kept.from.max(range.from),
                 _ => {
                     let below = self.below(at - 1).filter(|_| self.takes_files());

@@ -51,7 +51,7 @@ impl Terms<'_> {
     /// Reads some of what is kept for good, upward from `at`; `None`: nothing is of
     /// use.
     async fn read_past_up(&self, at: i64, to: i64) -> Option<(Key, Arc<Commit>)> {
-        let (kept, past) = (self.complete(at)?, self.past.as_ref()?);
+        let (kept, past) = (self.kept(at)?, self.past.as_ref()?);
         let range = TimeRange::new(at, kept.to.min(to));
         let read = timeout_at(self.deadline, past.read(range, false)).await;
         match read.ok()? {
@@ -84,7 +84,7 @@ impl Terms<'_> {
         let mut known = self.forgotten_before.clamp(start, window.to.max(start));
         while known > start {
             let held = self.held(known - 1).map(|held| held.range);
-            match held.or_else(|| self.complete(known - 1)) {
+            match held.or_else(|| self.kept(known - 1)) {
                 Some(range) => known = range.from.max(start),
                 None => break,
             }

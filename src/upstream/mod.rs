@@ -14,7 +14,7 @@ use std::{future::Future, pin::Pin};
 pub use allowance::Allowance;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use aws::oracle;
-pub use aws::{Aws, Member, Options as AwsOptions, Signing};
+pub use aws::{Aws, Member, Options as AwsOptions, Signing, Trail};
 pub(crate) use aws::{loader, simulator_key};
 pub use error::{ASSUME_ROLE, Error, ErrorKind};
 pub use health::{Health, LastError};

@@ -41,7 +41,7 @@ const LIBRARIES: [(&str, &[&str]); 24] = [
     ("aws_config", &["upstream", "collect", "app"]),
     ("aws_sdk_", &["upstream", "collect", "app"]),
     ("aws_smithy_", &["upstream", "collect", "app"]),
-    ("object_store", &["archive", "collect"]),
+    ("object_store", &["app", "archive", "collect"]),
     ("arrow_", &["archive"]),
     ("parquet", &["archive"]),
 ];

@@ -6,6 +6,7 @@ use arrow_array::BooleanArray;
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
 use futures_util::TryStreamExt as _;
+use tokio::sync::SemaphorePermit;
 
 use super::{
     super::{
@@ -17,6 +18,7 @@ use super::{
         rows,
         snapshot::File,
         source::{SMALL, Source},
+        upload::Upload,
     },
     groups::{Group, Rewritten, Written},
 };
@@ -49,8 +51,8 @@ impl Inner {
         let mut events = group.wanted();
         events.sort_by(|(one, _), (other, _)| one.cmp_position(other));
         let mut events: Arc<[_]> = events.into();
-        // what is written, and what of it is compressed
-        let limit = self.options.memory(4).min(self.target());
+        let limit = self.options.memory(8).min(self.target());
+        let room = self.room(group, limit).await?;
         let mut done = 0;
         while done < events.len() {
             let schema = self.schema.clone();
@@ -68,17 +70,30 @@ impl Inner {
             let encoded = encoded.map_err(|error| Error::columns(&path, &error))?;
             let modified = self.clock.now().as_millisecond();
             let file = encoded.written.at(path, &group.partition, modified);
-            self.store
-                .put(&file.path, encoded.written.rest.into())
-                .await?;
+            let upload = Upload::new(&self.store, file.path.clone());
+            upload.finish(encoded.written.rest).await?;
             done += encoded.count;
             group.files.push(Written {
                 file: file.into(),
                 ids: encoded.ids,
             });
         }
+        drop(room);
         group.is_written = true;
         Ok(())
+    }
+
+    /// Waits until there is memory for the events of a group.
+    async fn room(&self, group: &Group, limit: usize) -> Result<SemaphorePermit<'_>, Error> {
+        // columns while they are made, twice as large as they grow, and what is compressed
+        let most = 4 * BATCH + limit;
+        let kilobytes = group.bytes().min(most).min(self.options.memory(2)) / 1024;
+        let permits = u32::try_from(kilobytes + 1).unwrap_or(u32::MAX);
+        let permits = permits.min(self.options.kilobytes());
+        self.room
+            .acquire_many(permits)
+            .await
+            .map_err(|_| Error::Stopping)
     }
 
     /// The most bytes of a file.
@@ -133,7 +148,7 @@ impl Inner {
         let source = Source::open(&self.store, old, SMALL).await?;
         let mut stream = std::pin::pin!(source.stream(&source.mask(None), ROWS)?);
         let mut writer = Writer::new(self.schema.clone()).map_err(|error| columns(&error))?;
-        let mut upload = super::super::upload::Upload::new(&self.store, path.clone());
+        let mut upload = Upload::new(&self.store, path.clone());
         while let Some(batch) = stream.try_next().await? {
             let ids = rows::ids(&batch).map_err(|error| columns(&error))?;
             let keep = ids.map(|id| id.map(|id| Some(!without.contains(&id))));

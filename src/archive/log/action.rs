@@ -241,9 +241,13 @@ fn values(partition: &Partition) -> BTreeMap<String, Option<String>> {
     names.into_iter().zip(partition.values()).collect()
 }
 
+/// The first second of year 1.
+const FIRST_YEAR: i64 = -62_135_596_800;
+
 fn stats(file: &File) -> Option<String> {
-    // to the millisecond: as the protocol has it
+    // to the millisecond: as the protocol has it, which knows no year before the first
     let time = |second| {
+        let second = Some(second).filter(|second| *second >= FIRST_YEAR)?;
         Timestamp::from_second(second)
             .ok()
             .map(|time| format!("{time:.3}"))

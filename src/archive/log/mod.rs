@@ -8,7 +8,10 @@ mod clean;
 mod json;
 pub(super) mod table;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -31,6 +34,10 @@ const LAST_CHECKPOINT: &str = "_delta_log/_last_checkpoint";
 const MAX_COMMIT: u64 = 64 * 1024 * 1024;
 /// How many commits are asked for at once: stores take tens of milliseconds for each.
 const AHEAD: usize = 8;
+
+/// Commits that the store lists beyond the last that was found, of which one is looked at
+/// each: more than a list makes up.
+const LISTED: usize = 32;
 
 /// The path of a version's commit.
 pub(super) fn commit_path(version: u64) -> String {
@@ -167,32 +174,33 @@ pub(super) async fn refresh(store: &Store, table: &mut Table) -> Result<(), Erro
 /// Looks whether the store lists a commit that the log cannot be followed to: then one in
 /// the midst is missing.
 async fn check_whole(store: &Store, table: &mut Table) -> Result<(), Error> {
-    let mut beyond = None;
+    let mut beyond = BTreeSet::new();
     {
         let mut listed = store.list(FOLDER);
         while let Some(one) = listed.next().await {
             let version = version_of(&one?.path);
-            if version.is_some_and(|version| version > table.snapshot.version) {
-                beyond = beyond.max(version);
+            beyond.extend(version.filter(|version| *version > table.snapshot.version));
+            // those that come next tell as much
+            if beyond.len() > LISTED {
+                beyond.pop_last();
             }
         }
     }
-    let Some(beyond) = beyond else {
+    if beyond.is_empty() {
         return Ok(());
-    };
-    // it may have been written since
+    }
+    // they may have been written since
     let next = table.snapshot.version + 1;
     follow(store, table, next).await?;
-    if table.snapshot.version >= beyond {
-        return Ok(());
+    for version in beyond {
+        // a list may lie: what counts is what can be read
+        if version > table.snapshot.version && store.has(&commit_path(version)).await? {
+            let missing = commit_path(table.snapshot.version + 1);
+            let what = format!("it is missing, but version {version} is there");
+            return Err(Error::damaged(&missing, what));
+        }
     }
-    // a list may lie: what counts is what can be read
-    if store.get(&commit_path(beyond), MAX_COMMIT).await?.is_none() {
-        return Ok(());
-    }
-    let missing = commit_path(table.snapshot.version + 1);
-    let what = format!("it is missing, but version {beyond} is there");
-    Err(Error::damaged(&missing, what))
+    Ok(())
 }
 
 /// Makes sure that there is no table, before one is begun.
@@ -203,7 +211,7 @@ async fn nothing_there(store: &Store) -> Result<(), Error> {
         let one = one?;
         let what = "it is there, but neither a first commit nor a last checkpoint is";
         // a list may lie
-        if store.get(&one.path, u64::MAX).await?.is_some() {
+        if store.has(&one.path).await? {
             return Err(Error::damaged(&one.path, what));
         }
     }

@@ -22,11 +22,11 @@ async fn stage() -> Stage {
         ..Options::default()
     };
     let archive = open_with(&stage.store(), &clock, options).await;
-    for number in 0..6_u8 {
+    for number in 0..6 {
         archive
             .commit(
-                &[event("1", number.into(), DAY, "")],
-                Some(vec![number].into()),
+                &[event("1", number, DAY, "")],
+                Some(format!("{number}").into()),
             )
             .await
             .unwrap();

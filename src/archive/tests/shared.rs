@@ -133,9 +133,7 @@ async fn what_the_api_answered_comes_back() {
             event_id: text("EventId"),
             event_name: text("EventName"),
             event_source: text("EventSource"),
-            event_time: line["EventTime"]
-                .as_i64()
-                .or_else(|| whole(line["EventTime"].as_f64())),
+            event_time: line["EventTime"].as_i64(),
             read_only: text("ReadOnly"),
             access_key_id: text("AccessKeyId"),
             username: text("Username"),
@@ -158,10 +156,4 @@ async fn what_the_api_answered_comes_back() {
     }
     assert!(events.len() > 100);
     check(&events).await;
-}
-
-/// Whole seconds.
-#[expect(clippy::cast_possible_truncation, reason = "seconds are whole there")]
-fn whole(seconds: Option<f64>) -> Option<i64> {
-    seconds.map(|seconds| seconds as i64)
 }

@@ -75,6 +75,19 @@ impl Stage {
         }
     }
 
+    /// A store of its own that has what this one has.
+    pub(super) fn fork(&self) -> Self {
+        let modified = self.state.lock().unwrap().modified.clone();
+        Self {
+            inner: Arc::new(self.inner.fork()),
+            clock: self.clock.clone(),
+            state: Arc::new(Mutex::new(State {
+                modified,
+                ..State::default()
+            })),
+        }
+    }
+
     pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::new(self.clone())
     }
@@ -87,7 +100,7 @@ impl Stage {
     }
 
     /// How many requests there were since a plan was made, or none.
-    fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         self.state.lock().unwrap().requests
     }
 

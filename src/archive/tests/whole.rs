@@ -1,10 +1,13 @@
 //! Commits and what comes of them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, path::Path};
 
 use super::{
     super::{Archive, Error, Options},
+    stage::{Fault, Plan, Stage},
     support::{all, clock, event, memory, open, open_with, sorted},
 };
 
@@ -143,4 +146,33 @@ async fn what_is_read_only_is_not_written() {
     let archive = open_to_read().await.unwrap();
     let refused = archive.commit(&[], Some(Bytes::new())).await.unwrap_err();
     assert!(matches!(refused, Error::ReadOnly), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_dropped_on_the_way_leaves_nothing_half_known() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let [one, other] = [
+        open_with(&stage.store(), &clock, Options::default()).await,
+        open_with(&stage.store(), &clock, Options::default()).await,
+    ];
+    for round in 0..12_u8 {
+        let event = event("1", round.into(), DAY, "");
+        let state = Bytes::from(vec![round]);
+        other.commit(&[event], Some(state.clone())).await.unwrap();
+        // it waits for ever, and is dropped
+        stage.plan(Some(Plan {
+            at: usize::from(round) / 2,
+            count: usize::MAX,
+            fault: Fault::Stalls,
+        }));
+        let dropped = tokio::time::timeout(Duration::from_secs(1), one.refresh()).await;
+        stage.plan(None);
+        let known = one.refresh().await.unwrap();
+        assert_eq!(known.version(), u64::from(round) + 1, "{dropped:?}");
+        assert_eq!(
+            (one.state(), one.snapshot().version()),
+            (Some(state), known.version())
+        );
+    }
 }

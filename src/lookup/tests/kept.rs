@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Kept {
     /// Ascending, apart.
     pub(super) spans: Vec<TimeRange>,
+    /// Of these some events are kept.
+    pub(super) loaded: Option<TimeRange>,
     /// By scope, ascending.
     pub(super) events: BTreeMap<Scope, Vec<Arc<Event>>>,
     /// A page has so many events, or a second more; at least 1.
@@ -53,6 +55,10 @@ impl Past for Kept {
         spans.find(|span| span.contains(second))
     }
 
+    fn loaded(&self, _: &Scope, second: i64) -> Option<TimeRange> {
+        self.loaded.filter(|loaded| loaded.contains(second))
+    }
+
     fn below(&self, _: &Scope, second: i64) -> Option<i64> {
         let ends = self.spans.iter().map(|span| span.to);
         ends.filter(|end| *end <= second).max()
@@ -62,11 +68,8 @@ impl Past for Kept {
         let turn = self.readings.fetch_add(1, Relaxed) + 1;
         Box::pin(async move {
             assert!(!range.is_empty());
-            assert!(
-                self.spans
-                    .iter()
-                    .any(|span| span.intersect(&range) == range)
-            );
+            let mut kept = self.spans.iter().chain(&self.loaded);
+            assert!(kept.any(|span| span.intersect(&range) == range));
             sleep(Duration::from_millis(20)).await;
             if self.fails > 0 && turn.is_multiple_of(self.fails) {
                 return Err(PastError("the disk is on fire".into()));
@@ -227,4 +230,46 @@ async fn an_estimate_counts_no_request_for_what_is_kept() {
     };
     let estimate = world.lookup.estimate(&question).await;
     assert_eq!(estimate.window_calls, 0, "{estimate:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_loaded_answers_where_aws_has_forgotten_and_is_said_to_be_unproven() {
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let world = World::new();
+        let day = |ago: i64| world.now - ago * DAY;
+        let mut past = Kept {
+            // proven a while ago, and then loaded without end
+            spans: vec![TimeRange::new(day(120), day(110))],
+            loaded: Some(TimeRange::new(day(200), day(10))),
+            page: 2,
+            ..Kept::default()
+        };
+        for (number, ago) in [150, 125, 115, 112, 105, 95, 50].into_iter().enumerate() {
+            let id = format!("00000000-0000-4000-8000-{number:012}");
+            let record = format!("{{\"eventID\":\"{id}\",\"eventName\":\"A\"}}");
+            let origin = Origin::LogFile;
+            let event = Event::from_record(&scope(), record.as_bytes(), origin, day(ago));
+            past.events
+                .entry(scope())
+                .or_default()
+                .push(Arc::new(event));
+        }
+        assert!(world.lookup.keep_past(Arc::new(past)));
+        // AWS knows of another one where it can be asked, and not of the last
+        world.happens(&scope(), 7, 50 * DAY, "A");
+        let question = world.long_question(Arc::default(), order);
+        let answer = world.lookup.ask(&question).await.unwrap();
+        let mut found = numbers(&answer.events);
+        found.sort_unstable();
+        assert_eq!(found, [0, 1, 2, 3, 4, 5, 7], "{order:?}");
+        let told = &answer.scopes[0];
+        assert_eq!(told.unproven_before, Some(day(90)), "{order:?}");
+        assert!(told.searched.from <= day(200), "{order:?}");
+        let proven = Question {
+            window: TimeRange::new(day(119), day(111)),
+            ..question
+        };
+        let answer = world.lookup.ask(&proven).await.unwrap();
+        assert_eq!(answer.scopes[0].unproven_before, None);
+    }
 }

@@ -154,7 +154,7 @@ where
 }
 
 /// Asks until what may pass has passed.
-async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+pub(super) async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

@@ -6,6 +6,7 @@ mod discover;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod oracle;
 mod role;
+mod trails;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,6 +29,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::DateTime;
 
 pub use discover::Member;
+pub use trails::Trail;
 
 use self::{classify::classify, role::AssumedRole};
 use super::{
