@@ -1,5 +1,6 @@
 """One archive, one session of each engine, for the whole run."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,9 @@ import sessions  # noqa: E402
 import trailgate_spark  # noqa: E402
 import world  # noqa: E402
 from trailgate_spark import sql  # noqa: E402
+
+# functions of these tests run in Spark's own Python processes, too
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.resolve()), os.environ.get("PYTHONPATH")]))
 
 
 def pytest_addoption(parser):
