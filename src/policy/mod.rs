@@ -35,8 +35,6 @@ pub enum Method {
     IngestEvents,
     /// `ScopeService.ListScopes`
     ListScopes,
-    /// SQL over the archive: every method of Flight SQL.
-    Sql,
     /// Server reflection.
     Reflection,
     /// `/metrics` of the HTTP port.
@@ -45,7 +43,7 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::LookupEvents,
         Self::ExportEvents,
         Self::GetEvent,
@@ -53,7 +51,6 @@ impl Method {
         Self::SubscribeEvents,
         Self::IngestEvents,
         Self::ListScopes,
-        Self::Sql,
         Self::Reflection,
         Self::Metrics,
     ];
@@ -69,7 +66,6 @@ impl Method {
             Self::SubscribeEvents => "SubscribeEvents",
             Self::IngestEvents => "IngestEvents",
             Self::ListScopes => "ListScopes",
-            Self::Sql => "Sql",
             Self::Reflection => "Reflection",
             Self::Metrics => "Metrics",
         }
@@ -85,7 +81,6 @@ impl Method {
                 let mut all = Self::ALL.into_iter();
                 all.find(|method| method.service() == Some(service) && method.name() == name)
             }
-            "arrow.flight.protocol.FlightService" => Some(Self::Sql),
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
                 Some(Self::Reflection)
             }
@@ -96,7 +91,7 @@ impl Method {
     const fn service(self) -> Option<&'static str> {
         match self {
             Self::ListScopes => Some("trailgate.v1.ScopeService"),
-            Self::Sql | Self::Reflection | Self::Metrics => None,
+            Self::Reflection | Self::Metrics => None,
             _ => Some("trailgate.v1.EventService"),
         }
     }
