@@ -39,6 +39,8 @@ pub mod sigv4;
 pub mod simulator;
 mod slots;
 mod spelling;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;

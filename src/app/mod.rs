@@ -4,6 +4,8 @@ mod archive;
 mod files;
 pub mod reload;
 mod scopes;
+#[cfg(feature = "sql")]
+pub mod sql;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -117,6 +119,9 @@ pub enum Error {
     /// A file that a setting names cannot be used.
     #[error(transparent)]
     File(#[from] kept::Error),
+    /// SQL cannot be answered.
+    #[error("{0}")]
+    Sql(String),
     /// A listener failed while serving.
     #[error("cannot go on serving: {0}")]
     Serve(Box<dyn std::error::Error + Send + Sync>),
@@ -348,6 +353,18 @@ impl Server {
                 max_upstream_calls: config.limits.max_upstream_calls,
             })
         });
+        #[cfg(feature = "sql")]
+        let service = match (&keeper, &config.archive, &config.sql) {
+            (Some(keeper), Some(archive), Some(options)) => {
+                let archived = sql::Archive {
+                    archive: keeper.archive().clone(),
+                    place: &archive.place,
+                    options: &queue_options,
+                };
+                service.with_sql(archived.engine(options).await?)
+            }
+            _ => service,
+        };
         let service = service
             .with_durable(durable)
             .with_max_connection_age(config.max_connection_age, config.shutdown_grace);

@@ -25,6 +25,8 @@ mod serve;
 mod signals;
 mod simulate;
 mod source;
+#[cfg(feature = "sql")]
+mod sql;
 mod standing;
 mod summary;
 mod table;
@@ -92,6 +94,12 @@ enum Command {
     Scopes(Box<scopes::Scopes>),
     /// How many events there were, when, and of what
     Summary(Box<summary::Summary>),
+    /// Ask the archive in SQL
+    #[cfg(feature = "sql")]
+    Sql(Box<sql::Sql>),
+    /// Answer one of the questions that are asked every day
+    #[cfg(feature = "sql")]
+    Report(Box<sql::Reports>),
     /// Call any method of the API, with JSON or YAML
     Call(Box<call::Call>),
     /// What a shell offers while a command is typed
@@ -122,6 +130,10 @@ pub fn main() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Scopes(scopes) => scopes.run(),
         Command::Summary(summary) => summary.run(),
+        #[cfg(feature = "sql")]
+        Command::Sql(sql) => sql.run(),
+        #[cfg(feature = "sql")]
+        Command::Report(report) => report.run(),
         Command::Call(call) => call.run(),
         Command::Completions(completions) => completions.run(),
         Command::Simulate(simulate) => simulate.run(),

@@ -105,7 +105,8 @@ pub struct Client {
     link: Link,
 }
 
-type Link = InterceptedService<Channel, TokenFile>;
+/// A connection, with what is sent beside each call.
+pub(crate) type Link = InterceptedService<Channel, TokenFile>;
 
 impl Client {
     /// A client of the gateway at `endpoint`: `http://127.0.0.1:50051`, the
@@ -179,6 +180,14 @@ impl Client {
             channel,
             link,
         }
+    }
+
+    /// A client of Flight SQL over the same connection.
+    #[cfg(feature = "sql")]
+    pub(crate) fn flight(
+        &self,
+    ) -> arrow_flight::flight_service_client::FlightServiceClient<Link> {
+        arrow_flight::flight_service_client::FlightServiceClient::new(self.link.clone())
     }
 
     /// Every page of a lookup, from `request.page_token` on.

@@ -7,6 +7,7 @@ mod settings;
 mod share;
 mod show;
 mod sources;
+mod sql;
 mod value;
 pub(crate) mod variables;
 
@@ -20,6 +21,7 @@ pub use settings::{Credentials, LogFormat, Poll, Settings};
 pub(crate) use show::show;
 pub use sources::{MAX_SCOPES, Profile, Sources};
 pub(crate) use sources::{is_region, too_many};
+pub use sql::Sql;
 pub use value::{History, Size};
 
 pub use crate::when::Span;
@@ -107,6 +109,8 @@ pub struct Config {
     pub feed_bytes: u64,
     /// Where events are kept; `None`: they are not.
     pub archive: Option<Archive>,
+    /// What SQL over it is held to; `None`: there is none.
+    pub sql: Option<Sql>,
     /// What requests are held to.
     pub limits: Limits,
     /// Requests to AWS that a caller may buy in a UTC day; 0: any number.
@@ -256,6 +260,7 @@ impl TryFrom<Settings> for Config {
         check_queues(&settings)?;
         let trails = trails(&settings)?;
         let archive = archive(&settings)?;
+        let sql = sql::sql(&settings)?;
         let set = |names: &[String]| names.iter().cloned().collect();
         let queue_filter = SourceFilter {
             buckets: set(&settings.queue_bucket),
@@ -287,6 +292,7 @@ impl TryFrom<Settings> for Config {
                 .feed_size
                 .map_or(feed::Options::default().max_bytes, Size::get),
             archive,
+            sql,
             limits: Limits {
                 timeout,
                 max_upstream_calls,

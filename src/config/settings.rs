@@ -337,6 +337,41 @@ pub struct Settings {
     #[arg(long, value_name = "SIZE", env = "TRAILGATE_ARCHIVE_MEMORY")]
     pub archive_memory: Option<Size>,
 
+    /// Memory for what SQL queries hold, all together; each has an equal share
+    /// [default: 512MB]
+    #[arg(long, value_name = "SIZE", env = "TRAILGATE_SQL_MEMORY")]
+    pub sql_memory: Option<Size>,
+
+    /// Disk for what queries hold beyond their share, all together; 0: none [default:
+    /// 10GB]
+    #[arg(long, value_name = "SIZE", env = "TRAILGATE_SQL_DISK")]
+    pub sql_disk: Option<Size>,
+
+    /// The directory for that [default: the system's for temporary files]
+    #[arg(long, value_name = "DIR", env = "TRAILGATE_SQL_SPILL")]
+    pub sql_spill: Option<PathBuf>,
+
+    /// Queries at once; half of them, but one at least, for one caller [default: 4]
+    #[arg(long, value_name = "N", env = "TRAILGATE_SQL_QUERIES")]
+    pub sql_queries: Option<usize>,
+
+    /// How long a query waits for a place [default: 30s]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_SQL_WAIT")]
+    pub sql_wait: Option<Span>,
+
+    /// How long a query may take, until its answer is read [default: 5m]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_SQL_TIMEOUT")]
+    pub sql_timeout: Option<Span>,
+
+    /// Threads that queries run on [default: half of the cores]
+    #[arg(long, value_name = "N", env = "TRAILGATE_SQL_THREADS")]
+    pub sql_threads: Option<usize>,
+
+    /// The database that country() and city() ask, in MaxMind's format, such as
+    /// GeoLite2-City.mmdb
+    #[arg(long, value_name = "FILE", env = "TRAILGATE_SQL_PLACES")]
+    pub sql_places: Option<PathBuf>,
+
     /// The longest that a page may take, unless the caller's deadline is
     /// sooner [default: 60s]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_REQUEST_TIMEOUT")]

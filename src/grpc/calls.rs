@@ -38,6 +38,8 @@ use crate::{
 
 /// What the names of trailgate's own methods begin with.
 const OWN: &str = "trailgate.";
+/// What the names of methods begin with that SQL is asked by.
+const FLIGHT: &str = "arrow.flight.protocol.FlightService/";
 /// What anyone may ask: whether the server is healthy.
 const HEALTH: &str = "grpc.health.v1.Health/";
 
@@ -191,9 +193,10 @@ impl<M: MethodObserver> Calls<M> {
         let path = request.uri().path().trim_start_matches('/');
         let method = self.methods.known.get(path);
         let span = span(method, request.headers());
-        // our own streams end by themselves, with a token
-        let is_own = method.is_some_and(|method| method.name.starts_with(OWN));
-        let leaving = match is_own {
+        // our own streams end by themselves, with a token, and answers of SQL as well
+        let ends = |name: &str| name.starts_with(OWN) || name.starts_with(FLIGHT);
+        let ends_itself = method.is_some_and(|method| ends(&method.name));
+        let leaving = match ends_itself {
             true => None,
             false => Leaving::within(request.extensions()),
         };
@@ -509,6 +512,10 @@ fn methods() -> HashMap<String, bool> {
                 methods.insert(name, method.server_streaming());
             }
         }
+    }
+    #[cfg(feature = "sql")]
+    for (name, is_stream) in super::flight::METHODS {
+        methods.insert(format!("{FLIGHT}{name}"), is_stream);
     }
     methods
 }

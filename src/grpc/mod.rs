@@ -7,6 +7,8 @@ mod calls;
 mod door;
 mod events;
 mod export;
+#[cfg(feature = "sql")]
+mod flight;
 mod held;
 mod ingest;
 mod listen;
@@ -103,6 +105,9 @@ pub struct Service {
     cut: CancellationToken,
     /// How long a connection may be called on; `None`: for ever.
     age: Option<Age>,
+    /// Answers SQL; `None`: there is no archive.
+    #[cfg(feature = "sql")]
+    sql: Option<crate::sql::Engine>,
 }
 
 impl Service {
@@ -130,7 +135,17 @@ impl Service {
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             age: None,
+            #[cfg(feature = "sql")]
+            sql: None,
         }
+    }
+
+    /// Answers SQL by this engine.
+    #[cfg(feature = "sql")]
+    #[must_use]
+    pub fn with_sql(self, engine: crate::sql::Engine) -> Self {
+        let sql = Some(engine);
+        Self { sql, ..self }
     }
 
     /// With somebody who keeps for good what callers bring: an ingest ends well once
@@ -209,10 +224,17 @@ pub async fn open<O: CallObserver>(
     let limit = service.limits.timeout + Duration::from_secs(5);
     let (age, cut) = (service.age, service.cut());
     let rates = service.rates();
+    #[cfg(feature = "sql")]
+    let engine = service.sql.clone();
     let routes = Routes::new(service)
         .with(health_service)
         .with(reflection_v1)
         .with(reflection_v1alpha);
+    #[cfg(feature = "sql")]
+    let routes = match engine {
+        Some(engine) => routes.with(flight::server(engine)),
+        None => routes,
+    };
     let gate = Gate {
         access,
         rates,

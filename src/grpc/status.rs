@@ -9,6 +9,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::MAX_REQUEST;
+#[cfg(feature = "sql")]
+use crate::sql;
 use crate::{bearer::Refused, event::Scope, filter, lookup, policy::Denied, rates::TooOften};
 
 /// Scopes that a message names: it is a header.
@@ -107,6 +109,29 @@ impl From<lookup::Error> for Status {
                 Code::Unavailable
             }
         };
+        Self::with_error_details(code, error.to_string(), details)
+    }
+}
+
+#[cfg(feature = "sql")]
+impl From<sql::Error> for Status {
+    fn from(error: sql::Error) -> Self {
+        use sql::Error;
+        let code = match &error {
+            Error::Wrong(_) | Error::Refused(_) => {
+                return Invalid::new(error.reason(), "query", error.to_string()).into();
+            }
+            Error::Memory { .. } | Error::Disk { .. } | Error::Busy { .. } => {
+                Code::ResourceExhausted
+            }
+            Error::Time { .. } => Code::DeadlineExceeded,
+            Error::Archive | Error::Spill => Code::Unavailable,
+            Error::Internal => Code::Internal,
+        };
+        let mut details = info(error.reason());
+        if matches!(error, Error::Busy { .. } | Error::Archive | Error::Spill) {
+            details.set_retry_info(Some(Duration::from_secs(5)));
+        }
         Self::with_error_details(code, error.to_string(), details)
     }
 }

@@ -35,6 +35,8 @@ pub enum Method {
     IngestEvents,
     /// `ScopeService.ListScopes`
     ListScopes,
+    /// SQL over the archive: every method of Flight SQL.
+    Sql,
     /// Server reflection.
     Reflection,
     /// `/metrics` of the HTTP port.
@@ -43,7 +45,7 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LookupEvents,
         Self::ExportEvents,
         Self::GetEvent,
@@ -51,6 +53,7 @@ impl Method {
         Self::SubscribeEvents,
         Self::IngestEvents,
         Self::ListScopes,
+        Self::Sql,
         Self::Reflection,
         Self::Metrics,
     ];
@@ -66,6 +69,7 @@ impl Method {
             Self::SubscribeEvents => "SubscribeEvents",
             Self::IngestEvents => "IngestEvents",
             Self::ListScopes => "ListScopes",
+            Self::Sql => "Sql",
             Self::Reflection => "Reflection",
             Self::Metrics => "Metrics",
         }
@@ -81,6 +85,7 @@ impl Method {
                 let mut all = Self::ALL.into_iter();
                 all.find(|method| method.service() == Some(service) && method.name() == name)
             }
+            "arrow.flight.protocol.FlightService" => Some(Self::Sql),
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
                 Some(Self::Reflection)
             }
@@ -91,7 +96,7 @@ impl Method {
     const fn service(self) -> Option<&'static str> {
         match self {
             Self::ListScopes => Some("trailgate.v1.ScopeService"),
-            Self::Reflection | Self::Metrics => None,
+            Self::Sql | Self::Reflection | Self::Metrics => None,
             _ => Some("trailgate.v1.EventService"),
         }
     }

@@ -15,7 +15,7 @@ use std::{
 const COMPOSITION: [&str; 5] = ["app", "cli", "config", "fuzzing", "telemetry"];
 
 /// Libraries that stay where they belong. Generated code in `proto` is tonic's.
-const LIBRARIES: [(&str, &[&str]); 24] = [
+const LIBRARIES: [(&str, &[&str]); 26] = [
     ("tonic", &["grpc", "client", "cli", "proto"]),
     // the exporter of traces calls a part of its own so
     ("tonic_types", &["grpc", "client", "cli", "telemetry"]),
@@ -41,9 +41,13 @@ const LIBRARIES: [(&str, &[&str]); 24] = [
     ("aws_config", &["upstream", "collect", "app"]),
     ("aws_sdk_", &["upstream", "collect", "app"]),
     ("aws_smithy_", &["upstream", "collect", "app"]),
-    ("object_store", &["app", "archive", "collect"]),
-    ("arrow_", &["archive"]),
-    ("parquet", &["archive"]),
+    ("object_store", &["app", "archive", "collect", "sql"]),
+    // arrow_flight beside what the archive has
+    ("arrow_", &["archive", "grpc", "client", "cli"]),
+    ("parquet", &["archive", "sql", "cli"]),
+    ("datafusion", &["sql", "grpc", "cli"]),
+    ("maxminddb", &["sql"]),
+    ("rustyline", &["cli"]),
 ];
 
 fn root() -> PathBuf {

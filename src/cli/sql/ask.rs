@@ -1,0 +1,300 @@
+//! Who is asked: a server, by Flight SQL, or an engine here.
+
+use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+
+use arrow_flight::{error::FlightError, sql::client::FlightSqlServiceClient};
+use datafusion::{
+    arrow::{
+        array::{ArrayRef, RecordBatch},
+        datatypes::{DataType, Field, Schema, SchemaRef},
+    },
+    common::ScalarValue,
+};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tonic::Status;
+
+use super::value;
+use crate::{
+    app,
+    cli::{EXIT_FAILED, EXIT_USAGE, asked::Asked as Question, refusal::Call, report},
+    client::{Client, Link},
+    collect::store::Store,
+    config::Size,
+    sql::{Engine, Error, Options, Parameters, Sight, Value},
+};
+
+/// The most values of columns that a message of an answer may have, in bytes: rows are
+/// not cut, and a record is at most some 256 KB, many times over in what is made of it.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// How long a query may take that is answered here: whoever asks can end it.
+const LONG: Duration = Duration::from_secs(7 * 86_400);
+
+/// Who is asked.
+pub(super) enum Asked {
+    Server(Box<FlightSqlServiceClient<Link>>),
+    Here(Engine),
+}
+
+/// A query, and the values of its parameters.
+pub(super) struct Known<'a> {
+    pub(super) query: &'a str,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
+    /// As they were typed: what they are is for the query to say.
+    Typed(&'a [(String, String)]),
+    Known(Vec<(String, Value)>),
+}
+
+impl<'a> Known<'a> {
+    /// With values as they were typed.
+    pub(super) fn of(query: &'a str, values: &'a [(String, String)]) -> Self {
+        let values = Values::Typed(values);
+        Self { query, values }
+    }
+
+    /// With values that are known.
+    pub(super) fn with(query: &'a str, values: Vec<(String, Value)>) -> Self {
+        let values = Values::Known(values);
+        Self { query, values }
+    }
+
+    /// The values of the parameters that there are, in their order.
+    fn values(&self, parameters: &[(String, Option<DataType>)]) -> Result<Vec<Value>, Failure> {
+        let is_parameter = |name: &str| parameters.iter().any(|(other, _)| same(other, name));
+        let names: Vec<&str> = match &self.values {
+            Values::Typed(values) => values.iter().map(|(name, _)| name.as_str()).collect(),
+            Values::Known(values) => values.iter().map(|(name, _)| name.as_str()).collect(),
+        };
+        if let Some(name) = names.into_iter().find(|name| !is_parameter(name)) {
+            let told: Vec<_> = parameters
+                .iter()
+                .map(|(name, _)| format!(":{name}"))
+                .collect();
+            let told = match told.is_empty() {
+                true => "it has none".to_owned(),
+                false => format!("it has {}", told.join(", ")),
+            };
+            let wrong = format!("--param {name}: the query has no parameter of that name; {told}");
+            return Err(Failure::Usage(wrong));
+        }
+        let value = |(name, of): &(String, Option<DataType>)| {
+            let missing =
+                || Failure::Usage(format!("the query has :{name}; give --param {name}=VALUE"));
+            match &self.values {
+                Values::Typed(values) => {
+                    let mut values = values.iter().rev();
+                    let (_, text) = values
+                        .find(|(other, _)| same(other, name))
+                        .ok_or_else(missing)?;
+                    let read = value::of_type(text, of.as_ref());
+                    read.map_err(|wrong| Failure::Usage(format!("--param {name}: {wrong}")))
+                }
+                Values::Known(values) => {
+                    let mut values = values.iter();
+                    let (_, value) = values
+                        .find(|(other, _)| same(other, name))
+                        .ok_or_else(missing)?;
+                    Ok(value.clone())
+                }
+            }
+        };
+        parameters.iter().map(value).collect()
+    }
+
+    fn has_none(&self) -> bool {
+        match &self.values {
+            Values::Typed(values) => values.is_empty(),
+            Values::Known(values) => values.is_empty(),
+        }
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// An answer, as it comes.
+pub(super) struct Answer {
+    pub(super) schema: SchemaRef,
+    pub(super) batches: Batches,
+}
+
+type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>;
+
+/// Why there is none.
+pub(super) enum Failure {
+    /// What was typed cannot be used.
+    Usage(String),
+    /// The server said so.
+    Status(Box<Status>),
+    /// The engine here did.
+    Here(Error),
+}
+
+impl Failure {
+    /// Says why; the exit status to end with.
+    pub(super) fn told(&self, endpoint: &str, has_answered: bool) -> u8 {
+        match self {
+            Self::Usage(wrong) => {
+                report::note(wrong);
+                EXIT_USAGE
+            }
+            Self::Here(error) => {
+                report::note(error);
+                match error {
+                    Error::Wrong(_) | Error::Refused(_) => EXIT_USAGE,
+                    _ => EXIT_FAILED,
+                }
+            }
+            Self::Status(status) if status.code() == tonic::Code::InvalidArgument => {
+                let message = status.message();
+                report::note(message.strip_prefix("query: ").unwrap_or(message));
+                EXIT_USAGE
+            }
+            Self::Status(status) if status.code() == tonic::Code::Unimplemented => {
+                report::note(format_args!(
+                    "the gateway at {endpoint} answers no SQL: it has no archive, or was built \
+                     without the feature sql"
+                ));
+                EXIT_FAILED
+            }
+            Self::Status(status) => Call {
+                endpoint,
+                has_answered,
+                asked: &Question::default(),
+            }
+            .refused(status),
+        }
+    }
+}
+
+impl From<FlightError> for Failure {
+    fn from(error: FlightError) -> Self {
+        Self::Status(Box::new(match error {
+            FlightError::Tonic(status) => *status,
+            error => Status::internal(format!("the answer cannot be read: {error}")),
+        }))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl Asked {
+    /// A server.
+    pub(super) fn server(client: &Client) -> Self {
+        let flight = client.flight().max_decoding_message_size(MAX_MESSAGE);
+        Self::Server(Box::new(FlightSqlServiceClient::new_from_inner(flight)))
+    }
+
+    /// An engine over an archive that is read here.
+    ///
+    /// # Errors
+    /// Why there is none, in a line.
+    pub(super) async fn here(
+        place: &Store,
+        endpoint_url: Option<&str>,
+        memory: Option<Size>,
+        places: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        let defaults = Options::default();
+        let options = Options {
+            memory: memory.map_or(defaults.memory, Size::get),
+            queries: 1,
+            timeout: LONG,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            places,
+            ..defaults
+        };
+        let engine = app::sql::engine_at(place, endpoint_url, options).await?;
+        Ok(Self::Here(engine))
+    }
+
+    /// Asks a query.
+    pub(super) async fn ask(&mut self, known: Known<'_>) -> Result<Answer, Failure> {
+        match self {
+            Self::Here(engine) => here(engine, known).await,
+            Self::Server(client) => server(client, known).await,
+        }
+    }
+}
+
+async fn here(engine: &Engine, known: Known<'_>) -> Result<Answer, Failure> {
+    let text = known.query.to_owned();
+    let described = engine.describe(text.clone(), Sight::all()).await?;
+    let values = known.values(&described.parameters)?;
+    let question = crate::sql::Question {
+        text,
+        parameters: Parameters::Placed(values),
+    };
+    let answer = engine.ask(question, Sight::all()).await?;
+    Ok(Answer {
+        schema: answer.schema(),
+        batches: Box::pin(answer.map_err(Failure::from)),
+    })
+}
+
+async fn server(
+    client: &mut FlightSqlServiceClient<Link>,
+    known: Known<'_>,
+) -> Result<Answer, Failure> {
+    let text = known.query.to_owned();
+    let info = match known.has_none() && !text.contains([':', '$', '?']) {
+        true => client.execute(text, None).await?,
+        false => {
+            let mut prepared = client.prepare(text, None).await?;
+            let schema = prepared.parameter_schema().map_err(FlightError::from)?;
+            let fields = schema.fields().iter();
+            let parameters: Vec<_> = fields
+                .map(|field| (field.name().clone(), Some(field.data_type().clone())))
+                .collect();
+            let values = known.values(&parameters)?;
+            if !values.is_empty() {
+                let row = row(&parameters, values)?;
+                prepared.set_parameters(row).map_err(FlightError::from)?;
+            }
+            prepared.execute().await?
+        }
+    };
+    let schema: Schema = info
+        .clone()
+        .try_decode_schema()
+        .map_err(FlightError::from)?;
+    let ticket = info
+        .endpoint
+        .into_iter()
+        .find_map(|endpoint| endpoint.ticket);
+    let ticket = ticket.ok_or_else(|| {
+        FlightError::DecodeError("the gateway gave no ticket for the answer".to_owned())
+    })?;
+    let batches = client.do_get(ticket).await?;
+    Ok(Answer {
+        schema: Arc::new(schema),
+        batches: Box::pin(batches.map(|batch| batch.map_err(Failure::from))),
+    })
+}
+
+/// Values as a row.
+fn row(
+    parameters: &[(String, Option<DataType>)],
+    values: Vec<Value>,
+) -> Result<RecordBatch, Failure> {
+    let wrong = |error: String| Failure::Usage(format!("--param: {error}"));
+    let columns = values
+        .into_iter()
+        .map(|value| ScalarValue::from(value).to_array());
+    let columns: Vec<ArrayRef> = columns
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(error.strip_backtrace()))?;
+    let fields = parameters.iter().zip(&columns);
+    let fields =
+        fields.map(|((name, _), column)| Field::new(name, column.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    RecordBatch::try_new(schema, columns).map_err(|error| wrong(error.to_string()))
+}

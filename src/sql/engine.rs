@@ -1,0 +1,273 @@
+//! Queries, from their text to their answers.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::{DataType, SchemaRef},
+    common::DataFusionError,
+    execution::SessionState,
+    logical_expr::LogicalPlan,
+    physical_plan::execute_stream,
+    sql::{parser::Statement as Parsed, sqlparser::ast::Statement},
+};
+use futures_util::StreamExt;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    answer::{self, Answer, Piece},
+    apart::apart,
+    error::{Bounds, Error},
+    files::Source,
+    functions::{NoPlaces, Places, hold},
+    gate, guard,
+    options::Options,
+    parameters::Parameters,
+    runtime::Own,
+    schema::Columns,
+    session::Base,
+    sight::Sight,
+    text::parse,
+    tree::{self, Found},
+    views::View,
+};
+
+/// Batches that are made ahead of who reads them: while one is on its way, the next
+/// is being made.
+const AHEAD: usize = 1;
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum NoEngine {
+    /// The columns of the table cannot be read.
+    #[error("sql/schema.json has a type that columns cannot have")]
+    Schema,
+    /// The database of places cannot be read.
+    #[error("--sql-places {0}")]
+    Places(#[from] NoPlaces),
+    /// Threads, or a place for what is put on disk, cannot be had.
+    #[error("queries cannot be run here: {0}")]
+    Runtime(String),
+}
+
+/// A query, and the values of its parameters.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// One statement.
+    pub text: String,
+    /// All that are in it.
+    pub parameters: Parameters,
+}
+
+impl Question {
+    /// A query without parameters.
+    #[must_use]
+    pub fn of(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            parameters: Parameters::default(),
+        }
+    }
+}
+
+/// What a query would answer.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The columns of its answer.
+    pub schema: SchemaRef,
+    /// Its parameters, in order, with their types where the engine can tell.
+    pub parameters: Vec<(String, Option<DataType>)>,
+}
+
+/// Answers queries. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    base: Base,
+    source: Arc<dyn Source>,
+    options: Options,
+    bounds: Bounds,
+    places: Arc<Semaphore>,
+    runtime: Own,
+}
+
+impl Engine {
+    /// One over the files that there are.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn new(
+        source: Arc<dyn Source>,
+        views: Vec<View>,
+        options: Options,
+    ) -> Result<Self, NoEngine> {
+        let columns = Columns::read().ok_or(NoEngine::Schema)?;
+        let places = options.places.as_deref().map(Places::open).transpose()?;
+        let places = places.map(Arc::new);
+        let base = Base::new(&options, columns, views, source.store(), places.as_ref())
+            .map_err(|error| NoEngine::Runtime(error.strip_backtrace()))?;
+        let runtime =
+            Own::new(options.threads).map_err(|error| NoEngine::Runtime(error.to_string()))?;
+        Ok(Self(Arc::new(Inner {
+            base,
+            source,
+            bounds: Bounds {
+                memory: options.share(),
+                disk: options.disk,
+            },
+            places: Arc::new(Semaphore::new(options.queries.max(1))),
+            options,
+            runtime,
+        })))
+    }
+
+    /// What queries are held to.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The columns of the table.
+    #[must_use]
+    pub fn columns(&self) -> SchemaRef {
+        Arc::clone(&self.0.base.columns().all)
+    }
+
+    /// The views.
+    #[must_use]
+    pub fn views(&self) -> &[View] {
+        self.0.base.views()
+    }
+
+    /// What a query would answer whose caller sees this, without answering it.
+    ///
+    /// # Errors
+    /// If it cannot be planned.
+    pub async fn describe(&self, text: String, sight: Sight) -> Result<Described, Error> {
+        let inner = Arc::clone(&self.0);
+        let limit = inner.options.timeout;
+        let task = self.0.runtime.spawn(async move {
+            let planned = inner.plan(&text, sight).await?;
+            let types = planned.plan.get_parameter_types();
+            let types = types.map_err(|error| inner.bounds.of(&error))?;
+            let parameters = planned.found.parameters.iter();
+            Ok(Described {
+                schema: answer::schema(planned.plan.schema().as_arrow(), &planned.found),
+                parameters: parameters
+                    .map(|name| {
+                        let known = types.get(&format!("${name}"));
+                        (name.clone(), known.cloned().flatten())
+                    })
+                    .collect(),
+            })
+        });
+        match timeout(limit, task).await {
+            Ok(described) => described.unwrap_or(Err(Error::Internal)),
+            Err(_) => Err(Error::Time { limit }),
+        }
+    }
+
+    /// Answers a query whose caller sees this. Waits for a place first; the answer is
+    /// ended when it is dropped.
+    ///
+    /// # Errors
+    /// If no place comes, or it cannot be planned.
+    pub async fn ask(&self, question: Question, sight: Sight) -> Result<Answer, Error> {
+        let place = self.place().await?;
+        let limit = self.0.options.timeout;
+        let end = Instant::now() + limit;
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let inner = Arc::clone(&self.0);
+        let task = self.0.runtime.spawn(async move {
+            // it is given back when the query is over, whoever reads
+            let _place = place;
+            let run = inner.run(question, sight, &sender);
+            let last = match timeout_at(end, run).await {
+                Ok(Ok(())) => Piece::End,
+                Ok(Err(error)) => Piece::Failed(error),
+                Err(_) => Piece::Failed(Error::Time { limit }),
+            };
+            // whoever is gone does not care
+            let _ = sender.send(last).await;
+        });
+        Answer::begin(receiver, task, end, limit).await
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let wait = self.0.options.wait;
+        let place = Arc::clone(&self.0.places).acquire_owned();
+        match timeout(wait, place).await {
+            Ok(Ok(place)) => Ok(place),
+            // it is never closed
+            Ok(Err(_)) | Err(_) => Err(Error::Busy {
+                most: self.0.options.queries,
+                wait,
+            }),
+        }
+    }
+}
+
+/// A query that was planned.
+struct Planned {
+    state: SessionState,
+    plan: LogicalPlan,
+    found: Found,
+}
+
+impl Inner {
+    async fn plan(&self, text: &str, sight: Sight) -> Result<Planned, Error> {
+        let mut names = self.base.names();
+        let mut statement = parse(text, &mut names)?;
+        guard::check(&statement)?;
+        let found = tree::prepare(&mut statement, &self.base.columns().all, &mut names);
+        let files = self.source.files().await.map_err(|error| {
+            tracing::warn!(%error, "the archive's files cannot be listed for a query");
+            Error::Archive
+        })?;
+        // what is told of all views plans all
+        let is_query = matches!(statement, Statement::Query(_) | Statement::Explain { .. });
+        let words = text.to_lowercase();
+        let needs =
+            |view: &str| !is_query || words.contains(view) || words.contains("information_schema");
+        let of = |error: DataFusionError| self.bounds.of(&error);
+        let state = self.base.session(files, sight, needs).await.map_err(of)?;
+        let parsed = Parsed::Statement(Box::new(statement));
+        let plan = state.statement_to_plan(parsed).await.map_err(of)?;
+        guard::check_plan(&plan)?;
+        let plan = hold(plan).and_then(apart).map_err(of)?;
+        Ok(Planned { state, plan, found })
+    }
+
+    async fn run(
+        &self,
+        question: Question,
+        sight: Sight,
+        to: &mpsc::Sender<Piece>,
+    ) -> Result<(), Error> {
+        let Planned { state, plan, found } = self.plan(&question.text, sight).await?;
+        let values = question.parameters.of(&found.parameters)?;
+        let of = |error: DataFusionError| self.bounds.of(&error);
+        let plan = match found.parameters.is_empty() {
+            true => plan,
+            false => plan.with_param_values(values).map_err(of)?,
+        };
+        let physical = state.create_physical_plan(&plan).await.map_err(of)?;
+        let physical = gate::bound(physical).map_err(of)?;
+        let schema = answer::schema(&physical.schema(), &found);
+        if to.send(Piece::Schema(Arc::clone(&schema))).await.is_err() {
+            return Ok(());
+        }
+        let mut batches = execute_stream(physical, state.task_ctx()).map_err(of)?;
+        while let Some(batch) = batches.next().await {
+            let batch = answer::batch(&batch.map_err(of)?, &schema).map_err(of)?;
+            if batch.num_rows() > 0 && to.send(Piece::Batch(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

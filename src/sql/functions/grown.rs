@@ -1,0 +1,211 @@
+//! Functions that make much of little, held to what a batch may grow to. The engine
+//! counts what operators hold, and not what one expression makes: texts that are
+//! joined to themselves thirty times would be all of memory.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{Array, AsArray},
+        datatypes::{DataType, FieldRef},
+    },
+    common::{
+        Result, ScalarValue,
+        config::ConfigOptions,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+        ScalarUDFImpl, Signature, expr::ScalarFunction,
+    },
+};
+
+use crate::sql::error::Error;
+
+/// The most that a function may make of a batch, in bytes: its records are some 8 MB,
+/// and this is what a thread may hold beside its share.
+pub(crate) const MOST: u64 = 128 << 20;
+
+/// What bounds what a function makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum How {
+    /// It is no longer than all that it is given.
+    Sum,
+    /// Each character may become the last of what it is given.
+    Product,
+    /// It is as long as the second says.
+    Length,
+}
+
+/// The functions that are held, and how.
+fn how(name: &str) -> Option<How> {
+    Some(match name {
+        "array_append" | "array_concat" | "array_prepend" | "array_to_string" | "array_union"
+        | "concat" | "concat_ws" | "make_array" | "overlay" => How::Sum,
+        "regexp_replace" | "replace" => How::Product,
+        "lpad" | "rpad" => How::Length,
+        _ => return None,
+    })
+}
+
+/// Holds all of them in a plan: what the engine calls by itself as well.
+pub(crate) fn hold(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| {
+        node.map_expressions(|expression| expression.transform_up(|one| Ok(hold_one(one))))
+    })?;
+    Ok(plan.data)
+}
+
+fn hold_one(expression: Expr) -> Transformed<Expr> {
+    if let Expr::ScalarFunction(call) = &expression
+        && let Some(how) = how(call.func.name())
+        && !call.func.inner().is::<Held>()
+    {
+        let held = ScalarUDF::from(Held {
+            inner: Arc::clone(&call.func),
+            how,
+        });
+        let call = ScalarFunction::new_udf(Arc::new(held), call.args.clone());
+        return Transformed::yes(Expr::ScalarFunction(call));
+    }
+    Transformed::no(expression)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Held {
+    inner: Arc<ScalarUDF>,
+    how: How,
+}
+
+/// Refuses what would grow beyond [`MOST`].
+pub(super) fn check(name: &str, bytes: u64) -> Result<()> {
+    match bytes > MOST {
+        true => Err(Error::refused(format!(
+            "{name} would make {} MB of {} rows; at most {} MB",
+            bytes >> 20,
+            super::super::options::BATCH_ROWS,
+            MOST >> 20
+        ))
+        .into()),
+        false => Ok(()),
+    }
+}
+
+/// The bytes of an argument over so many rows.
+pub(super) fn bytes(argument: &ColumnarValue, rows: usize) -> u64 {
+    let bytes = match argument {
+        ColumnarValue::Scalar(value) => {
+            let length = value
+                .try_as_str()
+                .flatten()
+                .map_or_else(|| value.size(), str::len);
+            length.saturating_mul(rows)
+        }
+        ColumnarValue::Array(array) => match array.data_type() {
+            // many arrays are views into one buffer
+            DataType::Utf8View => {
+                let views = array.as_string_view().views().iter();
+                // the lower half of a view is its length
+                let lengths = views.map(|view| (view & u128::from(u32::MAX)) as usize);
+                lengths.fold(0, usize::saturating_add)
+            }
+            _ => array
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or(usize::MAX),
+        },
+    };
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// The longest text of an argument, in bytes.
+fn longest(argument: &ColumnarValue) -> u64 {
+    let length = match argument {
+        ColumnarValue::Scalar(value) => value.try_as_str().flatten().map_or(0, str::len),
+        ColumnarValue::Array(_) => {
+            return bytes(argument, 1);
+        }
+    };
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// The greatest number of an argument.
+fn greatest(argument: &ColumnarValue) -> u64 {
+    let number = match argument {
+        ColumnarValue::Scalar(value) => value.clone().cast_to(&DataType::Int64),
+        ColumnarValue::Array(array) => {
+            let numbers = datafusion::arrow::compute::cast(array, &DataType::Int64);
+            let numbers = numbers.map_err(Into::into);
+            numbers.map(|numbers| {
+                let numbers = numbers.as_primitive::<datafusion::arrow::datatypes::Int64Type>();
+                ScalarValue::Int64(datafusion::arrow::compute::max(numbers))
+            })
+        }
+    };
+    match number {
+        Ok(ScalarValue::Int64(Some(number))) => u64::try_from(number).unwrap_or(0),
+        Ok(_) => 0,
+        Err(_) => u64::MAX,
+    }
+}
+
+impl Held {
+    fn bound(&self, arguments: &[ColumnarValue], rows: usize) -> u64 {
+        let rows_told = u64::try_from(rows).unwrap_or(u64::MAX);
+        let given = arguments.iter().map(|argument| bytes(argument, rows));
+        match self.how {
+            How::Sum => given.fold(0, u64::saturating_add),
+            How::Product => {
+                let text = arguments.first().map_or(0, |text| bytes(text, rows));
+                let by = arguments.get(2).map_or(0, longest);
+                text.saturating_mul(by.max(1))
+            }
+            How::Length => arguments
+                .get(1)
+                .map_or(0, greatest)
+                // a character may have four bytes
+                .saturating_mul(4)
+                .saturating_mul(rows_told),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Held {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+
+    fn with_updated_config(&self, _: &ConfigOptions) -> Option<ScalarUDF> {
+        None
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_array = |argument: &ColumnarValue| matches!(argument, ColumnarValue::Array(_));
+        let rows = match args.args.iter().any(is_array) {
+            true => args.number_rows,
+            false => 1,
+        };
+        check(self.name(), self.bound(&args.args, rows))?;
+        self.inner.invoke_with_args(args)
+    }
+}

@@ -1,0 +1,259 @@
+//! What a query may be: one that reads, of a size that can be planned.
+//!
+//! Everything that is not known to be harmless is refused, twice: in the tree of the
+//! text, and in the plan that the engine makes of it.
+
+use std::{
+    collections::HashMap,
+    ops::ControlFlow::{self, Break, Continue},
+};
+
+use datafusion::{
+    common::tree_node::{TreeNode, TreeNodeRecursion},
+    logical_expr::{Expr, LogicalPlan, expr::WindowFunctionDefinition},
+    sql::sqlparser::ast::{
+        ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+    },
+};
+
+use super::{allowed::is_allowed, error::Error};
+
+/// The most tables that a query may read, each time that it names one counted, as
+/// often as what it stands in is named. The engine copies what is named twice.
+const MAX_TABLES: u64 = 100;
+
+/// Functions that stand for tables: they make rows one by one, and read nothing.
+const TABLES: [&str; 2] = ["generate_series", "range"];
+
+/// Whether a statement is one that reads.
+pub(super) fn check(statement: &Statement) -> Result<(), Error> {
+    let query = match statement {
+        Statement::Query(_)
+        | Statement::ShowTables { .. }
+        | Statement::ShowColumns { .. }
+        | Statement::ExplainTable { .. } => statement,
+        Statement::Explain { statement, .. } => match &**statement {
+            query @ Statement::Query(_) => query,
+            other => return Err(not_read(other)),
+        },
+        other => return Err(not_read(other)),
+    };
+    let mut walk = Walk::default();
+    match query.visit(&mut walk) {
+        Break(error) => Err(error),
+        Continue(()) if walk.tables > MAX_TABLES => Err(Error::refused(format!(
+            "the query reads tables {} times, counted as often as each WITH is named; at most \
+             {MAX_TABLES}",
+            walk.tables
+        ))),
+        Continue(()) => Ok(()),
+    }
+}
+
+fn not_read(statement: &Statement) -> Error {
+    let text = statement.to_string();
+    let word = text.split_whitespace().next().unwrap_or_default();
+    Error::refused(format!(
+        "{} is not for reading; SELECT, WITH, VALUES, EXPLAIN, DESCRIBE and SHOW TABLES are \
+         answered",
+        word.chars().take(20).collect::<String>()
+    ))
+}
+
+/// A walk through the tree of a text.
+#[derive(Default)]
+struct Walk {
+    /// Tables read by the queries that stand within each other here.
+    open: Vec<u64>,
+    /// By all.
+    tables: u64,
+    /// What each `WITH` reads, by its name in lower case.
+    with: HashMap<String, u64>,
+    /// The queries that are a `WITH`, by where they are.
+    names: HashMap<*const Query, String>,
+}
+
+impl Walk {
+    fn reads(&mut self, count: u64) {
+        let here = self.open.last_mut().unwrap_or(&mut self.tables);
+        *here = here.saturating_add(count);
+    }
+}
+
+impl Visitor for Walk {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        let has_more = !query.locks.is_empty()
+            || query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty();
+        if has_more {
+            return Break(Error::refused(
+                "FOR, SETTINGS, FORMAT and |> are not answered; leave them out",
+            ));
+        }
+        if let Some(error) = not_a_query(&query.body) {
+            return Break(error);
+        }
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let name = cte.alias.name.value.to_lowercase();
+            self.names.insert(std::ptr::from_ref(&*cte.query), name);
+        }
+        self.open.push(0);
+        Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        let read = self.open.pop().unwrap_or_default();
+        match self.names.remove(&std::ptr::from_ref(query)) {
+            Some(name) => {
+                // of two with one name the larger counts: which is meant is not said
+                let known = self.with.entry(name).or_default();
+                *known = read.max(*known).max(1);
+            }
+            None => self.reads(read),
+        }
+        Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        match select.into {
+            Some(_) => Break(Error::refused(
+                "SELECT INTO is not for reading; leave INTO out",
+            )),
+            None => Continue(()),
+        }
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Error> {
+        let count = match name.0.as_slice() {
+            [name] => self.with.get(&name.to_string().to_lowercase()).copied(),
+            _ => None,
+        };
+        self.reads(count.unwrap_or(1));
+        Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Error> {
+        match table {
+            TableFactor::Table { args: None, .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::UNNEST { .. } => Continue(()),
+            TableFactor::Table { name, .. } => {
+                let name = name.to_string().to_lowercase();
+                match TABLES.contains(&name.as_str()) {
+                    true => Continue(()),
+                    false => Break(Error::refused(format!(
+                        "{name}() is no table that can be read here; cloudtrail and the views are"
+                    ))),
+                }
+            }
+            _ => Break(Error::refused(
+                "FROM reads tables, subqueries, joins and UNNEST here, and nothing else",
+            )),
+        }
+    }
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Error> {
+        match statement {
+            Statement::Query(_)
+            | Statement::ShowTables { .. }
+            | Statement::ShowColumns { .. }
+            | Statement::ExplainTable { .. } => Continue(()),
+            other => Break(not_read(other)),
+        }
+    }
+}
+
+/// Why a query's body is none.
+fn not_a_query(body: &SetExpr) -> Option<Error> {
+    let mut open = vec![body];
+    while let Some(body) = open.pop() {
+        match body {
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => {}
+            SetExpr::SetOperation { left, right, .. } => open.extend([&**left, right]),
+            SetExpr::Insert(statement)
+            | SetExpr::Update(statement)
+            | SetExpr::Delete(statement)
+            | SetExpr::Merge(statement) => return Some(not_read(statement)),
+        }
+    }
+    None
+}
+
+/// Whether a plan is one that reads, by functions that are known.
+pub(super) fn check_plan(plan: &LogicalPlan) -> Result<(), Error> {
+    let mut refused = None;
+    // it fails only where the walk does, which does not
+    let _ = plan.apply_with_subqueries(|node| {
+        refused = node_error(node);
+        Ok(match refused {
+            Some(_) => TreeNodeRecursion::Stop,
+            None => TreeNodeRecursion::Continue,
+        })
+    });
+    refused.map_or(Ok(()), Err)
+}
+
+fn node_error(node: &LogicalPlan) -> Option<Error> {
+    match node {
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::TableScan(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Values(_)
+        | LogicalPlan::Explain(_)
+        | LogicalPlan::Analyze(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::DescribeTable(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::RecursiveQuery(_) => {}
+        // statements, writes, and what nobody has thought of
+        other => {
+            let name = other.display().to_string();
+            let name = name.split([':', ' ']).next().unwrap_or_default().to_owned();
+            return Some(Error::refused(format!("{name} is not for reading")));
+        }
+    }
+    let mut refused = None;
+    let _ = node.apply_expressions(|expression| {
+        expression.apply(|expression| {
+            if let Some(name) = function(expression)
+                && !is_allowed(name)
+            {
+                refused = Some(Error::refused(format!(
+                    "{name}() may not be called here; docs/sql.md has those that may"
+                )));
+                return Ok(TreeNodeRecursion::Stop);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    refused
+}
+
+/// The function that an expression calls.
+fn function(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::ScalarFunction(call) => Some(call.func.name()),
+        Expr::HigherOrderFunction(call) => Some(call.func.name()),
+        Expr::AggregateFunction(call) => Some(call.func.name()),
+        Expr::WindowFunction(call) => Some(match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(function) => function.name(),
+            WindowFunctionDefinition::WindowUDF(function) => function.name(),
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,46 @@
+//! SQL over the archive: one table and some views, read and never written.
+//!
+//! A query is parsed, held against what a query may be, planned over the files that
+//! its caller sees, and run on threads of its own, within a share of memory and of
+//! time. Nothing that it says reaches files of other partitions: they are not in its
+//! table.
+
+mod allowed;
+mod answer;
+mod apart;
+mod engine;
+mod error;
+mod files;
+mod functions;
+mod gate;
+mod guard;
+mod nested;
+mod options;
+mod parameters;
+mod pool;
+mod reports;
+mod runtime;
+mod schema;
+mod session;
+mod sight;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tree;
+mod views;
+
+pub use self::{
+    answer::Answer,
+    engine::{Described, Engine, NoEngine, Question},
+    error::Error,
+    files::{Archived, File, Files, Source, Unlisted},
+    functions::NoPlaces,
+    options::{BATCH_ROWS, Options},
+    parameters::{Parameters, Value},
+    reports::{Kind, Parameter, Report, defaults, reports},
+    session::{CATALOG, SCHEMA, TABLE, words},
+    sight::Sight,
+    text::MAX_TEXT,
+    views::{View, views},
+};

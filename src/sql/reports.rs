@@ -1,0 +1,215 @@
+//! Reports: questions with parameters, by their names. See `sql/reports`.
+
+/// A report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in some words.
+    pub title: String,
+    /// What it tells, in a sentence or two.
+    pub about: String,
+    /// The functions that it needs and that not every server has.
+    pub functions: Vec<String>,
+    /// Its parameters, in order.
+    pub parameters: Vec<Parameter>,
+    /// The query.
+    pub text: &'static str,
+}
+
+/// A parameter of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name, without the colon.
+    pub name: String,
+    /// What its values are.
+    pub of: Kind,
+    /// What it is where nothing is said, in SQL; `None`: it has to be said.
+    pub default: Option<String>,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// What values of a parameter are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A moment.
+    Time,
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+}
+
+impl Kind {
+    /// Its name in SQL.
+    #[must_use]
+    pub const fn sql(self) -> &'static str {
+        match self {
+            Self::Time => "timestamp",
+            Self::Text => "string",
+            Self::Integer => "integer",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        let all = [Self::Time, Self::Text, Self::Integer];
+        all.into_iter().find(|kind| kind.sql() == name)
+    }
+}
+
+/// A file of `sql/reports`: its name is the report's.
+macro_rules! file {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../sql/reports/", $name, ".sql")),
+        )
+    };
+}
+
+/// Those that there are, by name.
+const FILES: [(&str, &str); 9] = [
+    file!("calls_by_key_address_principal"),
+    file!("failed_calls_by_principal"),
+    file!("first_seen"),
+    file!("first_seen_places"),
+    file!("least_privilege"),
+    file!("principal_timeline"),
+    file!("resource_history"),
+    file!("root_usage"),
+    file!("unused_keys_and_roles"),
+];
+
+/// Those of `sql/reports`, by name.
+#[must_use]
+pub fn reports() -> Vec<Report> {
+    let reports = FILES.into_iter();
+    reports.map(|(name, text)| read(name, text)).collect()
+}
+
+/// The values of parameters that have a default, all of one moment: a query whose
+/// columns are called as they are.
+#[must_use]
+pub fn defaults(of: &[Parameter]) -> Option<String> {
+    let columns = of.iter().filter_map(|parameter| {
+        let (name, default) = (&parameter.name, parameter.default.as_ref()?);
+        Some(format!("{default} AS \"{name}\""))
+    });
+    let columns: Vec<String> = columns.collect();
+    (!columns.is_empty()).then(|| format!("SELECT {}", columns.join(", ")))
+}
+
+/// Reads a report's header: comments, each line `-- KEY: VALUE`, or going on with what
+/// it is about.
+fn read(name: &'static str, text: &'static str) -> Report {
+    let mut report = Report {
+        name,
+        title: String::new(),
+        about: String::new(),
+        functions: Vec::new(),
+        parameters: Vec::new(),
+        text,
+    };
+    let mut is_about = false;
+    for line in text.lines().map_while(|line| line.strip_prefix("--")) {
+        let line = line.trim();
+        let (key, value) = line.split_once(": ").unwrap_or(("", line));
+        is_about = match key {
+            "title" => {
+                value.clone_into(&mut report.title);
+                false
+            }
+            "about" => {
+                value.clone_into(&mut report.about);
+                true
+            }
+            "functions" => {
+                let names = value.split(',').map(|name| name.trim().to_owned());
+                report.functions = names.collect();
+                false
+            }
+            "param" => {
+                report.parameters.extend(parameter(value));
+                false
+            }
+            "needs" => false,
+            _ => {
+                if is_about {
+                    report.about.push(' ');
+                    report.about.push_str(line);
+                }
+                is_about
+            }
+        };
+    }
+    report
+}
+
+/// `NAME TYPE = DEFAULT -- meaning`.
+fn parameter(text: &str) -> Option<Parameter> {
+    let (text, meaning) = text.split_once(" -- ").unwrap_or((text, ""));
+    let (head, default) = match text.split_once(" = ") {
+        Some((head, default)) => (head, Some(default.trim().to_owned())),
+        None => (text, None),
+    };
+    let (name, kind) = head.trim().split_once(' ')?;
+    Some(Parameter {
+        name: name.to_owned(),
+        of: Kind::of(kind.trim())?,
+        default,
+        meaning: meaning.trim().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_has_a_header_that_is_read() {
+        for report in reports() {
+            let name = report.name;
+            assert!(
+                !report.title.is_empty() && !report.about.is_empty(),
+                "{name}"
+            );
+            let params = report.text.matches("-- param: ").count();
+            assert_eq!(report.parameters.len(), params, "{name}");
+            for parameter in &report.parameters {
+                assert!(!parameter.meaning.is_empty(), "{name} {}", parameter.name);
+                let used = format!(":{}", parameter.name);
+                assert!(report.text.contains(&used), "{name} {used}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_is_read() {
+        let report = read(
+            "x",
+            "-- title: A b\n-- about: One: two.\n-- Three.\n-- functions: f, g\n\
+             -- param: since timestamp = now() - interval '7' day -- begins\n\
+             -- param: who string -- whose\nSELECT ':no' -- param: not integer\n",
+        );
+        assert_eq!(
+            (&*report.title, &*report.about),
+            ("A b", "One: two. Three.")
+        );
+        assert_eq!(report.functions, ["f", "g"]);
+        let [since, who] = report.parameters.as_slice() else {
+            panic!("{report:?}");
+        };
+        assert_eq!(since.of, Kind::Time);
+        assert_eq!(since.default.as_deref(), Some("now() - interval '7' day"));
+        assert_eq!(
+            (&*who.name, who.of, &who.default, &*who.meaning),
+            ("who", Kind::Text, &None, "whose")
+        );
+        assert_eq!(
+            defaults(&report.parameters).as_deref(),
+            Some("SELECT now() - interval '7' day AS \"since\"")
+        );
+        assert_eq!(defaults(&report.parameters[1..]), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! What a query may not be, and how much it may take.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::fixture::{ask, engine, engine_with, error, few, lines, options, stored};
+use crate::sql::{Engine, Error, Options, Question, Sight};
+
+async fn bounded(options: Options) -> Engine {
+    engine_with(stored(&few(), 1000).await, Vec::new(), options)
+}
+
+/// What one query may hold here.
+const SHARE: u64 = 16 << 20;
+
+/// An engine whose one query may hold as much.
+async fn small(disk: u64) -> Engine {
+    bounded(Options {
+        memory: SHARE,
+        threads: 1,
+        queries: 1,
+        disk,
+        ..options()
+    })
+    .await
+}
+
+/// Ten times that, as texts.
+const MANY: &str = "select lpad(cast(value as varchar), 400, cast(value % 97 as varchar)) t \
+                    from generate_series(1, 400000)";
+
+#[tokio::test]
+async fn what_is_not_for_reading_is_refused() {
+    let engine = engine().await;
+    for text in [
+        "drop table cloudtrail",
+        "drop view x",
+        "delete from cloudtrail",
+        "update cloudtrail set eventName = 'x'",
+        "insert into cloudtrail select * from cloudtrail",
+        "insert into cloudtrail values (1)",
+        "truncate table cloudtrail",
+        "create table t as select 1",
+        "create view v as select 1",
+        "create schema s",
+        "create database d",
+        "create function f() returns int return 1",
+        "alter table cloudtrail add column x int",
+        "merge into cloudtrail using t on 1 = 1 when matched then delete",
+        "copy cloudtrail to '/tmp/x.parquet'",
+        "copy (select 1) to 's3://bucket/x'",
+        "set datafusion.execution.batch_size = 1",
+        "reset datafusion.execution.batch_size",
+        "show all",
+        "show datafusion.execution.batch_size",
+        "prepare p as select 1",
+        "execute p",
+        "deallocate p",
+        "begin",
+        "commit",
+        "explain insert into cloudtrail select * from cloudtrail",
+        "explain drop table cloudtrail",
+        "select 1 into t",
+        "with w as (insert into cloudtrail values (1)) select 1",
+        "select * from cloudtrail for update",
+        "select * from read_parquet('/etc/passwd')",
+        "select * from parquet_metadata('/etc/passwd')",
+        "select * from table(f())",
+        "select version()",
+        "select uuid()",
+        "select random()",
+        "select input_file_name() from cloudtrail",
+        "select repeat('a', 1000000000)",
+        "select array_repeat(1, 1000000000)",
+        "select range(1, 1000000000)",
+        "select generate_series(1, 1000000000)",
+    ] {
+        let error = error(&engine, text).await;
+        let is_said = matches!(error, Error::Refused(_) | Error::Wrong(_));
+        assert!(is_said, "{text}: {error:?}");
+    }
+    // files and places are no tables
+    for text in [
+        "select * from '/etc/passwd'",
+        "select * from \"/etc/passwd\"",
+        "select * from 's3://bucket/x.parquet'",
+        "select * from information_schema.df_settings where value like '%/%' limit 0 union select * from nothing",
+    ] {
+        let error = error(&engine, text).await;
+        assert!(
+            matches!(error, Error::Wrong(_) | Error::Refused(_)),
+            "{text}: {error:?}"
+        );
+    }
+    assert!(lines(&engine, "select 1", Sight::all()).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_grows_when_it_is_planned_is_refused() {
+    let engine = engine().await;
+    let mut text = "with a0 as (select * from cloudtrail)".to_owned();
+    for n in 1..40 {
+        text += &format!(", a{n} as (select x.* from a{0} x, a{0} y)", n - 1);
+    }
+    let error = error(&engine, &format!("{text} select count(*) from a39")).await;
+    assert!(matches!(error, Error::Refused(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn queries_without_an_end_are_ended_and_others_are_answered() {
+    let limit = Duration::from_millis(300);
+    let engine = bounded(Options {
+        timeout: limit,
+        queries: 2,
+        ..options()
+    })
+    .await;
+    for text in [
+        "with recursive r as (select 1 n union all select n + 1 from r) select count(*) from r",
+        "with recursive r as (select 1 n union all select n + 1 from r) select n from r where n < 0",
+        "select count(*) from generate_series(1, 10000000) a cross join generate_series(1, 10000000) b",
+        "select max(a.value * b.value % 7) from generate_series(1, 10000000) a join generate_series(1, 10000000) b on a.value <> b.value",
+        "select count(*) from generate_series(1, 9000000000000)",
+        "explain analyze select count(*) from generate_series(1, 9000000000000)",
+    ] {
+        assert_eq!(error(&engine, text).await, Error::Time { limit }, "{text}");
+    }
+    // their threads are free again
+    assert_eq!(ask(&engine, "select 1 x").await, ["x", "1"]);
+}
+
+#[tokio::test]
+async fn a_sort_of_ten_times_the_memory_goes_to_disk_or_is_refused() {
+    let on_disk = small(1 << 30).await;
+    let sorted = format!("select t from ({MANY}) order by t");
+    let answer = on_disk
+        .ask(Question::of(&sorted), Sight::all())
+        .await
+        .unwrap();
+    let rows = answer.try_fold(0, |rows, batch| {
+        std::future::ready(Ok(rows + batch.num_rows()))
+    });
+    assert_eq!(rows.await, Ok(400_000));
+    let without = small(0).await;
+    let error = error(&without, &sorted).await;
+    assert!(
+        matches!(&error, Error::Memory { bytes, .. } if *bytes == SHARE),
+        "{error}"
+    );
+    let little = small(1 << 20).await;
+    let error = super::fixture::error(&little, &sorted).await;
+    assert!(
+        matches!(error, Error::Disk { bytes } if bytes == 1 << 20),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_go_to_disk_is_refused_by_name() {
+    let engine = small(1 << 30).await;
+    for (text, name) in [
+        (format!("select array_agg(t) from ({MANY})"), ""),
+        (
+            format!("select t, count(*) over () from ({MANY})"),
+            "Window",
+        ),
+        (
+            format!("select a.t from ({MANY}) a join ({MANY}) b on a.t = b.t"),
+            "",
+        ),
+        (format!("select string_agg(t, '') from ({MANY})"), ""),
+    ] {
+        let error = error(&engine, &text).await;
+        let is_named = matches!(&error, Error::Memory { what, .. } if what.contains(name));
+        assert!(is_named, "{text}: {error:?}");
+    }
+    assert_eq!(ask(&engine, "select 1 x").await, ["x", "1"]);
+}
+
+#[tokio::test]
+async fn what_makes_much_of_little_is_refused() {
+    let engine = small(1 << 30).await;
+    let mut doubled =
+        "select 'xxxxxxxxxxxxxxxx' || cast(value as varchar) t from generate_series(1, 4096)"
+            .to_owned();
+    for _ in 0..14 {
+        doubled = format!("select t || t t from ({doubled})");
+    }
+    let mut rows = "select 1 x".to_owned();
+    for _ in 0..3 {
+        let list = "1,".repeat(999);
+        rows = format!("select unnest([{list}1]) x from ({rows})");
+    }
+    for (text, is_refused) in [
+        (format!("select max(length(t)) from ({doubled})"), true),
+        (
+            "select lpad('x', 2000000000) from cloudtrail".to_owned(),
+            true,
+        ),
+        (
+            format!(
+                "select replace(t, 'x', '{}') from ({MANY})",
+                "y".repeat(20_000)
+            ),
+            true,
+        ),
+        // rows come in pieces, however many they are
+        (
+            format!("select count(*) from ({rows} limit 3000000)"),
+            false,
+        ),
+    ] {
+        let found = lines(&engine, &text, Sight::all()).await;
+        let is_refusal = matches!(found, Err(Error::Refused(_)));
+        assert_eq!(is_refusal, is_refused, "{}: {found:?}", &text[..80]);
+    }
+}
+
+#[tokio::test]
+async fn so_many_queries_run_at_once_and_others_wait() {
+    let engine = bounded(Options {
+        queries: 1,
+        wait: Duration::from_millis(50),
+        ..options()
+    })
+    .await;
+    let endless = "select value from generate_series(1, 9000000000000)";
+    let mut first = engine
+        .ask(Question::of(endless), Sight::all())
+        .await
+        .unwrap();
+    assert!(first.next().await.is_some());
+    let busy = Error::Busy {
+        most: 1,
+        wait: Duration::from_millis(50),
+    };
+    assert_eq!(error(&engine, "select 1").await, busy);
+    // dropped, it ends, and its place is free
+    drop(first);
+    let patient = tokio::time::timeout(Duration::from_secs(60), async {
+        while lines(&engine, "select 1", Sight::all()).await.is_err() {}
+    });
+    assert!(patient.await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_is_made_as_it_is_read() {
+    let engine = engine().await;
+    let text = "select value from generate_series(1, 9000000000000)";
+    let mut answer = engine.ask(Question::of(text), Sight::all()).await.unwrap();
+    for _ in 0..3 {
+        let batch = answer.next().await.unwrap().unwrap();
+        assert!(batch.num_rows() <= crate::sql::BATCH_ROWS);
+    }
+}

@@ -1,0 +1,165 @@
+//! From a query's text to its tree, with names in one spelling.
+//!
+//! Names match whatever their case, as they do in Spark. Each word of the text that
+//! is a name is written as CloudTrail writes it, or as it stands where it comes first;
+//! from there on the engine compares them exactly. Members of structs are found by
+//! `nested`, where their types are known.
+
+use std::collections::HashMap;
+
+use datafusion::sql::sqlparser::{
+    ast::Statement,
+    dialect::GenericDialect,
+    parser::{Parser, ParserError},
+    tokenizer::{Token, TokenWithSpan, Tokenizer},
+};
+
+use super::error::Error;
+
+/// The longest text of a query, in bytes: reports have some 4 KB, and a list of a
+/// thousand ids some 40.
+pub const MAX_TEXT: usize = 128 * 1024;
+
+/// The most words, numbers and signs in a query. Whatever is nested in it is nested no
+/// deeper, so that the engine's walks over it end on the stack that they have.
+const MAX_TOKENS: usize = 20_000;
+
+/// How deep brackets and subqueries may be nested; the parser's own bound.
+const MAX_DEPTH: usize = 50;
+
+/// Names as they are written, by their lower case.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names(HashMap<String, String>);
+
+impl Names {
+    /// A name in its one spelling: that which came first.
+    pub(super) fn spell(&mut self, name: &str) -> String {
+        let Self(names) = self;
+        names
+            .entry(name.to_lowercase())
+            .or_insert_with(|| name.to_owned())
+            .clone()
+    }
+
+    /// All of them.
+    pub(super) fn all(self) -> impl Iterator<Item = String> {
+        self.0.into_values()
+    }
+}
+
+/// Reads the one statement of a text; names that are new in it become known.
+pub(super) fn parse(text: &str, names: &mut Names) -> Result<Statement, Error> {
+    if text.len() > MAX_TEXT {
+        let length = text.len();
+        return Err(Error::refused(format!(
+            "the query has {length} bytes; at most {MAX_TEXT}"
+        )));
+    }
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
+    let mut tokens = tokens.map_err(|error| Error::wrong(format!("cannot be read: {error}")))?;
+    if tokens.len() > MAX_TOKENS {
+        return Err(Error::refused(format!(
+            "the query has {} words and signs; at most {MAX_TOKENS}",
+            tokens.len()
+        )));
+    }
+    let mut places = 0;
+    for TokenWithSpan { token, .. } in &mut tokens {
+        match token {
+            Token::Word(word) => word.value = names.spell(&word.value),
+            Token::Placeholder(place) if place == "?" => {
+                places += 1;
+                *place = format!("${places}");
+            }
+            _ => {}
+        }
+    }
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(MAX_DEPTH)
+        .with_tokens_with_locations(tokens);
+    let mut statements = parser.parse_statements().map_err(unread)?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(Error::wrong(
+            "there is no query; write one, such as SELECT 1",
+        )),
+        (Some(_), false) => Err(Error::refused(
+            "there is more than one statement; send them one by one",
+        )),
+    }
+}
+
+fn unread(error: ParserError) -> Error {
+    match error {
+        ParserError::RecursionLimitExceeded => Error::refused(format!(
+            "brackets and subqueries are nested more than {MAX_DEPTH} deep"
+        )),
+        ParserError::TokenizerError(what) | ParserError::ParserError(what) => {
+            Error::wrong(format!("cannot be read: {what}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, Error> {
+        let mut names = Names::default();
+        for name in ["cloudtrail", "eventName", "userIdentity"] {
+            names.spell(name);
+        }
+        parse(text, &mut names).map(|statement| statement.to_string())
+    }
+
+    #[test]
+    fn names_have_one_spelling() {
+        assert_eq!(
+            read("select EVENTNAME, count(*) N from CloudTrail group by eventname order by n"),
+            Ok(
+                "SELECT eventName, count(*) AS N FROM cloudtrail GROUP BY eventName ORDER BY N"
+                    .into()
+            )
+        );
+        assert_eq!(
+            read("with A as (select `useridentity`.ARN x from \"CLOUDTRAIL\" 't') select X from a"),
+            Ok("WITH A AS (SELECT `userIdentity`.ARN AS x FROM \"cloudtrail\" 't') SELECT x FROM A"
+                .into())
+        );
+        // what is in quotes is no name
+        assert_eq!(read("select 'EVENTNAME'"), Ok("SELECT 'EVENTNAME'".into()));
+    }
+
+    #[test]
+    fn one_statement_is_read() {
+        assert!(read("select 1;").is_ok());
+        for (text, words) in [
+            ("", "there is no query"),
+            (";", "there is no query"),
+            ("-- nothing", "there is no query"),
+            ("select 1; select 2", "more than one statement"),
+            ("select 1; drop table cloudtrail", "more than one statement"),
+            ("selec 1", "cannot be read"),
+            ("select 'a", "cannot be read"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let nested = format!("select {}1{}", "(".repeat(200), ")".repeat(200));
+        for text in [
+            format!("select '{}'", "a".repeat(MAX_TEXT)),
+            format!("select 1{}", "+1".repeat(MAX_TOKENS)),
+            nested,
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(matches!(error, Error::Refused(_)), "{error}");
+        }
+        // a long chain is not deep
+        assert!(read(&format!("select 1{}", "+1".repeat(5000))).is_ok());
+    }
+}
