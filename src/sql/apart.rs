@@ -7,7 +7,7 @@ use datafusion::{
     common::{
         Result,
         metadata::FieldMetadata,
-        tree_node::{Transformed, TreeNode},
+        tree_node::Transformed,
     },
     logical_expr::{Expr, LogicalPlan, Projection, expr::Alias},
 };

@@ -1,7 +1,7 @@
 //! What one query runs in: the table as its caller sees it, the views over it, the
 //! functions that may be called, and its share of memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use datafusion::{
     arrow::datatypes::DataType,

@@ -169,7 +169,7 @@ impl Writer {
             }
             To::Json(writer) => {
                 writer.write(batch).map_err(other)?;
-                let text = std::mem::take(writer.get_mut_buffer());
+                let text = std::mem::take(writer.get_mut());
                 write_json(text)?;
             }
             To::Arrow(writer) => writer.write(batch).map_err(other)?,

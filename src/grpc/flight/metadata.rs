@@ -1,7 +1,7 @@
 //! What tools ask of a database before they ask it anything: its tables, and what it
 //! is.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use arrow_flight::{
     error::FlightError,
@@ -25,10 +25,15 @@ type Told = Result<RecordBatch, FlightError>;
 const KINDS: [&str; 2] = ["TABLE", "VIEW"];
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Metadata {
     info: Option<SqlInfoData>,
     table: SchemaRef,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata").finish_non_exhaustive()
+    }
 }
 
 impl Metadata {
