@@ -227,7 +227,6 @@ impl How {
                 0
             }
             Err(End::Unwritten(error)) => report::written(Err(error)),
-            Err(End::Refused(code)) => code,
             Err(End::Failed(failure)) => failure.told(self.connect.endpoint(), written.rows() > 0),
         }
     }
@@ -245,8 +244,6 @@ impl How {
 /// Why an answer is not written whole.
 enum End {
     Failed(Failure),
-    /// What was wrong is said.
-    Refused(u8),
     Unwritten(io::Error),
 }
 

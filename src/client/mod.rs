@@ -184,9 +184,7 @@ impl Client {
 
     /// A client of Flight SQL over the same connection.
     #[cfg(feature = "sql")]
-    pub(crate) fn flight(
-        &self,
-    ) -> arrow_flight::flight_service_client::FlightServiceClient<Link> {
+    pub(crate) fn flight(&self) -> arrow_flight::flight_service_client::FlightServiceClient<Link> {
         arrow_flight::flight_service_client::FlightServiceClient::new(self.link.clone())
     }
 

@@ -16,7 +16,7 @@ const MAX_TOKEN: usize = 8 * 1024;
 /// Sends the token that a file has as the call is made, since issuers renew them in
 /// place; without a file, none.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TokenFile(Option<Arc<Path>>);
+pub(crate) struct TokenFile(Option<Arc<Path>>);
 
 impl TokenFile {
     pub(super) fn at(path: &Path) -> Self {

@@ -119,8 +119,13 @@ mod tests {
             assert!(wrong("archive: a\nsql_queries: 1").contains("built without"));
             return;
         }
-        let known = read("archive: a\nsql_queries: 2\nsql_disk: 0").unwrap().unwrap();
-        assert_eq!((known.queries, known.disk, known.memory), (2, 0, 512_000_000));
+        let known = read("archive: a\nsql_queries: 2\nsql_disk: 0")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (known.queries, known.disk, known.memory),
+            (2, 0, 512_000_000)
+        );
         assert!(known.threads > 0);
         for (text, words) in [
             ("sql_timeout: 1m", "--archive"),

@@ -4,11 +4,7 @@
 //! would count one.
 
 use datafusion::{
-    common::{
-        Result,
-        metadata::FieldMetadata,
-        tree_node::Transformed,
-    },
+    common::{Result, metadata::FieldMetadata, tree_node::Transformed},
     logical_expr::{Expr, LogicalPlan, Projection, expr::Alias},
 };
 

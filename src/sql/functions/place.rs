@@ -23,7 +23,7 @@ use super::{like, of_each, texts};
 const MAX_DATABASE: u64 = 1 << 30;
 
 /// Where addresses are.
-pub struct Places {
+pub(in crate::sql) struct Places {
     reader: Reader<Vec<u8>>,
 }
 
@@ -47,7 +47,7 @@ impl Places {
     ///
     /// # Errors
     /// If the file cannot be read, or is none.
-    pub fn open(path: &Path) -> std::result::Result<Self, NoPlaces> {
+    pub(in crate::sql) fn open(path: &Path) -> std::result::Result<Self, NoPlaces> {
         let no = |why: String| NoPlaces {
             path: path.to_owned(),
             why,
