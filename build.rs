@@ -6,6 +6,7 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
 
 const PROTOS: [&str; 2] = [
     "trailgate/v1/event_service.proto",
+    "trailgate/v1/report_service.proto",
     "trailgate/v1/scope_service.proto",
 ];
 

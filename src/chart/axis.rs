@@ -126,7 +126,12 @@ impl Time {
 
     /// Lines down to `bottom`, from `top` on, with their times below, over so many units
     /// from `x` on. `right`: where the picture ends.
-    pub(super) fn drawn(self, (x, units): (u64, u64), (top, bottom): (u64, u64), right: u64) -> Markup {
+    pub(super) fn drawn(
+        self,
+        (x, units): (u64, u64),
+        (top, bottom): (u64, u64),
+        right: u64,
+    ) -> Markup {
         html! {
             @for (second, text) in self.lines() {
                 @let at = x + self.at(second, units);
@@ -141,7 +146,10 @@ impl Time {
 /// A second in UTC.
 pub(super) fn told(second: i64, form: &str) -> String {
     let time = Timestamp::from_second(second);
-    time.map_or_else(|_| second.to_string(), |time| time.strftime(form).to_string())
+    time.map_or_else(
+        |_| second.to_string(),
+        |time| time.strftime(form).to_string(),
+    )
 }
 
 /// Lines for round numbers down to `bottom`, from `top` on, with the numbers above, over
@@ -176,14 +184,22 @@ mod tests {
     #[test]
     fn lines_of_time_are_few_and_begin_something() {
         let of = |from, to| Time::new(from, to).lines();
-        let names = |from, to| -> Vec<String> {
-            of(from, to).into_iter().map(|(_, name)| name).collect()
-        };
-        assert_eq!(names(0, 0), [
-            "1970-01-01 00:00:00", "1970-01-01 00:00:15", "1970-01-01 00:00:30",
-            "1970-01-01 00:00:45", "1970-01-01 00:01:00",
-        ]);
-        assert_eq!(names(3_500, 4 * DAY), ["1970-01-02", "1970-01-03", "1970-01-04", "1970-01-05"]);
+        let names =
+            |from, to| -> Vec<String> { of(from, to).into_iter().map(|(_, name)| name).collect() };
+        assert_eq!(
+            names(0, 0),
+            [
+                "1970-01-01 00:00:00",
+                "1970-01-01 00:00:15",
+                "1970-01-01 00:00:30",
+                "1970-01-01 00:00:45",
+                "1970-01-01 00:01:00",
+            ]
+        );
+        assert_eq!(
+            names(3_500, 4 * DAY),
+            ["1970-01-02", "1970-01-03", "1970-01-04", "1970-01-05"]
+        );
         for length in (0..62).map(|n| 1_i64 << n) {
             for from in [i64::MIN, -1, 0, 1_700_000_000, i64::MAX - 5] {
                 let lines = of(from, from.saturating_add(length));

@@ -6,7 +6,9 @@ use maud::{Markup, html};
 
 use super::{
     axis::{share, upright},
-    frame::{EDGE, LINE, MAX_PARTS, Part, Parts, WIDTH, Words, counted, legend, nothing, picture, piece},
+    frame::{
+        EDGE, LINE, MAX_PARTS, Part, Parts, WIDTH, Words, counted, legend, nothing, picture, piece,
+    },
     text::{cut, number, places, places_in, width},
 };
 
@@ -79,7 +81,9 @@ impl Bars {
         let of_group = |bar: &Bar| by_group.get(bar.group.as_str()).copied().unwrap_or(0);
         // a sort that is stable: within a group the longest stays first
         all.sort_by(|(_, a), (_, b)| {
-            of_group(b).cmp(&of_group(a)).then_with(|| a.group.cmp(&b.group))
+            of_group(b)
+                .cmp(&of_group(a))
+                .then_with(|| a.group.cmp(&b.group))
         });
 
         let pieces = bars.iter().flat_map(|bar| &bar.pieces);
@@ -87,10 +91,16 @@ impl Bars {
         let (key, below) = legend(&parts.legend(), EDGE);
         let top = EDGE + below + LINE;
         let (lines, bottom) = lay(&all, top);
-        let sum = rest.iter().fold(0, |sum: u64, (amount, _)| sum.saturating_add(*amount));
+        let sum = rest
+            .iter()
+            .fold(0, |sum: u64, (amount, _)| sum.saturating_add(*amount));
         let others = (!rest.is_empty()).then(|| {
             let count = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-            format!("{} more, not drawn: {} together", counted(count, self.of), counted(sum, self.counts))
+            format!(
+                "{} more, not drawn: {} together",
+                counted(count, self.of),
+                counted(sum, self.counts)
+            )
         });
         let height = bottom + EDGE + if others.is_some() { LINE } else { 0 };
         let marks = html! {

@@ -72,7 +72,10 @@ impl Columns {
         }
         let sum = |of: &BTreeMap<usize, u64>| of.values().copied().fold(0, u64::saturating_add);
         let most = by_column.values().map(sum).max().unwrap_or(0);
-        let all = self.all.iter().fold(0, |all: u64, one| all.saturating_add(one.amount));
+        let all = self
+            .all
+            .iter()
+            .fold(0, |all: u64, one| all.saturating_add(one.amount));
 
         let (key, below) = legend(&parts.legend(), EDGE);
         let top = EDGE + below + LINE / 2;
@@ -88,10 +91,7 @@ impl Columns {
                 told((day(column + 1) - 1).saturating_mul(DAY), "%Y-%m-%d")
             ),
         };
-        let time = Time::new(
-            first.saturating_mul(DAY),
-            day(columns).saturating_mul(DAY),
-        );
+        let time = Time::new(first.saturating_mul(DAY), day(columns).saturating_mul(DAY));
         let marks = html! {
             (key)
             @for round in rounds(most) {
@@ -108,8 +108,12 @@ impl Columns {
                 }
             }
         };
-        let mut about = format!("{} from {} to {}", counted(all, self.counts),
-            told(time.from(), "%Y-%m-%d"), told(time.to().saturating_sub(1), "%Y-%m-%d"));
+        let mut about = format!(
+            "{} from {} to {}",
+            counted(all, self.counts),
+            told(time.from(), "%Y-%m-%d"),
+            told(time.to().saturating_sub(1), "%Y-%m-%d")
+        );
         let highest = by_column.iter().rev().max_by_key(|(_, of)| sum(of));
         if let Some((column, of)) = highest {
             about = format!("{about}; most, {}, on {}", number(sum(of)), named(*column));
@@ -117,7 +121,12 @@ impl Columns {
         if each > 1 {
             about = format!("{about}. Each bar is of {each} days");
         }
-        picture(&self.title, &format!("{about}."), bottom + LINE + EDGE, &marks)
+        picture(
+            &self.title,
+            &format!("{about}."),
+            bottom + LINE + EDGE,
+            &marks,
+        )
     }
 }
 

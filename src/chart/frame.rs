@@ -27,7 +27,11 @@ pub type Words = (&'static str, &'static str);
 
 /// So many of them.
 pub(super) fn counted(amount: u64, (one, many): Words) -> String {
-    format!("{} {}", number(amount), if amount == 1 { one } else { many })
+    format!(
+        "{} {}",
+        number(amount),
+        if amount == 1 { one } else { many }
+    )
 }
 
 /// What something is part of, and whether it is marked beside its colour.

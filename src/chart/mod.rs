@@ -10,9 +10,9 @@ mod axis;
 mod bars;
 mod columns;
 mod frame;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timeline;
 
 pub use self::{

@@ -116,8 +116,14 @@ fn nothing_is_said_to_be_nothing() {
 #[test]
 fn one_of_each_is_drawn() {
     let seen = held(&bars(vec![bar("AKIA1", &[("192.0.2.1", 1)])]).draw());
-    assert_eq!(seen.titles, ["Calls", "AKIA1: 1 call", "AKIA1, 192.0.2.1: 1 call"]);
-    assert_eq!(seen.descriptions, ["1 key; the longest bar is that of AKIA1, 1 call."]);
+    assert_eq!(
+        seen.titles,
+        ["Calls", "AKIA1: 1 call", "AKIA1, 192.0.2.1: 1 call"]
+    );
+    assert_eq!(
+        seen.descriptions,
+        ["1 key; the longest bar is that of AKIA1, 1 call."]
+    );
     // one part needs no key
     assert_eq!(seen.texts, ["0", "1", "AKIA1", "1"]);
 
@@ -129,7 +135,10 @@ fn one_of_each_is_drawn() {
     );
 
     let seen = held(&timeline(vec![moment(NOON, "first", false)]).draw());
-    assert_eq!(seen.titles, ["Moments", "first", "2024-05-06 12:00:00: text of first"]);
+    assert_eq!(
+        seen.titles,
+        ["Moments", "first", "2024-05-06 12:00:00: text of first"]
+    );
     assert_eq!(seen.shapes, [("circle".to_owned(), 1)].into());
 }
 
@@ -143,7 +152,10 @@ fn one_instant_is_a_time_too() {
     let seen = held(&one.draw());
     // and what they are
     assert_eq!(seen.shapes["circle"], 2);
-    assert_eq!(seen.texts.iter().filter(|text| *text == "failed").count(), 1);
+    assert_eq!(
+        seen.texts.iter().filter(|text| *text == "failed").count(),
+        1
+    );
     let back = Timeline {
         time: (NOON + DAY, NOON - DAY),
         ..one
@@ -151,9 +163,24 @@ fn one_instant_is_a_time_too() {
     held(&back.draw());
     for ends in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, 0)] {
         let all = vec![moment(i64::MIN, "a", false), moment(i64::MAX, "b", true)];
-        held(&Timeline { time: ends, ..timeline(all) }.draw());
-        let all = vec![counted(i64::MIN, "a", u64::MAX), counted(i64::MAX, "b", u64::MAX)];
-        held(&Columns { time: ends, ..columns(all) }.draw());
+        held(
+            &Timeline {
+                time: ends,
+                ..timeline(all)
+            }
+            .draw(),
+        );
+        let all = vec![
+            counted(i64::MIN, "a", u64::MAX),
+            counted(i64::MAX, "b", u64::MAX),
+        ];
+        held(
+            &Columns {
+                time: ends,
+                ..columns(all)
+            }
+            .draw(),
+        );
     }
 }
 
@@ -161,13 +188,18 @@ fn one_instant_is_a_time_too() {
 fn much_is_folded_and_said_to_be() {
     let all: Vec<Bar> = (0..10_000_u64)
         .map(|n| {
-            let pieces: Vec<(String, u64)> = (0..10).map(|p| (format!("part {p}"), n + p)).collect();
+            let pieces: Vec<(String, u64)> =
+                (0..10).map(|p| (format!("part {p}"), n + p)).collect();
             let pieces: Vec<_> = pieces.iter().map(|(name, n)| (name.as_str(), *n)).collect();
             bar(&format!("key {n}"), &pieces)
         })
         .collect();
     let seen = held(&bars(all).draw());
-    let drawn = seen.texts.iter().filter(|text| text.starts_with("key ")).count();
+    let drawn = seen
+        .texts
+        .iter()
+        .filter(|text| text.starts_with("key "))
+        .count();
     assert_eq!(drawn, MAX_BARS);
     assert!(seen.texts.contains(&"key 9999".to_owned()));
     // 10 n + 45 of each, without the last 30
@@ -178,10 +210,16 @@ fn much_is_folded_and_said_to_be() {
     assert!(seen.texts.contains(&"4 others".to_owned()));
     assert!(seen.descriptions[0].contains(&said));
 
-    let all = (0..10_000).map(|n| counted(NOON - n * DAY, "", 1)).collect();
+    let all = (0..10_000)
+        .map(|n| counted(NOON - n * DAY, "", 1))
+        .collect();
     let seen = held(&columns(all).draw());
     assert_eq!(seen.titles.len(), 101);
-    assert!(seen.titles[1].ends_with(": 100 calls"), "{:?}", seen.titles[1]);
+    assert!(
+        seen.titles[1].ends_with(": 100 calls"),
+        "{:?}",
+        seen.titles[1]
+    );
     assert!(seen.descriptions[0].ends_with("Each bar is of 100 days."));
 
     let all = (0..10_000).map(|n| moment(NOON - n, &format!("lane {}", n % 40), n % 3 == 0));
@@ -194,15 +232,25 @@ fn much_is_folded_and_said_to_be() {
 fn everything_is_counted() {
     let all = (0..500).map(|n| moment(NOON - n * 97, &format!("lane {}", n % 5), n % 7 == 0));
     let seen = held(&timeline(all.collect()).draw());
-    let counts = seen.titles.iter().filter(|title| title.starts_with("2024-")).map(|title| {
-        match title.split(": ").nth(1).and_then(|told| told.split_once(" events")) {
-            Some((count, _)) => count.parse::<u64>().unwrap(),
-            None => 1,
-        }
-    });
+    let counts = seen
+        .titles
+        .iter()
+        .filter(|title| title.starts_with("2024-"))
+        .map(|title| {
+            match title
+                .split(": ")
+                .nth(1)
+                .and_then(|told| told.split_once(" events"))
+            {
+                Some((count, _)) => count.parse::<u64>().unwrap(),
+                None => 1,
+            }
+        });
     assert_eq!(counts.sum::<u64>(), 500);
 
-    let all: Vec<_> = (0..500).map(|n| counted(NOON - n * 7_919, "a", 2)).collect();
+    let all: Vec<_> = (0..500)
+        .map(|n| counted(NOON - n * 7_919, "a", 2))
+        .collect();
     let seen = held(&columns(all).draw());
     let counts = seen.titles.iter().skip(1).map(|title| {
         let (_, told) = title.split_once(": ").unwrap();
@@ -218,17 +266,33 @@ fn hostile_texts_are_texts() {
     let all = names().map(|(n, text)| Bar {
         name: text.clone(),
         group: text.clone(),
-        pieces: vec![(Part { name: text.clone(), is_marked: n % 2 == 0 }, 1)],
+        pieces: vec![(
+            Part {
+                name: text.clone(),
+                is_marked: n % 2 == 0,
+            },
+            1,
+        )],
         note: "",
     });
-    let picture = Bars { title: texts[0].clone(), ..bars(all.collect()) };
+    let picture = Bars {
+        title: texts[0].clone(),
+        ..bars(all.collect())
+    };
     let seen = held(&picture.draw());
     assert_eq!(seen.titles[0], texts[0]);
-    assert!(seen.titles.iter().any(|title| title.contains("</text></svg>")));
+    assert!(
+        seen.titles
+            .iter()
+            .any(|title| title.contains("</text></svg>"))
+    );
 
     let all = names().map(|(n, text)| Counted {
         second: NOON,
-        part: Part { name: text.clone(), is_marked: n % 2 == 0 },
+        part: Part {
+            name: text.clone(),
+            is_marked: n % 2 == 0,
+        },
         amount: u64::MAX,
     });
     held(&columns(all.collect()).draw());
@@ -253,18 +317,35 @@ fn groups_stand_together_the_larger_first() {
         of("iam", "iam:List", 5),
         of("s3", "s3:Put", 9),
         of("iam", "iam:Get", 6),
-        Bar { note: "never seen used", ..of("s3", "s3:None", 0) },
+        Bar {
+            note: "never seen used",
+            ..of("s3", "s3:None", 0)
+        },
     ];
     let seen = held(&bars(all).draw());
-    let names = seen.texts.iter().filter(|text| text.contains(':') || ["s3", "iam"].contains(&text.as_str()));
+    let names = seen
+        .texts
+        .iter()
+        .filter(|text| text.contains(':') || ["s3", "iam"].contains(&text.as_str()));
     let names: Vec<_> = names.map(String::as_str).collect();
-    assert_eq!(names, ["s3", "s3:Put", "s3:Get", "s3:None", "iam", "iam:Get", "iam:List"]);
-    assert!(seen.texts.contains(&"never seen us…".to_owned()) || seen.texts.contains(&"never seen used".to_owned()));
+    assert_eq!(
+        names,
+        [
+            "s3", "s3:Put", "s3:Get", "s3:None", "iam", "iam:Get", "iam:List"
+        ]
+    );
+    assert!(
+        seen.texts.contains(&"never seen us…".to_owned())
+            || seen.texts.contains(&"never seen used".to_owned())
+    );
 }
 
 #[test]
 fn what_is_marked_is_hatched_and_named() {
-    let all = vec![bar("ann", &[("AccessDenied (denied)", 3), ("NoSuchKey", 1)])];
+    let all = vec![bar(
+        "ann",
+        &[("AccessDenied (denied)", 3), ("NoSuchKey", 1)],
+    )];
     let seen = held(&bars(all).draw());
     // its piece, and what the colour means
     assert_eq!(seen.hatched, 2);
@@ -276,11 +357,18 @@ fn pieces_are_as_long_as_what_they_count() {
     let all = vec![bar("a", &[("x", 300), ("y", 100)]), bar("b", &[("x", 200)])];
     let seen = held(&bars(all).draw());
     let long = |class: &str| -> Vec<u64> {
-        let these = seen.rects.iter().filter(|(of, (_, _, wide, _))| of == class && *wide != 12);
+        let these = seen
+            .rects
+            .iter()
+            .filter(|(of, (_, _, wide, _))| of == class && *wide != 12);
         these.map(|(_, (_, _, wide, _))| *wide).collect()
     };
-    let [of_a, of_b] = long("part p0")[..] else { panic!() };
-    let [of_y] = long("part p1")[..] else { panic!() };
+    let [of_a, of_b] = long("part p0")[..] else {
+        panic!()
+    };
+    let [of_y] = long("part p1")[..] else {
+        panic!()
+    };
     assert!((of_a * 2).abs_diff(of_b * 3) <= 3, "{of_a} {of_b}");
     assert!((of_y * 3).abs_diff(of_a) <= 3, "{of_y} {of_a}");
 }

@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn a_text_goes_one_way_and_shows() {
-        assert_eq!(shown("a\u{202e}b\u{0}\u{7f}\n"), "a\u{fffd}b\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(
+            shown("a\u{202e}b\u{0}\u{7f}\n"),
+            "a\u{fffd}b\u{fffd}\u{fffd}\u{fffd}"
+        );
         assert_eq!(shown("é世🙂"), "é世🙂");
     }
 
@@ -126,7 +129,10 @@ mod tests {
         assert_eq!(number(0), "0");
         assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(number(999), "999");
-        assert_eq!([0, 999, 2_000, 50_000_000, 1_500].map(short), ["0", "999", "2k", "50M", "1500"]);
+        assert_eq!(
+            [0, 999, 2_000, 50_000_000, 1_500].map(short),
+            ["0", "999", "2k", "50M", "1500"]
+        );
     }
 
     #[test]

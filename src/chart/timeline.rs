@@ -84,15 +84,23 @@ impl Timeline {
         let names = self.names();
         let (told_of, others) = names.split_at(names.len().min(MAX_LANES));
         let others_name = format!("{} others", others.len());
-        let mut lanes: Vec<(&str, Lane<'_>)> =
-            told_of.iter().map(|name| (*name, Lane::default())).collect();
+        let mut lanes: Vec<(&str, Lane<'_>)> = told_of
+            .iter()
+            .map(|name| (*name, Lane::default()))
+            .collect();
         if !others.is_empty() {
             lanes.push((&others_name, Lane::default()));
         }
-        let at: BTreeMap<&str, usize> =
-            told_of.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+        let at: BTreeMap<&str, usize> = told_of
+            .iter()
+            .enumerate()
+            .map(|(place, name)| (*name, place))
+            .collect();
         for moment in &self.moments {
-            let lane = at.get(moment.lane.as_str()).copied().unwrap_or(told_of.len());
+            let lane = at
+                .get(moment.lane.as_str())
+                .copied()
+                .unwrap_or(told_of.len());
             if let Some((_, lane)) = lanes.get_mut(lane) {
                 lane.add(time.at(moment.second, PLACES - 1), moment);
             }
@@ -124,10 +132,16 @@ impl Timeline {
         let all = u64::try_from(self.moments.len()).unwrap_or(u64::MAX);
         let failed = self.moments.iter().filter(|moment| moment.is_cross).count();
         let form = "%Y-%m-%d %H:%M:%S";
-        let mut about = format!("{} from {} to {} UTC", counted(all, self.counts), told(first, form), told(last, form));
-        if let Some((name, lane)) = lanes.iter().max_by(|(a, one), (b, other)| {
-            one.count.cmp(&other.count).then_with(|| b.cmp(a))
-        }) {
+        let mut about = format!(
+            "{} from {} to {} UTC",
+            counted(all, self.counts),
+            told(first, form),
+            told(last, form)
+        );
+        if let Some((name, lane)) = lanes
+            .iter()
+            .max_by(|(a, one), (b, other)| one.count.cmp(&other.count).then_with(|| b.cmp(a)))
+        {
             about = format!("{about}; most, {}, on the lane {name}", number(lane.count));
         }
         if failed > 0 {
@@ -137,7 +151,12 @@ impl Timeline {
         if !others.is_empty() {
             about = format!("{about}. {others_name} share the last lane");
         }
-        picture(&self.title, &format!("{about}."), bottom + LINE + EDGE, &marks)
+        picture(
+            &self.title,
+            &format!("{about}."),
+            bottom + LINE + EDGE,
+            &marks,
+        )
     }
 
     /// The lanes that there are, in their order.

@@ -81,6 +81,7 @@ fn nobody(proxy: &Proxy) -> Response {
         reason: "NO_USER".to_owned(),
         message: format!("the proxy does not say in {} whom it brings", proxy.header),
         field: None,
+        violations: Vec::new(),
     };
     let page = layout::page("Not answered", "", &layout::refusal(&refusal));
     (StatusCode::UNAUTHORIZED, page).into_response()

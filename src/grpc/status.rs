@@ -136,6 +136,63 @@ impl From<sql::Error> for Status {
     }
 }
 
+/// No report has this name.
+#[cfg(feature = "sql")]
+pub(super) fn unknown_report(name: &str, nearest: Option<&str>) -> Status {
+    let name = filter::shown(name);
+    let hint = match nearest {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => "ListReports has those that there are".to_owned(),
+    };
+    let mut details = info("REPORT_UNKNOWN");
+    details.set_resource_info("report", name.as_str(), "", "no report of this name");
+    let message = format!("there is no report {name:?}; {hint}");
+    Status::with_error_details(Code::NotFound, message, details)
+}
+
+/// Values that a report's parameters cannot have; the first says what is wrong.
+#[cfg(feature = "sql")]
+pub(super) fn wrong_values(wrong: &[sql::Wrong]) -> Status {
+    /// A request may be wrong ten thousand times.
+    const TOLD: usize = 10;
+    let reason = wrong
+        .first()
+        .map_or("REPORT_PARAMETER_INVALID", |it| it.why.reason());
+    let mut details = info(reason);
+    let mut told = Vec::new();
+    for sql::Wrong {
+        parameter, message, ..
+    } in wrong.iter().take(TOLD)
+    {
+        let field = format!("parameters[{}]", filter::shown(parameter));
+        details.add_bad_request_violation(&field, message);
+        told.push(format!("{field}: {message}"));
+    }
+    if wrong.len() > TOLD {
+        told.push(format!("and {} more", wrong.len() - TOLD));
+    }
+    Status::with_error_details(Code::InvalidArgument, told.join("; "), details)
+}
+
+/// A report needs functions that have nothing to answer from here.
+#[cfg(feature = "sql")]
+pub(super) fn lacking(report: &str, functions: &[&str]) -> Status {
+    let message = format!(
+        "{report} needs {}, which this server has no database of places for; it takes one with \
+         --sql-places",
+        functions.join(" and ")
+    );
+    let details = info("REPORT_FUNCTION_MISSING");
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// Reports are asked of a server that has none.
+pub(super) fn no_reports() -> Status {
+    let message = "this server runs no reports: it has no archive (--archive), or was built \
+                   without the feature sql";
+    Status::with_error_details(Code::Unimplemented, message, info("NO_REPORTS"))
+}
+
 impl From<Denied> for Status {
     fn from(denied: Denied) -> Self {
         let (code, reason) = match denied {

@@ -59,14 +59,22 @@ pub(super) fn walk(xml: &str) -> Seen {
         if name == "svg" {
             assert!(view.is_none() && open.is_empty());
             let numbers: Vec<u64> = attributes["viewBox"].split(' ').map(number).collect();
-            let [0, 0, wide, high] = numbers[..] else { panic!("{attributes:?}") };
-            assert_eq!((number(&attributes["width"]), number(&attributes["height"])), (wide, high));
+            let [0, 0, wide, high] = numbers[..] else {
+                panic!("{attributes:?}")
+            };
+            assert_eq!(
+                (number(&attributes["width"]), number(&attributes["height"])),
+                (wide, high)
+            );
             assert_eq!(attributes["role"], "img");
             view = Some((wide, high));
         }
         open.push((name, attributes, String::new()));
     }
-    assert!(rest.is_empty() && open.is_empty() && view.is_some(), "{rest:?} {open:?}");
+    assert!(
+        rest.is_empty() && open.is_empty() && view.is_some(),
+        "{rest:?} {open:?}"
+    );
     seen
 }
 
@@ -77,8 +85,14 @@ fn begun(tag: &str) -> (String, Attributes) {
         let (name, after) = rest.trim_start().split_once("=\"").expect("no attribute");
         let (value, after) = after.split_once('"').expect("a value has no end");
         let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        assert!(is_name && !name.starts_with("on") && !value.contains('<'), "{name}");
-        assert!(attributes.insert(name.to_owned(), plain(value)).is_none(), "{name} twice");
+        assert!(
+            is_name && !name.starts_with("on") && !value.contains('<'),
+            "{name}"
+        );
+        assert!(
+            attributes.insert(name.to_owned(), plain(value)).is_none(),
+            "{name} twice"
+        );
         rest = after;
     }
     (name.to_owned(), attributes)
@@ -102,7 +116,8 @@ fn plain(text: &str) -> String {
     }
     // what XML has no characters for, or what turns the text around
     let is_odd = |c: char| {
-        c < ' ' || matches!(c, '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+        c < ' '
+            || matches!(c, '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
     };
     assert!(!plain.contains(is_odd), "{plain:?}");
     plain
@@ -112,8 +127,16 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("{text:?}"))
 }
 
-fn ended(seen: &mut Seen, name: &str, attributes: &Attributes, said: String, (wide, high): (u64, u64)) {
-    let is_drawn = KNOWN.iter().any(|(known, is_drawn)| *known == name && *is_drawn);
+fn ended(
+    seen: &mut Seen,
+    name: &str,
+    attributes: &Attributes,
+    said: String,
+    (wide, high): (u64, u64),
+) {
+    let is_drawn = KNOWN
+        .iter()
+        .any(|(known, is_drawn)| *known == name && *is_drawn);
     if is_drawn && attributes.get("class").is_none_or(|class| class != "hatch") {
         seen.marks += 1;
     }
@@ -131,13 +154,19 @@ fn ended(seen: &mut Seen, name: &str, attributes: &Attributes, said: String, (wi
                 None => (Some(x), x + takes),
                 Some(other) => panic!("{other}"),
             };
-            assert!(from.is_some() && to <= wide, "{said:?} from {from:?} to {to}");
+            assert!(
+                from.is_some() && to <= wide,
+                "{said:?} from {from:?} to {to}"
+            );
             assert!((12..=high).contains(&y), "{said:?} at {y} of {high}");
             seen.texts.push(said);
         }
         "rect" => {
             let at = (of("x"), of("y"), of("width"), of("height"));
-            assert!(at.0 + at.2 <= wide && at.1 + at.3 <= high && at.2 > 0 && at.3 > 0, "{at:?}");
+            assert!(
+                at.0 + at.2 <= wide && at.1 + at.3 <= high && at.2 > 0 && at.3 > 0,
+                "{at:?}"
+            );
             match attributes.get("class") {
                 Some(class) => seen.rects.push((class.clone(), at)),
                 None => {
@@ -147,17 +176,28 @@ fn ended(seen: &mut Seen, name: &str, attributes: &Attributes, said: String, (wi
             }
         }
         "line" => {
-            assert!(of("x1").max(of("x2")) <= wide && of("y1").max(of("y2")) <= high, "{attributes:?}");
+            assert!(
+                of("x1").max(of("x2")) <= wide && of("y1").max(of("y2")) <= high,
+                "{attributes:?}"
+            );
         }
         "circle" => {
             let (x, y, r) = (of("cx"), of("cy"), of("r"));
-            assert!(x >= r && y >= r && x + r <= wide && y + r <= high, "{attributes:?}");
+            assert!(
+                x >= r && y >= r && x + r <= wide && y + r <= high,
+                "{attributes:?}"
+            );
             *seen.shapes.entry(name.to_owned()).or_default() += 1;
         }
         "path" if attributes["class"] == "cross" => {
-            let numbers = attributes["d"].split([' ', 'M', 'L']).filter(|it| !it.is_empty());
+            let numbers = attributes["d"]
+                .split([' ', 'M', 'L'])
+                .filter(|it| !it.is_empty());
             for (place, text) in numbers.enumerate() {
-                assert!(number(text) <= if place % 2 == 0 { wide } else { high }, "{attributes:?}");
+                assert!(
+                    number(text) <= if place % 2 == 0 { wide } else { high },
+                    "{attributes:?}"
+                );
             }
             *seen.shapes.entry(name.to_owned()).or_default() += 1;
         }
