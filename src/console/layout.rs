@@ -21,6 +21,8 @@ const PAGES: [(&str, &str); 3] = [
     ("/live", "Live"),
     ("/scopes", "Scopes"),
 ];
+/// One more, where there are reports.
+const REPORTS: (&str, &str) = ("/reports", "Reports");
 
 /// HTML, as an answer.
 pub(super) struct Html(pub(super) Markup);
@@ -34,7 +36,8 @@ impl IntoResponse for Html {
 }
 
 /// A page; `here` is the one of [`PAGES`] that it belongs to.
-pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
+pub(super) fn page(has_reports: bool, title: &str, here: &str, content: &Markup) -> Html {
+    let pages = PAGES.into_iter().chain(has_reports.then_some(REPORTS));
     Html(html! {
         (DOCTYPE)
         html lang="en" {
@@ -53,7 +56,7 @@ pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
                 header {
                     span class="name" { "trailgate" }
                     nav aria-label="Pages" {
-                        @for (path, name) in PAGES {
+                        @for (path, name) in pages {
                             a href=(path) aria-current=[(path == here).then_some("page")] { (name) }
                         }
                     }
