@@ -87,7 +87,8 @@ pub(super) fn status(code: &str) -> StatusCode {
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" | "FAILED_PRECONDITION" => StatusCode::BAD_REQUEST,
         "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
         "PERMISSION_DENIED" => StatusCode::FORBIDDEN,
-        "NOT_FOUND" => StatusCode::NOT_FOUND,
+        // there is no such page here
+        "NOT_FOUND" | "UNIMPLEMENTED" => StatusCode::NOT_FOUND,
         "RESOURCE_EXHAUSTED" => StatusCode::TOO_MANY_REQUESTS,
         "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
         "DEADLINE_EXCEEDED" => StatusCode::GATEWAY_TIMEOUT,

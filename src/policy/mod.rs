@@ -104,7 +104,8 @@ impl Method {
     const fn service(self) -> Option<&'static str> {
         match self {
             Self::ListScopes => Some("trailgate.v1.ScopeService"),
-            Self::RunReport | Self::Sql | Self::Reflection | Self::Metrics => None,
+            Self::RunReport => Some("trailgate.v1.ReportService"),
+            Self::Sql | Self::Reflection | Self::Metrics => None,
             _ => Some("trailgate.v1.EventService"),
         }
     }
