@@ -9,7 +9,7 @@ use super::{
     frame::{
         EDGE, LINE, MAX_PARTS, Part, Parts, WIDTH, Words, counted, legend, nothing, picture, piece,
     },
-    text::{cut, number, places, places_in, width},
+    text::{cut, number, places, places_in, shown, width},
 };
 
 /// The most bars: two screens of them. Who wants more reads the rows.
@@ -165,11 +165,11 @@ impl Bars {
         };
         html! {
             g {
-                title { (super::text::shown(&bar.name)) ": " (said(bar, amount, self.counts)) }
+                title { (shown(&bar.name)) ": " (said(bar, amount, self.counts)) }
                 text x=(LEFT - EDGE) y=(y + 14) text-anchor="end" { (cut(&bar.name, places_in(LEFT - 2 * EDGE))) }
                 @for (at, wide, amount, (class, is_marked, name)) in pieces {
                     g {
-                        @if !name.is_empty() { title { (super::text::shown(&bar.name)) ", " (super::text::shown(&name)) ": " (counted(amount, self.counts)) } }
+                        @if !name.is_empty() { title { (shown(&bar.name)) ", " (shown(&name)) ": " (counted(amount, self.counts)) } }
                         (piece(&class, is_marked, (at, y + (LINE - THICK) / 2), (wide, THICK)))
                     }
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{cut, number, places, width};
+use super::text::{cut, number, places, shown, width};
 
 /// The width of a picture, in units.
 pub(super) const WIDTH: u64 = 960;
@@ -149,8 +149,8 @@ pub(super) fn picture(title: &str, about: &str, height: u64, marks: &Markup) -> 
     html! {
         svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH} {height}"))
             width=(WIDTH) height=(height) role="img" aria-labelledby="chart-title chart-desc" {
-            title id="chart-title" { (title) }
-            desc id="chart-desc" { (super::text::shown(about)) }
+            title id="chart-title" { (shown(title)) }
+            desc id="chart-desc" { (shown(about)) }
             defs {
                 pattern id=(HATCH) width="6" height="6" patternUnits="userSpaceOnUse" {
                     path class="hatch" d="M0 6 L6 0" {}

@@ -2,6 +2,8 @@
 
 mod walker;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const CALLS: Words = ("call", "calls");
@@ -393,4 +395,49 @@ fn the_same_is_drawn_the_same_in_whatever_order() {
     let one = columns(all.clone()).draw().0;
     all.reverse();
     assert_eq!(columns(all).draw().0, one);
+}
+
+/// Texts of few, so that some meet; some of any signs.
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-d]", any::<String>(), "\\PC{0,80}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_drawn_is_whole_and_within(
+        title in names(),
+        all in prop::collection::vec(
+            (names(), names(), names(), any::<bool>(), any::<u64>(), any::<i64>()),
+            0..60,
+        ),
+        ends in any::<(i64, i64)>(),
+        scale in 0_u32..64,
+    ) {
+        let bars = all.iter().map(|(name, group, of, is_marked, amount, _)| Bar {
+            name: name.clone(),
+            group: group.clone(),
+            pieces: vec![(Part { name: of.clone(), is_marked: *is_marked }, amount >> scale)],
+            note: if amount % 7 == 0 { "unknown" } else { "" },
+        });
+        let picture = Bars { title: title.clone(), ..self::bars(bars.collect()) };
+        walker::walk(&picture.draw().0);
+        let counted = all.iter().map(|(_, _, of, is_marked, amount, second)| Counted {
+            second: second >> scale,
+            part: Part { name: of.clone(), is_marked: *is_marked },
+            amount: amount >> scale,
+        });
+        let time = (ends.0 >> scale, ends.1 >> scale);
+        let picture = Columns { title: title.clone(), time, ..columns(counted.collect()) };
+        walker::walk(&picture.draw().0);
+        let moments = all.iter().map(|(lane, _, text, is_cross, _, second)| Moment {
+            second: second >> scale,
+            lane: lane.clone(),
+            is_cross: *is_cross,
+            text: text.clone(),
+        });
+        let picture = Timeline { title, time, ..timeline(moments.collect()) };
+        walker::walk(&picture.draw().0);
+    }
 }

@@ -11,6 +11,8 @@ use crate::{spelling::Nearest, when::when};
 
 /// The longest name that is compared with those that are known, in bytes.
 const MAX_NAME: usize = 100;
+/// The signs that are told of a value that cannot be read: as many as any time takes.
+const SHOWN: usize = 60;
 
 /// When and where values are typed: times count back from now, and are of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +180,7 @@ pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> O
 
 /// The beginning of a text, as far as any time or number goes.
 fn shown(text: &str) -> String {
-    text.chars().take(MAX_NAME).collect()
+    text.chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]

@@ -46,7 +46,11 @@ pub(super) fn walk(xml: &str) -> Seen {
             Some((_, _, said)) => said.push_str(&plain(text)),
             None => assert_eq!(text, "", "outside of everything"),
         }
-        let (tag, after) = tag[1..].split_once('>').expect("a tag has no end");
+        let (tag, after) = tag
+            .strip_prefix('<')
+            .unwrap()
+            .split_once('>')
+            .expect("a tag has no end");
         rest = after;
         if let Some(name) = tag.strip_prefix('/') {
             let (of, attributes, said) = open.pop().expect("nothing is open");
