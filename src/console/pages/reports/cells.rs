@@ -130,11 +130,32 @@ impl<'a> Links<'a> {
                 "user agent" => "userAgent",
                 _ => return None,
             },
-            "name" if kind() == "key" => "AccessKeyId",
+            "name" if kind() == "key" => return self.last_use(row, value),
             "eventID" => return self.event(row, value),
             _ => return None,
         };
         Some(self.view.link("/events", |view| view.narrow(field, value)))
+    }
+
+    /// The day before a key was used last, and that second: it may be years ago.
+    fn last_use(&self, row: &ReportRow, key: &str) -> Option<String> {
+        let place = self
+            .names
+            .iter()
+            .position(|known| *known == "last_used_time")?;
+        let Value::Time(last) = row.cells.get(place)?.value.as_ref()? else {
+            return None;
+        };
+        let second = |second: i64| Timestamp::from_second(second).ok();
+        let (from, to) = (
+            second(last.seconds.saturating_sub(86_400))?,
+            second(last.seconds)?,
+        );
+        let link = self.view.link("/events", |view| {
+            view.zoom(from, to);
+            view.narrow("AccessKeyId", key);
+        });
+        Some(link)
     }
 
     /// An event's own page.
@@ -248,6 +269,33 @@ mod tests {
         ] {
             assert!(!of(name, value).contains("href"), "{name}");
         }
+    }
+
+    #[test]
+    fn an_unused_key_leads_to_its_last_use() {
+        let read = read(&["kind", "name", "last_used_time"]);
+        let links = Links::new(Timestamp::from_second(1_000_000).unwrap(), &read);
+        let used = prost_types::Timestamp {
+            seconds: 200_000,
+            nanos: 0,
+        };
+        let mut row = ReportRow {
+            cells: vec![
+                text_cell("key"),
+                text_cell("AKIA1"),
+                ReportCell {
+                    value: Some(Value::Time(used)),
+                },
+            ],
+        };
+        let told = links.cell(&row, 1, &row.cells[1]).0;
+        assert!(told.contains("AccessKeyId=AKIA1"), "{told}");
+        assert!(told.contains("from=1970-01-02T07%3A33%3A20Z"), "{told}");
+        assert!(told.contains("to=1970-01-03T07%3A33%3A20Z"), "{told}");
+        row.cells[2].value = None;
+        assert!(!links.cell(&row, 1, &row.cells[1]).0.contains("href"));
+        row.cells[0] = text_cell("role");
+        assert!(!links.cell(&row, 1, &row.cells[1]).0.contains("href"));
     }
 
     #[test]
