@@ -93,11 +93,11 @@ impl Flight {
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
         let sight = sight(&asker.rights)?;
-        let described = self
-            .queries
-            .engine
-            .describe(statement.text.clone(), sight)
-            .await?;
+        let question = Question {
+            parameters: statement.parameters(),
+            text: statement.text.clone(),
+        };
+        let described = self.queries.engine.describe(question, sight).await?;
         info(&described.schema, command, descriptor)
     }
 
@@ -257,7 +257,7 @@ impl FlightSqlService for Flight {
         let described = self
             .queries
             .engine
-            .describe(query.query.clone(), sight)
+            .describe(Question::of(query.query.clone()), sight)
             .await?;
         let parameters = described.parameters.into_iter().map(|(name, known)| {
             // what is not told by its use is mostly a text

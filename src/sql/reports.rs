@@ -1,5 +1,6 @@
 //! Reports: questions with parameters, by their names. See `sql/reports`.
 
+use datafusion::arrow::array::RecordBatch;
 use futures_util::TryStreamExt;
 
 use super::{
@@ -140,7 +141,7 @@ impl Engine {
             let answer = self.ask(Question::of(query), sight.clone()).await?;
             let schema = answer.schema();
             let batches: Vec<_> = answer.try_collect().await?;
-            let columns = batches.iter().flat_map(|batch| batch.columns());
+            let columns = batches.iter().flat_map(RecordBatch::columns);
             for (field, column) in schema.fields().iter().zip(columns) {
                 if let Some(value) = Value::of(column, 0) {
                     given.push((field.name().clone(), value));
