@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn much_is_read_as_far_as_a_page_goes() {
         let long = "é".repeat(5_000);
-        let told = std::iter::once(header()).chain((0..20).map(|_| rows(1_000, &long)));
+        let told = std::iter::once(header()).chain((0..20).map(move |_| rows(1_000, &long)));
         let told: Told<_> = Box::pin(stream::iter(told));
         let read = Read::all(told, &["b", "none"])
             .now_or_never()
