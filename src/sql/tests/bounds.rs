@@ -80,6 +80,7 @@ async fn what_is_not_for_reading_is_refused() {
         "select count(distinct eventID) over (order by eventTime) from cloudtrail",
         "select median(1) over (order by eventTime rows between 9 preceding and current row) from cloudtrail",
         "select levenshtein(lpad('a', 100000, 'b'), lpad('c', 100000, 'd'))",
+        "select array_has_all(x, x) from (select array_agg(value) x from generate_series(1, 100000))",
     ] {
         let error = error(&engine, text).await;
         let is_said = matches!(error, Error::Refused(_) | Error::Wrong(_));
@@ -106,6 +107,7 @@ async fn what_is_not_for_reading_is_refused() {
         "select max(eventID) over (order by eventTime) from cloudtrail",
         "select row_number() over (order by eventTime) from cloudtrail",
         "select levenshtein(eventName, username) from cloudtrail",
+        "select array_has_any(resources.name, make_array('a', 'b')) from cloudtrail",
     ] {
         let answer = lines(&engine, text, Sight::all()).await;
         assert!(answer.is_ok(), "{text}: {answer:?}");
@@ -163,6 +165,25 @@ async fn queries_without_an_end_are_ended_and_others_are_answered() {
     );
     // their threads are free again
     assert_eq!(ask(&engine, "select 1 x").await, ["x", "1"]);
+}
+
+#[tokio::test]
+async fn others_run_on_new_threads_where_a_query_does_not_end() {
+    let limit = Duration::from_millis(300);
+    let engine = bounded(Options {
+        timeout: limit,
+        threads: 1,
+        queries: 4,
+        ..options()
+    })
+    .await;
+    // one function of one row, which nothing ends: minutes of a processor
+    let text = "select regexp_replace(lpad('a', 1000000, 'a'), '((a{0,50}){0,50}){0,20}b', 'x')";
+    assert_eq!(error(&engine, text).await, Error::Time { limit });
+    let once = async || lines(&engine, "select 1", Sight::all()).await.is_ok();
+    let again = async { while !once().await {} };
+    let soon = Duration::from_secs(60);
+    assert!(tokio::time::timeout(soon, again).await.is_ok());
 }
 
 #[tokio::test]
