@@ -11,6 +11,9 @@ use crate::{spelling::Nearest, when::when};
 
 /// The longest name that is compared with those that are known, in bytes.
 const MAX_NAME: usize = 100;
+/// The values that are looked at: no report has so many parameters, so that of more some
+/// are wrong in any case.
+const MOST: usize = 100;
 /// The signs that are told of a value that cannot be read: as many as any time takes.
 const SHOWN: usize = 60;
 
@@ -127,7 +130,7 @@ impl Typed {
             });
         };
         let mut named: Vec<&str> = Vec::new();
-        for (name, text) in given {
+        for (name, text) in given.into_iter().take(MOST) {
             let mut parameters = report.parameters.iter();
             let known = parameters.find(|parameter| parameter.name.eq_ignore_ascii_case(name));
             let Some(known) = known else {
