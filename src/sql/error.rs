@@ -123,7 +123,10 @@ impl Bounds {
         match root {
             DataFusionError::External(external) => match external.downcast_ref::<Error>() {
                 Some(own) => own.clone(),
-                None => internal_of(error),
+                None => match external.downcast_ref::<regex::Error>() {
+                    Some(what) => Error::wrong(told(&what.to_string())),
+                    None => internal_of(error),
+                },
             },
             DataFusionError::ResourcesExhausted(what) => self.exhausted(what),
             DataFusionError::SQL(what, _) => Error::wrong(told(&what.to_string())),
