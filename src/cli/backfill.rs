@@ -17,14 +17,13 @@ use self::{
 };
 use super::{
     EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE,
-    connect::block_on,
     progress::Progress,
     report::{self, LISTED, note},
     signals::Signals,
     time::{self, When},
 };
 use crate::{
-    app::{open_archive, scratch_archive},
+    app::{look_at_archive, open_archive, scratch_archive},
     backfill::{self, Choice, Load, Place, Report, TargetError},
     clock::Clock,
     collect::{log_file::Limits, store::Store},
@@ -268,13 +267,19 @@ impl Backfill {
         }
         // what goes wrong within is told by name; of the rest the worst
         let logs = crate::telemetry::init(crate::config::LogFormat::Text, "error", None);
-        let code = block_on(async {
-            match self.backfill().await {
+        // files are unpacked and written on all processors
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let code = match runtime {
+            Ok(runtime) => match runtime.block_on(self.backfill()) {
                 Ok(code) | Err(Over(code)) => code,
+            },
+            Err(error) => {
+                note(format_args!("cannot start: {error}"));
+                EXIT_FAILED
             }
-        });
+        };
         drop(logs);
-        ExitCode::from(code.unwrap_or(EXIT_FAILED))
+        ExitCode::from(code)
     }
 
     async fn backfill(&self) -> Result<u8, Over> {
@@ -343,12 +348,15 @@ impl Backfill {
             Over(EXIT_FAILED)
         };
         let half = self.memory.get() / 2;
+        let url = self.aws_endpoint_url.as_deref();
+        progress.say("opening the archive".to_owned());
         let target = match &self.archive {
-            Some(at) => {
-                progress.say("opening the archive".to_owned());
-                let opened = open_archive(at, clock, half, self.aws_endpoint_url.as_deref());
-                opened.await.map_err(failed)?
-            }
+            Some(at) if self.dry_run => look_at_archive(at, clock, half, url).await,
+            Some(at) => open_archive(at, clock, half, url).await.map(Some),
+            None => Ok(None),
+        };
+        let target = match target.map_err(failed)? {
+            Some(target) => target,
             // nothing is noted in one that is not there
             None => scratch_archive(clock, half).await.map_err(failed)?,
         };

@@ -172,6 +172,8 @@ def test_what_is_chosen_alone_is_loaded_and_the_rest_later(stack, s3, bucket, tm
     root = tmp_path / "archive"
     url = f"s3://{place}/AWSLogs/"
     chosen = ["--account", MEMBERS[1], "--region", OTHER, "--since", "2024-01-03", "--until", "2024-01-05"]
+    dry, _ = backfill(stack, root, "--dry-run", url)
+    assert dry["files"] == 40 and not root.exists()
     told, _ = backfill(stack, root, *chosen, url)
     expected = {
         n for n, (account, region, day) in where.items()

@@ -90,10 +90,10 @@ mod tests {
         }
         assert!(pace.0.len() <= 62, "{}", pace.0.len());
         let last = pace.look(&at(400), Duration::from_secs(100));
-        // of 61 seconds
+        // of 60 seconds
         assert_eq!(
             last,
-            "400 of 1000 files, 400 of 1000 MB, 40000 records (600 a second), 400 of them new; 101 s left"
+            "400 of 1000 files, 400 of 1000 MB, 40000 records (600 a second), 400 of them new; 100 s left"
         );
     }
 }
