@@ -40,8 +40,14 @@ fn main() {
         case(memory.parse().expect("a number"));
         return;
     }
+    let files = files();
+    let sum = |of: fn(&LogFile) -> usize| files.iter().map(of).sum::<usize>() as f64;
+    let each = sum(|file| file.records);
     println!(
-        "log files to an archive in a local directory; wanted: >= {WANTED:.0} records/s a core"
+        "log files to an archive in a local directory; wanted: >= {WANTED:.0} records/s a core; \
+         a record has {:.0} bytes of JSON, {:.0} of gzip",
+        sum(|file| file.json_len) / each,
+        sum(|file| file.gzip.len()) / each,
     );
     println!(
         "limit MB  records  records/s  of that parsing  compacting  bytes/record  without record  \
@@ -61,8 +67,12 @@ fn is_smoke() -> bool {
     env::args().any(|arg| arg == "--smoke")
 }
 
+fn files() -> Vec<LogFile> {
+    log_files::make(if is_smoke() { 2 } else { log_files::FILES }, 7)
+}
+
 fn case(memory: u64) {
-    let files = log_files::make(if is_smoke() { 2 } else { log_files::FILES }, 7);
+    let files = files();
     let records: usize = files.iter().map(|file| file.records).sum();
     let folder = tempfile::tempdir().expect("a folder");
     let store = LocalFileSystem::new_with_prefix(folder.path()).expect("a folder");

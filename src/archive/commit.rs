@@ -1,5 +1,6 @@
 //! Commits: events and the consumer's state become part of the table, or neither does.
 
+mod checkpoint;
 mod groups;
 mod put;
 mod write;
@@ -23,9 +24,7 @@ use super::{
     Archive, Inner,
     error::{CommitError, Error},
     log::{
-        self,
         action::{Add, Remove},
-        checkpoint,
         table::Table,
     },
     snapshot::Snapshot,
@@ -80,14 +79,14 @@ impl Archive {
         if !archive.may_write {
             return Err(Error::ReadOnly);
         }
-        let (mut groups, twins) = groups::of(events);
+        let mut groups = groups::of(events);
         let mut may_be_there = false;
         let done = archive
             .commit(&mut groups, state.as_ref(), &mut may_be_there)
             .await;
         match done {
             Ok(version) => {
-                let done = summary(version, &groups, events.len(), twins);
+                let done = summary(version, &groups, events.len());
                 archive.keep_identities(&mut groups);
                 Ok(done)
             }
@@ -102,8 +101,8 @@ impl Archive {
 }
 
 impl Inner {
-    /// Commits groups; the version that has them. `may_be_there`: whether it is known
-    /// that no version has, if it fails.
+    /// Commits groups; the version that has them. `may_be_there`: if it fails, whether one
+    /// may have them all the same.
     async fn commit(
         &self,
         groups: &mut [Group],
@@ -121,8 +120,8 @@ impl Inner {
                 self.follow(&mut table).await?;
                 let snapshot = table.snapshot.clone();
                 self.prepare(groups, &snapshot, begun).await?;
-                *may_be_there = true;
-                if let Some(version) = self.put(&mut table, groups, state).await? {
+                let put = self.put(&mut table, groups, state, may_be_there);
+                if let Some(version) = put.await? {
                     return Ok(version);
                 }
                 // another writer's is: ours can never be
@@ -136,7 +135,7 @@ impl Inner {
     }
 }
 
-fn summary(version: u64, groups: &[Group], given: usize, twins: usize) -> Committed {
+fn summary(version: u64, groups: &[Group], given: usize) -> Committed {
     let mut done = Committed {
         version,
         ..Committed::default()
@@ -147,7 +146,6 @@ fn summary(version: u64, groups: &[Group], given: usize, twins: usize) -> Commit
         done.files += group.files.len();
         done.bytes += group.files.iter().map(|file| file.file.bytes).sum::<u64>();
     }
-    debug_assert!(twins <= given);
     done.repeated = given - done.added;
     done
 }
@@ -203,6 +201,7 @@ impl Inner {
         table: &mut Table,
         groups: &[Group],
         state: Option<&Bytes>,
+        may_be_there: &mut bool,
     ) -> Result<Option<u64>, Error> {
         let now = self.clock.now().as_millisecond();
         let mut plan = Plan::new("WRITE");
@@ -225,40 +224,12 @@ impl Inner {
         if let Some(state) = state {
             plan.txn = Some(state::write(&self.store, &self.clock, next, state).await?);
         }
+        *may_be_there = true;
         if !self.append(table, plan, now).await? {
             return Ok(None);
         }
         self.tell(table, state.cloned().or(known));
         self.checkpoint(table).await;
         Ok(Some(next))
-    }
-
-    /// Writes a checkpoint if it is time for one. Should that fail, the table is as good,
-    /// and the next commit tries again.
-    pub(super) async fn checkpoint(&self, table: &mut Table) {
-        let version = table.snapshot.version;
-        let since = version - table.checkpoint.unwrap_or(0).min(version);
-        if since < self.options.checkpoint_every {
-            return;
-        }
-        let kept = i64::try_from(self.options.keep_removed.as_millis()).unwrap_or(i64::MAX);
-        let now = self.clock.now().as_millisecond();
-        // twice as long as files are kept: whoever vacuums finds them named
-        let from = now.saturating_sub(kept.saturating_mul(2));
-        table
-            .removed
-            .retain(|_, remove| remove.deletion_timestamp.unwrap_or(0) >= from);
-        match checkpoint::write(&self.store, table, from).await {
-            Ok(()) => table.checkpoint = Some(version),
-            Err(error) => {
-                tracing::warn!(%error, version, "a checkpoint of the archive could not be written");
-                return;
-            }
-        }
-        let keep = i64::try_from(self.options.keep_log.as_secs()).unwrap_or(i64::MAX);
-        let until = self.clock.now_secs().saturating_sub(keep);
-        if let Err(error) = log::clean(&self.store, until).await {
-            tracing::warn!(%error, "the archive's old log could not be cleaned up");
-        }
     }
 }

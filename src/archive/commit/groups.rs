@@ -60,10 +60,9 @@ pub(super) struct Rewritten {
     pub(super) new: Option<Arc<File>>,
 }
 
-/// Events by partition, each once; how many were there more than once.
-pub(super) fn of(events: &[Arc<Event>]) -> (Vec<Group>, usize) {
+/// Events by partition, each once.
+pub(super) fn of(events: &[Arc<Event>]) -> Vec<Group> {
     let mut groups: BTreeMap<Partition, Group> = BTreeMap::new();
-    let mut twins = 0;
     // most stand beside others of their partition
     let mut last: Option<Partition> = None;
     for event in events {
@@ -74,9 +73,9 @@ pub(super) fn of(events: &[Arc<Event>]) -> (Vec<Group>, usize) {
         let group = groups.entry(partition.clone());
         let group = group.or_insert_with(|| Group::new(partition.clone()));
         last = Some(partition);
-        twins += usize::from(!group.push(event));
+        group.push(event);
     }
-    (groups.into_values().collect(), twins)
+    groups.into_values().collect()
 }
 
 /// Whether an event takes the place of the one with its identity that is there.
@@ -98,8 +97,8 @@ impl Group {
         }
     }
 
-    /// Adds an event; false if it is there.
-    fn push(&mut self, event: &Arc<Event>) -> bool {
+    /// Adds an event, unless it is there.
+    fn push(&mut self, event: &Arc<Event>) {
         let id = id_of(&event.identity());
         if let Some(at) = self.places.get(&id) {
             if let Some(slot) = self.events.get_mut(*at)
@@ -107,7 +106,7 @@ impl Group {
             {
                 slot.event = event.clone();
             }
-            return false;
+            return;
         }
         self.places.insert(id, self.events.len());
         self.events.push(Slot {
@@ -115,7 +114,6 @@ impl Group {
             id,
             there: None,
         });
-        true
     }
 
     /// How many events the table is not known to have.

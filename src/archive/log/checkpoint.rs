@@ -115,31 +115,38 @@ fn schema() -> Schema {
     ])
 }
 
-/// Writes a checkpoint of the table's version, and says that it is the newest. Files that
-/// were removed before `tombstones_from` (milliseconds since the Unix epoch) are forgotten.
+/// A checkpoint, and how many lines it has.
+pub(in super::super) struct Encoded {
+    bytes: Bytes,
+    size: u64,
+}
+
+/// Writes a checkpoint of a version, and says that it is the newest.
 pub(in super::super) async fn write(
     store: &Store,
-    table: &Table,
-    tombstones_from: i64,
+    version: u64,
+    encoded: Encoded,
 ) -> Result<(), Error> {
-    let version = table.snapshot.version;
-    let path = path_of(version);
-    let (bytes, size) =
-        encode(table, tombstones_from).map_err(|error| Error::columns(&path, &error))?;
     // who is there before us wrote the same table: replacing it would tear it for readers
-    match store.put_new(&path, bytes).await? {
+    match store.put_new(&path_of(version), encoded.bytes).await? {
         Put::Created | Put::Exists => {}
     }
     let last = LastCheckpoint {
         version,
-        size,
+        size: encoded.size,
         parts: None,
     };
     let last = serde_json::to_vec(&last).unwrap_or_default();
     store.put(LAST_CHECKPOINT, last.into()).await
 }
 
-fn encode(table: &Table, tombstones_from: i64) -> parquet::errors::Result<(Bytes, u64)> {
+/// The checkpoint of a table.
+pub(in super::super) fn encode(table: &Table) -> Result<Encoded, Error> {
+    let path = path_of(table.snapshot.version);
+    encoded(table).map_err(|error| Error::columns(&path, &error))
+}
+
+fn encoded(table: &Table) -> parquet::errors::Result<Encoded> {
     let schema = Arc::new(schema());
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
@@ -147,7 +154,7 @@ fn encode(table: &Table, tombstones_from: i64) -> parquet::errors::Result<(Bytes
     let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
     let mut waiting = Vec::with_capacity(ROWS);
     let mut rows = 0;
-    for line in lines(table, tombstones_from) {
+    for line in lines(table) {
         waiting.push(serde_json::to_value(line).unwrap_or_default());
         rows += 1;
         if waiting.len() == ROWS {
@@ -158,11 +165,14 @@ fn encode(table: &Table, tombstones_from: i64) -> parquet::errors::Result<(Bytes
     if !waiting.is_empty() {
         writer.write(&batch(&schema, &waiting)?)?;
     }
-    Ok((writer.into_inner()?.into(), rows))
+    Ok(Encoded {
+        bytes: writer.into_inner()?.into(),
+        size: rows,
+    })
 }
 
 /// All that the table is, as lines.
-fn lines(table: &Table, tombstones_from: i64) -> impl Iterator<Item = Line> {
+fn lines(table: &Table) -> impl Iterator<Item = Line> {
     let first = Line {
         protocol: table.protocol.clone(),
         ..Line::default()
@@ -175,10 +185,7 @@ fn lines(table: &Table, tombstones_from: i64) -> impl Iterator<Item = Line> {
         txn: Some(txn.clone()),
         ..Line::default()
     });
-    let removed = table.removed.values();
-    let removed =
-        removed.filter(move |remove| remove.deletion_timestamp.unwrap_or(0) >= tombstones_from);
-    let removed = removed.map(|remove| {
+    let removed = table.removed.values().map(|remove| {
         let mut remove = remove.clone();
         // as the protocol has it in checkpoints
         remove.data_change = false;

@@ -7,8 +7,9 @@ use super::{
     FOLDER, last_checkpoint,
 };
 
-/// The most objects that are deleted at one time: the rest has the next.
-const MOST: usize = 10_000;
+/// The most objects that are deleted at one time: ten times as many as there are between two
+/// checkpoints. The rest has the next.
+const MOST: usize = 500;
 
 /// Deletes commits and checkpoints from before the newest checkpoint that was written before
 /// `until`, in seconds since the Unix epoch: all later versions can still be read. How many

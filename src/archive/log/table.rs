@@ -36,6 +36,8 @@ pub(in super::super) struct Table {
     pub(in super::super) removed: BTreeMap<Arc<str>, Remove>,
     /// The version of the newest checkpoint that is known of.
     pub(in super::super) checkpoint: Option<u64>,
+    /// The version of which none could be written last.
+    pub(in super::super) checkpoint_failed: Option<u64>,
 }
 
 impl Table {
@@ -49,6 +51,37 @@ impl Table {
             places: HashMap::new(),
             removed: BTreeMap::new(),
             checkpoint: None,
+            checkpoint_failed: None,
+        }
+    }
+
+    /// The version that is to have the next checkpoint, where one is due so many versions
+    /// after the last, or a fifth of that after one that failed.
+    pub(in super::super) fn checkpoint_due(&self, every: u64) -> u64 {
+        let due = self.checkpoint.unwrap_or(0).saturating_add(every);
+        let failed = self.checkpoint_failed;
+        failed.map_or(due, |failed| {
+            due.max(failed.saturating_add(every.div_ceil(5)))
+        })
+    }
+
+    /// Forgets files that were removed before a time, in milliseconds since the Unix epoch.
+    pub(in super::super) fn forget_removed(&mut self, before: i64) {
+        self.removed
+            .retain(|_, remove| remove.deletion_timestamp.unwrap_or(0) >= before);
+    }
+
+    /// What a checkpoint has of it.
+    pub(in super::super) fn frozen(&self) -> Self {
+        Self {
+            snapshot: self.snapshot.clone(),
+            protocol: self.protocol.clone(),
+            metadata: self.metadata.clone(),
+            txns: self.txns.clone(),
+            places: HashMap::new(),
+            removed: self.removed.clone(),
+            checkpoint: self.checkpoint,
+            checkpoint_failed: None,
         }
     }
 

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{
     super::{Archive, Compacted, Options},
-    stage::Stage,
+    stage::{Fault, Plan, Stage},
     support::{EVER, ROOT, all, clock, event, open_with, read, sorted},
 };
 use crate::event::{Event, Scope, TimeRange};
@@ -230,4 +230,131 @@ async fn large_files_are_written_in_several_and_left_alone() {
     let expected = sorted(&events);
     assert_eq!(all(&archive).await, expected);
     assert_eq!(read(&archive, EVER, true).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_goes_behind_a_checkpoint_that_is_old() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let options = Options {
+        checkpoint_every: 5,
+        ..Options::default()
+    };
+    let archive = open_with(&stage.store(), &clock, options.clone()).await;
+    let mut events = Vec::new();
+    let mut later = Vec::new();
+    for number in 0..40 {
+        events.push(event("1", number, "2026-01-01T00:00:00Z", ""));
+        archive
+            .commit(&events[events.len() - 1..], None)
+            .await
+            .unwrap();
+        // a day each: from the eighth on there is something old
+        tokio::time::advance(24 * HOUR).await;
+        if number == 20 {
+            later = archive.snapshot().all().cloned().collect();
+        }
+    }
+    let log = format!("{ROOT}/_delta_log/");
+    let paths = stage.paths().await;
+    let log: Vec<_> = paths
+        .iter()
+        .filter_map(|path| path.strip_prefix(&log))
+        .collect();
+    // 40 was written with the last checkpoint, when the one of 30 was over a week old
+    let first = format!("{:020}", 30);
+    assert!(
+        log.contains(&format!("{first}.checkpoint.parquet").as_str()),
+        "{log:?}"
+    );
+    for name in &log {
+        assert!(*name >= first.as_str(), "{log:?}");
+    }
+    assert_eq!(log.len(), 11 + 3 + 1, "{log:?}");
+    let again = open_with(&stage.store(), &clock, options.clone()).await;
+    assert_eq!(again.snapshot().version(), 40);
+    assert_eq!(all(&again).await, sorted(&events));
+    assert_eq!(later.len(), 21);
+    // who has slept meanwhile does not begin a table of its own beside that
+    let asleep = open_with(&stage.store(), &clock, options.clone()).await;
+    for number in 40..60 {
+        events.push(event("1", number, "2026-01-01T00:00:00Z", ""));
+        archive
+            .commit(&events[events.len() - 1..], None)
+            .await
+            .unwrap();
+        tokio::time::advance(24 * HOUR).await;
+    }
+    assert!(
+        stage
+            .get(&format!("{ROOT}/_delta_log/{:020}.json", 41))
+            .await
+            .is_none()
+    );
+    let done = asleep.commit(&events, None).await.unwrap();
+    assert_eq!((done.added, done.version), (0, 60));
+    assert_eq!(all(&asleep).await, sorted(&events));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_cannot_be_written_holds_up_nobody_for_long() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let options = Options {
+        checkpoint_every: 10,
+        ..Options::default()
+    };
+    let archive = open_with(&stage.store(), &clock, options.clone()).await;
+    let commit = |number: u32| {
+        let archive = archive.clone();
+        async move {
+            let one = [event("1", number, "2026-01-01T00:00:00Z", "")];
+            archive.commit(&one, None).await.unwrap()
+        }
+    };
+    for number in 0..9 {
+        commit(number).await;
+    }
+    // what a commit asks before its checkpoint: a file, twice the next version, the last
+    // checkpoint, the commit
+    stage.asked();
+    commit(9).await;
+    let asked = stage.asked();
+    let at = asked
+        .iter()
+        .position(|asked| asked.contains(".checkpoint.parquet"))
+        .unwrap();
+    assert!(asked[at].starts_with("put"), "{asked:?}");
+    let checkpoint = format!("{ROOT}/_delta_log/{:020}.checkpoint.parquet", 10);
+    for number in 10..19 {
+        commit(number).await;
+    }
+    stage.plan(Some(Plan {
+        at,
+        count: usize::MAX,
+        fault: Fault::Fails,
+    }));
+    let done = commit(19).await;
+    stage.plan(None);
+    assert_eq!(done.version, 20);
+    assert!(stage.get(&checkpoint).await.is_some());
+    let next = checkpoint.replace("10.checkpoint", "20.checkpoint");
+    assert!(stage.get(&next).await.is_none());
+    // two later it is tried again
+    commit(20).await;
+    assert!(
+        stage
+            .get(&next.replace("20.checkpoint", "21.checkpoint"))
+            .await
+            .is_none()
+    );
+    commit(21).await;
+    assert!(
+        stage
+            .get(&next.replace("20.checkpoint", "22.checkpoint"))
+            .await
+            .is_some()
+    );
+    let again = open_with(&stage.store(), &clock, options).await;
+    assert_eq!(all(&again).await.len(), 22);
 }
