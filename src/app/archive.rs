@@ -7,7 +7,7 @@ use object_store::{ObjectStore, memory::InMemory, path::Path};
 
 use crate::{
     archive::{self, Archive, Kind},
-    backfill::{Committed, Target, TargetError},
+    backfill::{Committed, Compacted, Target, TargetError},
     clock::Clock,
     collect::{AwsOptions, queue::Answer, store::Store},
     event::Event,
@@ -26,7 +26,9 @@ pub async fn open_archive(
 ) -> Result<Arc<dyn Target>, TargetError> {
     let (store, root) = reach(at, endpoint_url, true).await?;
     let opened = Archive::open(store, root, clock.clone(), options(memory)).await;
-    Ok(Arc::new(Into(opened.map_err(|error| unusable(at, &error))?)))
+    Ok(Arc::new(Into(
+        opened.map_err(|error| unusable(at, &error))?,
+    )))
 }
 
 /// Opens the archive to look at its notes alone; `None`: there is none. As
@@ -103,6 +105,17 @@ impl Target for Into {
             let done = done.map_err(|error| said(&error))?;
             Ok(Committed {
                 new: u64::try_from(done.added).unwrap_or(u64::MAX),
+            })
+        })
+    }
+
+    fn compact(&self) -> Answer<'_, Compacted, TargetError> {
+        Box::pin(async move {
+            let done = self.0.compact().await.map_err(|error| said(&error))?;
+            let count = |files| u64::try_from(files).unwrap_or(u64::MAX);
+            Ok(Compacted {
+                from: count(done.from),
+                into: count(done.into),
             })
         })
     }

@@ -4,7 +4,7 @@ mod find;
 mod pace;
 mod tally;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     app::{look_at_archive, open_archive, scratch_archive},
-    backfill::{self, Choice, Load, Place, Report, TargetError},
+    backfill::{self, Choice, Load, Place, Report, Target, TargetError},
     clock::Clock,
     collect::{log_file::Limits, store::Store},
     config::Size,
@@ -210,6 +210,9 @@ pub(super) struct Backfill {
         help_heading = "How"
     )]
     memory: Size,
+    /// Merge the archive's small files in the end, where no server does so
+    #[arg(long, conflicts_with = "dry_run", help_heading = "How")]
+    compact: bool,
     /// The format of the result
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
@@ -268,7 +271,9 @@ impl Backfill {
         // what goes wrong within is told by name; of the rest the worst
         let logs = crate::telemetry::init(crate::config::LogFormat::Text, "error", None);
         // files are unpacked and written on all processors
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
         let code = match runtime {
             Ok(runtime) => match runtime.block_on(self.backfill()) {
                 Ok(code) | Err(Over(code)) => code,
@@ -368,9 +373,11 @@ impl Backfill {
             limits: Limits::default(),
             again: self.again,
         };
-        let load = Load::new(found.parts.clone(), choice, target, options, clock.clone());
+        let parts = found.parts.clone();
+        let load = Load::new(parts, choice, Arc::clone(&target), options, clock.clone());
         Ok(Ready {
             load,
+            target,
             found,
             clock: clock.clone(),
         })
@@ -382,7 +389,9 @@ impl Backfill {
         mut signals: Signals,
         progress: &mut Progress,
     ) -> Result<u8, Over> {
-        let Ready { load, found, clock } = ready;
+        let Ready {
+            load, found, clock, ..
+        } = ready;
         let failed = |error: TargetError| {
             note(error);
             Over(EXIT_FAILED)
@@ -419,7 +428,12 @@ impl Backfill {
         mut signals: Signals,
         progress: &mut Progress,
     ) -> Result<u8, Over> {
-        let Ready { load, found, .. } = ready;
+        let Ready {
+            load,
+            target,
+            found,
+            ..
+        } = ready;
         let (seen, stop, start) = (load.seen(), CancellationToken::new(), Instant::now());
         let loading = load.run(stop.clone());
         tokio::pin!(loading);
@@ -452,15 +466,31 @@ impl Backfill {
             }
         };
         say(progress);
-        progress.end();
         let report = match done {
             Ok(report) => report,
             Err(error) => {
+                progress.end();
                 note(format_args!("the archive took no more: {error}"));
                 note("what it has is noted: run it again to go on");
                 return Err(Over(EXIT_FAILED));
             }
         };
+        if self.compact && !report.is_stopped {
+            progress.say("merging small files of the archive".to_owned());
+            let merged = tokio::select! {
+                merged = target.compact() => merged,
+                () = signals.next() => return Err(Over(EXIT_INTERRUPTED)),
+            };
+            match merged {
+                Ok(done) => progress.note(format_args!("{} files became {}", done.from, done.into)),
+                Err(error) => {
+                    progress.end();
+                    note(format_args!("small files were not merged: {error}"));
+                    return Err(Over(EXIT_FAILED));
+                }
+            }
+        }
+        progress.end();
         let failed = usize::try_from(report.failed).unwrap_or(usize::MAX);
         let failed = failed.saturating_add(report.broken.len());
         if failed > LISTED {
@@ -492,6 +522,7 @@ fn code(report: &Report, found: &Found, written: u8) -> u8 {
 /// All that is needed to begin.
 struct Ready {
     load: Load,
+    target: Arc<dyn Target>,
     found: Found,
     clock: Clock,
 }
