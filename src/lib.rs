@@ -26,6 +26,7 @@ pub mod filter;
 pub mod fuzzing;
 pub mod grpc;
 pub mod http;
+pub mod keep;
 pub mod kept;
 pub mod lookup;
 pub mod policy;

@@ -17,6 +17,7 @@ pub const FILES: usize = 160;
 /// A file, packed, and what it holds.
 pub struct LogFile {
     pub gzip: Vec<u8>,
+    #[allow(dead_code, reason = "not every benchmark asks for it")]
     pub json_len: usize,
     pub records: usize,
 }

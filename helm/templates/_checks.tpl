@@ -164,9 +164,11 @@ here rather than in a pod that ends again and again.
 {{- $feed := .Values.config.feed_size | default "64MB" -}}
 {{- /* docs/memory.md: 420 MB that are held beside, 40 MB a queue, and 100 MB for calls */ -}}
 {{- $beside := add 520 (mul 40 (len (.Values.config.queue | default list))) -}}
-{{- $held := add (include "trailgate.bytes" $cache | int64) (include "trailgate.bytes" $feed | int64) (mul $beside 1000000) -}}
+{{- /* and with an archive 34 MB of events that wait, and what it writes and merges with */ -}}
+{{- $archive := ternary (add (include "trailgate.bytes" (.Values.config.archive_memory | default "256MB") | int64) 34000000) 0 (not (empty .Values.config.archive)) -}}
+{{- $held := add (include "trailgate.bytes" $cache | int64) (include "trailgate.bytes" $feed | int64) (mul $beside 1000000) $archive -}}
 {{- if lt (include "trailgate.bytes" $limit | int64) $held -}}
-{{- fail (printf "resources.limits.memory %v is less than config.cache_size, config.feed_size and the %d MB that a server may take beside, %d MB together; set it to more" $limit $beside (div $held 1000000)) -}}
+{{- fail (printf "resources.limits.memory %v is less than config.cache_size, config.feed_size, what an archive takes and the %d MB that a server may take beside, %d MB together; set it to more" $limit $beside (div $held 1000000)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

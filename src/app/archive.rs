@@ -1,16 +1,22 @@
-//! The archive, for what is loaded into it.
+//! The archive, for what arrives and what is loaded.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{ObjectStore, memory::InMemory, path::Path};
 
+use super::Error;
 use crate::{
     archive::{self, Archive, Kind},
     backfill::{Committed, Compacted, Target, TargetError},
     clock::Clock,
-    collect::{AwsOptions, queue::Answer, store::Store},
+    collect::{AwsOptions, Poller, queue::Answer, store::Store},
+    config,
     event::Event,
+    feed::Feed,
+    keep::{self, Keeper},
+    lookup::Lookup,
+    upstream::Scopes,
 };
 
 /// Opens the archive, or begins one where there is nothing. `memory`: the most that it
@@ -83,6 +89,44 @@ fn unusable(at: &Store, error: &archive::Error) -> TargetError {
     TargetError {
         message: format!("--archive {at}: {error}"),
         may_pass: false,
+    }
+}
+
+/// What an archive is opened with.
+pub(super) struct Keeping<'a> {
+    pub(super) feed: &'a Arc<Feed>,
+    pub(super) lookup: &'a Arc<Lookup>,
+    pub(super) poller: &'a Arc<Poller>,
+    pub(super) scopes: &'a Scopes,
+    pub(super) options: &'a AwsOptions,
+}
+
+impl Keeping<'_> {
+    /// What keeps events as settings say.
+    pub(super) async fn open(&self, settings: &config::Archive) -> Result<Arc<Keeper>, Error> {
+        let place = &settings.place;
+        let (store, root) = place.open(self.options, true).await?;
+        let options = archive::Options {
+            max_memory: settings.max_memory,
+            ..archive::Options::default()
+        };
+        let archive = Archive::open(store, root, self.feed.clock().clone(), options);
+        let archive = archive.await.map_err(|error| Error::Archive {
+            place: place.clone(),
+            error,
+        })?;
+        tracing::info!(%place, "keeping events in the archive");
+        let parts = keep::Parts {
+            archive,
+            feed: Arc::clone(self.feed),
+            lookup: Arc::clone(self.lookup),
+            poller: Arc::clone(self.poller),
+            scopes: self.scopes.clone(),
+        };
+        Keeper::new(parts, settings.keep).map_err(|error| Error::Keep {
+            place: place.clone(),
+            error,
+        })
     }
 }
 

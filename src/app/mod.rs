@@ -17,15 +17,16 @@ use crate::{
     audit,
     budget::{Budgets, Ledger},
     clock::Clock,
-    collect::{self, Poller, Queues},
+    collect::{self, Durable, Poller, Queues},
     config::Config,
     console,
     coverage::Coverage,
     event::Scope,
     feed::{self, Feed},
     grpc, http,
+    keep::{self, Keeper},
     kept::{self, Looks},
-    lookup::Lookup,
+    lookup::{Lookup, Past},
     policy::Access,
     simulator::{self, Simulator},
     telemetry::{Metrics, Parts},
@@ -94,6 +95,25 @@ pub enum Error {
     /// A queue cannot be asked.
     #[error(transparent)]
     Queue(#[from] collect::NoRegion),
+    /// The archive cannot be reached.
+    #[error("--archive: {0}")]
+    Unreachable(#[from] collect::store::Unreachable),
+    /// The archive cannot be used.
+    #[error("--archive {place}: {error}")]
+    Archive {
+        /// Where it is.
+        place: collect::store::Store,
+        /// Why not.
+        error: crate::archive::OpenError,
+    },
+    /// The archive cannot be gone on with.
+    #[error("--archive {place}: {error}")]
+    Keep {
+        /// Where it is.
+        place: collect::store::Store,
+        /// Why not.
+        error: keep::StateError,
+    },
     /// A file that a setting names cannot be used.
     #[error(transparent)]
     File(#[from] kept::Error),
@@ -138,6 +158,7 @@ pub struct Server {
     metrics: Metrics,
     clock: Clock,
     queues: Arc<Queues>,
+    keeper: Option<Arc<Keeper>>,
     config: Config,
     demo: Option<Demo>,
     looks: Looks,
@@ -247,9 +268,25 @@ impl Server {
             scopes.clone(),
             config.poll,
         );
+        // it must be there before anything arrives
+        let keeper = match &config.archive {
+            Some(archive) => {
+                let parts = archive::Keeping {
+                    feed: &feed,
+                    lookup: &lookup,
+                    poller: &poller,
+                    scopes: &scopes,
+                    options: &queue_options,
+                };
+                Some(parts.open(archive).await?)
+            }
+            None => None,
+        };
+        let durable = keeper.clone().map(|keeper| keeper as Arc<dyn Durable>);
         // a third for what is under way in them, and the rest for calls
         let queues = Queues::start(
             &feed,
+            durable.as_ref(),
             &config.queues,
             &queue_options,
             &config.queue_filter,
@@ -264,6 +301,7 @@ impl Server {
             feed: Arc::clone(&feed),
             poller: Arc::clone(&poller),
             queues: Arc::clone(&queues),
+            keeper: keeper.clone(),
             looks: looks.clone(),
             tls: tls.clone(),
             audit: audit.clone(),
@@ -289,6 +327,7 @@ impl Server {
             stop.clone()
                 .run_until_cancelled_owned(Arc::clone(&poller).keep()),
         );
+        let lookup_past = Arc::clone(&lookup);
         let service = grpc::Service::new(
             Arc::clone(&lookup),
             feed,
@@ -309,8 +348,17 @@ impl Server {
                 max_upstream_calls: config.limits.max_upstream_calls,
             })
         });
-        let service =
-            service.with_max_connection_age(config.max_connection_age, config.shutdown_grace);
+        let service = service
+            .with_durable(durable)
+            .with_max_connection_age(config.max_connection_age, config.shutdown_grace);
+        if let (Some(keeper), Some(archive)) = (&keeper, &config.archive) {
+            keeper.start();
+            lookup_past.keep_past(Arc::clone(keeper) as Arc<dyn Past>);
+            let chores = archive
+                .chores
+                .keep_doing(keeper.archive().clone(), clock.clone());
+            tokio::spawn(stop.clone().run_until_cancelled_owned(chores));
+        }
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(finder.keep(publisher)),
@@ -329,6 +377,7 @@ impl Server {
             metrics,
             clock,
             queues,
+            keeper,
             config,
             demo,
             looks,
@@ -394,6 +443,10 @@ impl Server {
                     // what queues gave, streams are told: who comes back for it would find
                     // it in neither
                     let collected = async {
+                        // what queues wait for is committed at once
+                        if let Some(keeper) = &self.keeper {
+                            keeper.hurry();
+                        }
                         self.queues.stop().await;
                         end_streams.cancel();
                     };
@@ -411,6 +464,16 @@ impl Server {
                 }
             }
         }
+        if let Some(keeper) = &self.keeper
+            && tokio::time::timeout(LAST_COMMIT, keeper.stop())
+                .await
+                .is_err()
+        {
+            tracing::warn!(
+                within = ?LAST_COMMIT,
+                "what arrived last could not be committed to the archive; it is read again"
+            );
+        }
         stop_http.cancel();
         // a scrape under way is not worth waiting for longer than a second
         let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
@@ -424,6 +487,9 @@ impl Server {
         Ok(())
     }
 }
+
+/// How long the last commit to the archive may take: a usual one takes a second.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// Keeps the clock in step with the system's wall clock.
 async fn keep_time(lookup: Arc<Lookup>, feed: Arc<Feed>) {

@@ -224,11 +224,26 @@ impl Searched {
             .map(|scope| self.missing_line(scope, start))
             .collect();
         lines.extend(self.forgotten_lines(start));
+        lines.extend(self.unproven_line());
         if let Some(more) = lines.len().checked_sub(LISTED).filter(|more| *more > 0) {
             lines.truncate(LISTED);
             lines.push(format!("and {more} more like these"));
         }
         lines
+    }
+
+    /// Up to when events are only what was loaded.
+    fn unproven_line(&self) -> Option<String> {
+        let scopes = self.scopes.values();
+        let unproven = scopes.filter_map(|scope| second(&scope.unproven_before));
+        let unproven: Vec<_> = unproven.collect();
+        let last = unproven.iter().max()?;
+        let scopes = count(i64::try_from(unproven.len()).unwrap_or(i64::MAX), "scope");
+        Some(format!(
+            "events before {} are those that were loaded into the archive, in {scopes}: nothing \
+             proves that they are all",
+            shown(*last)
+        ))
     }
 
     fn forgotten_lines(&self, start: Option<i64>) -> Vec<String> {

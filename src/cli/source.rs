@@ -142,6 +142,7 @@ fn since(before: &Stats, now: &Stats) -> Stats {
         events_scanned: apart(before.events_scanned, now.events_scanned),
         events_matched: apart(before.events_matched, now.events_matched),
         events_from_cache: apart(before.events_from_cache, now.events_from_cache),
+        events_from_archive: apart(before.events_from_archive, now.events_from_archive),
     }
 }
 

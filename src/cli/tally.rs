@@ -144,6 +144,7 @@ impl<'a> Tally<'a> {
             searched_to: time(scope.searched_to),
             as_of: time(scope.as_of),
             unsettled_as_of: time(scope.unsettled_as_of),
+            unproven_before: time(scope.unproven_before),
         });
         serde_json::to_string(&Json {
             event_count: self.total,
@@ -252,4 +253,6 @@ struct JsonScope<'a> {
     as_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unsettled_as_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unproven_before: Option<String>,
 }

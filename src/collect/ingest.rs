@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use super::{
+    durable::Durable,
     log_file::{self, Error, Limits, Problem, Reader, Record},
     object_key::{ObjectKey, Place},
 };
@@ -131,9 +132,42 @@ pub enum Misuse {
 /// Takes log files in, one after the other.
 #[derive(Debug)]
 pub struct Ingest {
-    feed: Arc<Feed>,
+    to: Taker,
     limits: Limits,
     file: Option<File>,
+}
+
+/// Takes events in.
+#[derive(Debug)]
+struct Taker {
+    feed: Arc<Feed>,
+    /// Who keeps events for good, if anybody does.
+    durable: Option<Arc<dyn Durable>>,
+}
+
+impl Taker {
+    /// Takes in what a file has given.
+    async fn take(&self, file: &mut File) {
+        file.held = 0;
+        let events = std::mem::take(&mut file.events);
+        if events.is_empty() {
+            return;
+        }
+        if let Some(durable) = &self.durable {
+            durable.room().await;
+        }
+        self.feed.room().await;
+        let taken = self.feed.ingest(&events);
+        file.counts.new += taken.new;
+        file.counts.known += taken.known;
+    }
+
+    /// Waits until all that was taken is kept for good, where somebody does that.
+    async fn kept(&self) {
+        if let Some(durable) = &self.durable {
+            durable.kept(self.feed.head()).await;
+        }
+    }
 }
 
 /// A file that is being read.
@@ -157,10 +191,21 @@ impl Ingest {
     #[must_use]
     pub fn new(feed: Arc<Feed>, limits: Limits) -> Self {
         Self {
-            feed,
+            to: Taker {
+                feed,
+                durable: None,
+            },
             limits,
             file: None,
         }
+    }
+
+    /// With somebody who keeps events for good: more is taken once he has room, and
+    /// all is well once he has it.
+    #[must_use]
+    pub fn with_durable(mut self, durable: Option<Arc<dyn Durable>>) -> Self {
+        self.to.durable = durable;
+        self
     }
 
     /// A file begins.
@@ -199,7 +244,7 @@ impl Ingest {
             return Err(Misuse::Piece(bytes.len()));
         }
         file.bytes = file.bytes.saturating_add(log_file::count(bytes.len()));
-        file.read(&self.feed, bytes).await;
+        file.read(&self.to, bytes).await;
         if file.told.elapsed() < PROGRESS {
             return Ok(None);
         }
@@ -223,7 +268,7 @@ impl Ingest {
             // it says more than that a record was passed over
             file.fault = Some(Fault::File(error));
         }
-        file.hand_on(&self.feed).await;
+        self.to.take(&mut file).await;
         Ok(Ingested {
             name: file.name,
             counts: file.counts,
@@ -232,15 +277,19 @@ impl Ingest {
         })
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes: returns once all that was taken is kept for good, where
+    /// somebody does that.
     ///
     /// # Errors
     /// If a file has not ended. What came of it was taken.
     pub async fn finish(mut self) -> Result<(), Misuse> {
         match self.file.take() {
-            None => Ok(()),
+            None => {
+                self.to.kept().await;
+                Ok(())
+            }
             Some(mut file) => {
-                file.hand_on(&self.feed).await;
+                self.to.take(&mut file).await;
                 Err(Misuse::NotEnded(shown(&file.name)))
             }
         }
@@ -249,13 +298,13 @@ impl Ingest {
 
 impl File {
     /// Reads what came; nothing after what cannot be read.
-    async fn read(&mut self, feed: &Arc<Feed>, mut packed: &[u8]) {
+    async fn read(&mut self, to: &Taker, mut packed: &[u8]) {
         let Some(mut reader) = self.reader.take() else {
             return;
         };
         loop {
             match reader.next(&mut packed) {
-                Ok(Some(Record::Whole(record))) => self.add(record, feed.clock().now_secs()),
+                Ok(Some(Record::Whole(record))) => self.add(record, to.feed.clock().now_secs()),
                 Ok(Some(Record::TooLarge(len))) => {
                     self.counts.records += 1;
                     self.fault = Some(Fault::RecordTooLarge(len));
@@ -267,7 +316,7 @@ impl File {
                 }
             }
             if self.events.len() >= BATCH || self.held >= BATCH_BYTES {
-                self.hand_on(feed).await;
+                to.take(self).await;
             }
             // unpacking is work: others have their turn
             tokio::task::consume_budget().await;
@@ -294,18 +343,6 @@ impl File {
         }
         self.held = self.held.saturating_add(record.len() + OVERHEAD);
         self.events.push(Arc::new(event));
-    }
-
-    async fn hand_on(&mut self, feed: &Arc<Feed>) {
-        self.held = 0;
-        let events = std::mem::take(&mut self.events);
-        if events.is_empty() {
-            return;
-        }
-        feed.room().await;
-        let taken = feed.ingest(&events);
-        self.counts.new += taken.new;
-        self.counts.known += taken.known;
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod aws;
 pub mod digest;
+mod durable;
 pub mod envelope;
 pub mod ingest;
 pub mod log_file;
@@ -30,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::poll::{Poll, Status};
 pub use self::{
     aws::{Buckets, NO_BUCKET, OTHER_REGION},
+    durable::{Durable, Kept},
     poll::{Health, Options, Polling},
     queues::{AwsOptions, NoRegion, QueueState, Queues, trails as trails_at_aws},
     readers::Files,

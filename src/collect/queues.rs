@@ -10,6 +10,7 @@ use tokio_util::{
 use tracing::Instrument;
 
 use super::{
+    Durable,
     aws::{self, Buckets, Sqs},
     queue::{self, Outcome, Ports, Queue, Snapshot},
     readers::Files,
@@ -89,13 +90,15 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Begins to collect queues, by URL. Once they are [stopped](Queues::stop), files
+    /// Begins to collect queues, by URL; where somebody keeps their events for good,
+    /// messages are deleted once he has them. Once they are [stopped](Queues::stop), files
     /// may take `grace` to be read to their end, ten seconds at most.
     ///
     /// # Errors
     /// If no Region is known for one.
     pub async fn start(
         feed: &Arc<Feed>,
+        durable: Option<&Arc<dyn Durable>>,
         urls: &[String],
         options: &AwsOptions,
         filter: &SourceFilter,
@@ -107,7 +110,11 @@ impl Queues {
         for url in urls {
             let config = aws::config(options, url).await;
             let objects = Buckets::new(&config, options).ok_or_else(|| NoRegion::of(url))?;
-            let sink = Arc::new(FeedSink::new(Arc::clone(feed), filter.clone()));
+            let sink = Arc::new(FeedSink::new(
+                Arc::clone(feed),
+                durable.cloned(),
+                filter.clone(),
+            ));
             let ports = Ports {
                 messages: Arc::new(Sqs::new(&config, url)),
                 objects: Arc::new(objects),

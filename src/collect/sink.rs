@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::{
     digest::{Digest, Gap as Unproven, Limits, Tracker},
+    durable::Durable,
     envelope::ObjectRef,
     object_key::ObjectKey,
     queue::{Answer, Batch, Lost, Refused, Sink, Taken},
@@ -24,6 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct FeedSink {
     feed: Arc<Feed>,
+    /// Who keeps events for good, if anybody does.
+    durable: Option<Arc<dyn Durable>>,
     filter: SourceFilter,
     /// When it began, in seconds: the files before were another process's.
     began: i64,
@@ -33,7 +36,11 @@ pub(super) struct FeedSink {
 }
 
 impl FeedSink {
-    pub(super) fn new(feed: Arc<Feed>, filter: SourceFilter) -> Self {
+    pub(super) fn new(
+        feed: Arc<Feed>,
+        durable: Option<Arc<dyn Durable>>,
+        filter: SourceFilter,
+    ) -> Self {
         let limits = Limits {
             horizon: Duration::from_secs(feed.horizon().unsigned_abs()),
             ..Limits::default()
@@ -41,6 +48,7 @@ impl FeedSink {
         Self {
             began: feed.clock().now_secs(),
             feed,
+            durable,
             filter,
             proof: Mutex::new(Tracker::new(limits)),
             missing: Notify::new(),
@@ -90,12 +98,25 @@ impl FeedSink {
 }
 
 impl Sink for FeedSink {
-    /// The feed has no room to wait for. Nobody else must have the events: while
-    /// there is no durable consumer, the bucket is the log.
+    /// Where nobody keeps events for good, the bucket is the log, and the feed has no
+    /// room to wait for. Where somebody does, they are safe once he has them: also
+    /// those that were known, which may be on their way to him.
     fn take(&self, batch: Batch) -> Answer<'_, Taken, Refused> {
-        self.feed.take_from_queue(&batch.events);
-        let taken: Taken = Box::pin(std::future::ready(Ok(())));
-        Box::pin(std::future::ready(Ok(taken)))
+        let Some(durable) = &self.durable else {
+            self.feed.take_from_queue(&batch.events);
+            let taken: Taken = Box::pin(std::future::ready(Ok(())));
+            return Box::pin(std::future::ready(Ok(taken)));
+        };
+        Box::pin(async move {
+            durable.room().await;
+            self.feed.take_from_queue(&batch.events);
+            let kept = durable.kept(self.feed.head());
+            let taken: Taken = Box::pin(async move {
+                kept.await;
+                Ok(())
+            });
+            Ok(taken)
+        })
     }
 
     fn ingested(&self, object: &ObjectRef, key: &ObjectKey) {

@@ -26,12 +26,16 @@ pub use crate::when::Span;
 
 use crate::{
     bearer::{self, KeysAt},
-    collect::{self, PlaceError, Polling, Trail, source_filter::SourceFilter},
+    collect::{
+        self, PlaceError, Polling, Trail,
+        source_filter::SourceFilter,
+        store::{NoStore, Store},
+    },
     coverage,
     event::{Scope, is_account},
     feed,
     grpc::Limits,
-    kept,
+    keep, kept,
     telemetry::{self, TraceOptions},
     tls,
     upstream::Signing,
@@ -101,6 +105,8 @@ pub struct Config {
     pub poll: collect::Options,
     /// The most bytes of events that the feed holds.
     pub feed_bytes: u64,
+    /// Where events are kept; `None`: they are not.
+    pub archive: Option<Archive>,
     /// What requests are held to.
     pub limits: Limits,
     /// Requests to AWS that a caller may buy in a UTC day; 0: any number.
@@ -129,6 +135,19 @@ pub struct Config {
     pub policy: Option<PathBuf>,
     /// Where each call is written.
     pub audit_log: Option<PathBuf>,
+}
+
+/// How events are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Where.
+    pub place: Store,
+    /// How they are committed.
+    pub keep: keep::Options,
+    /// What is done with it from time to time.
+    pub chores: keep::Chores,
+    /// Memory for writing and compacting, in bytes.
+    pub max_memory: u64,
 }
 
 impl Config {
@@ -236,6 +255,7 @@ impl TryFrom<Settings> for Config {
         let poll = poll(&settings)?;
         check_queues(&settings)?;
         let trails = trails(&settings)?;
+        let archive = archive(&settings)?;
         let set = |names: &[String]| names.iter().cloned().collect();
         let queue_filter = SourceFilter {
             buckets: set(&settings.queue_bucket),
@@ -266,6 +286,7 @@ impl TryFrom<Settings> for Config {
             feed_bytes: settings
                 .feed_size
                 .map_or(feed::Options::default().max_bytes, Size::get),
+            archive,
             limits: Limits {
                 timeout,
                 max_upstream_calls,
@@ -429,6 +450,77 @@ fn trails(settings: &Settings) -> Result<Vec<Trail>, Error> {
             .map_err(|error: PlaceError| Error::new(format!("--trail: {error}")))
     };
     settings.trail.iter().map(read).collect()
+}
+
+fn archive(settings: &Settings) -> Result<Option<Archive>, Error> {
+    // a file for each scope that often
+    const LEAST: Duration = Duration::from_secs(1);
+    const DAY: Duration = Duration::from_secs(86_400);
+    /// What merging two files of large records takes.
+    const MEMORY: u64 = 64_000_000;
+    let Settings {
+        archive: place,
+        archive_interval: interval,
+        archive_compaction: compaction,
+        archive_retention: retention,
+        archive_memory: memory,
+        ..
+    } = settings;
+    let Some(place) = place else {
+        let goes_with = [
+            ("--archive-interval", interval.is_some()),
+            ("--archive-compaction", compaction.is_some()),
+            ("--archive-retention", retention.is_some()),
+            ("--archive-memory", memory.is_some()),
+        ];
+        return match goes_with.into_iter().find(|(_, is_set)| *is_set) {
+            None => Ok(None),
+            Some((setting, _)) => Err(Error::new(format!(
+                "{setting} goes with an archive; say where that is with --archive"
+            ))),
+        };
+    };
+    let place = place
+        .parse()
+        .map_err(|error: NoStore| Error::new(format!("--archive: {error}")))?;
+    let keep = keep::Options::default();
+    let interval = interval.map_or(keep.interval, Span::get);
+    if interval < LEAST {
+        return Err(Error::new(format!(
+            "--archive-interval {interval:?} is less than 1s, and would make small files alone; \
+             give 10s or more"
+        )));
+    }
+    let chores = keep::Chores::default();
+    let compaction = compaction.map_or(chores.compaction, Span::get);
+    if compaction < LEAST {
+        return Err(Error::new(format!(
+            "--archive-compaction {compaction:?} is less than 1s, and would do little else; give \
+             1m or more"
+        )));
+    }
+    let retention = retention.and_then(History::get);
+    if let Some(short) = retention.filter(|retention| *retention < DAY) {
+        return Err(Error::new(format!(
+            "--archive-retention {short:?} is less than a day, and days are dropped whole; give 1d \
+             or more"
+        )));
+    }
+    let max_memory = memory.map_or(256_000_000, Size::get);
+    if max_memory < MEMORY {
+        return Err(Error::new(format!(
+            "--archive-memory {max_memory} is less than 64MB, which large events take; give more"
+        )));
+    }
+    Ok(Some(Archive {
+        place,
+        keep: keep::Options { interval },
+        chores: keep::Chores {
+            compaction,
+            retention,
+        },
+        max_memory,
+    }))
 }
 
 fn poll(settings: &Settings) -> Result<collect::Options, Error> {

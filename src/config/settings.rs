@@ -315,6 +315,28 @@ pub struct Settings {
     #[arg(long, value_name = "SIZE", env = "TRAILGATE_FEED_SIZE")]
     pub feed_size: Option<Size>,
 
+    /// Keep every event that arrives: in this directory, or below
+    /// s3://BUCKET[/PREFIX], as Parquet files that others read, too
+    #[arg(long, value_name = "PLACE", env = "TRAILGATE_ARCHIVE")]
+    pub archive: Option<String>,
+
+    /// How often what arrived is committed to the archive [default: 60s]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_ARCHIVE_INTERVAL")]
+    pub archive_interval: Option<Span>,
+
+    /// How often small files of the archive are merged [default: 15m]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_ARCHIVE_COMPACTION")]
+    pub archive_compaction: Option<Span>,
+
+    /// How long events are kept in the archive, in whole days, or unlimited
+    /// [default: unlimited]
+    #[arg(long, value_name = "SPAN", env = "TRAILGATE_ARCHIVE_RETENTION")]
+    pub archive_retention: Option<History>,
+
+    /// Memory for writing and compacting the archive [default: 256MB]
+    #[arg(long, value_name = "SIZE", env = "TRAILGATE_ARCHIVE_MEMORY")]
+    pub archive_memory: Option<Size>,
+
     /// The longest that a page may take, unless the caller's deadline is
     /// sooner [default: 60s]
     #[arg(long, value_name = "SPAN", env = "TRAILGATE_REQUEST_TIMEOUT")]

@@ -151,7 +151,15 @@ pub(super) fn searched(scopes: &[ScopeStatus], asked_from: Option<i64>) -> Marku
         recent.or(scope.as_of.as_ref())
     });
     let as_of = as_of.min_by_key(|time| time.seconds);
+    let unproven = scopes.iter().filter_map(|it| it.unproven_before.as_ref());
+    let unproven = unproven.max_by_key(|time| time.seconds);
     html! {
+        @if let Some(unproven) = unproven {
+            p class="notice" {
+                "Events before " (time(unproven)) " are those that were loaded into the archive: "
+                "nothing proves that they are all."
+            }
+        }
         @if !short.is_empty() {
             div class="notice bad" role="alert" {
                 strong { "Not all was searched: " }

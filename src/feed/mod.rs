@@ -222,6 +222,19 @@ impl Feed {
         &self.clock
     }
 
+    /// Where the next event gets its position.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        self.lock().log.head()
+    }
+
+    /// Who stands before this position has more than half of what the log may hold
+    /// to read.
+    #[must_use]
+    pub fn half(&self) -> Position {
+        self.lock().log.half()
+    }
+
     /// How long an event may take to be told, in seconds.
     #[must_use]
     pub fn horizon(&self) -> i64 {

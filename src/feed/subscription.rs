@@ -489,6 +489,12 @@ impl Subscription {
         })
     }
 
+    /// All that the log has before this position was told, or is told from history.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
     /// Whether something may come that another process has told.
     #[must_use]
     pub fn may_repeat(&self) -> bool {

@@ -132,6 +132,16 @@ impl Condition {
         attributes.map(|value| Attribute::new(key, value)).collect()
     }
 
+    /// Whether it is about what AWS derives, and log files lack.
+    pub(super) fn needs_derived(&self) -> bool {
+        matches!(
+            self.field,
+            Field::Attribute(
+                AttributeKey::Username | AttributeKey::ResourceName | AttributeKey::ResourceType
+            )
+        )
+    }
+
     /// How dear it is: what needs the record parsed comes last.
     pub(super) fn cost(&self) -> (u8, u8) {
         let reads = u8::from(matches!(self.field, Field::Path(..)));

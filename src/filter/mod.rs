@@ -312,6 +312,14 @@ impl Filter {
         all.unwrap_or_default()
     }
 
+    /// Whether it is about what `LookupEvents` derives and log files lack: their
+    /// events cannot answer it.
+    #[must_use]
+    pub fn needs_derived(&self) -> bool {
+        let mut conditions = self.alternatives.iter().flatten();
+        conditions.any(Condition::needs_derived)
+    }
+
     /// The filter that passes the events which have an attribute.
     #[must_use]
     pub fn by(attribute: &Attribute) -> Self {

@@ -250,6 +250,7 @@ pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         searched_to: (!searched.is_empty()).then(|| second(searched.to - 1)),
         as_of: Some(time(answer.as_of)),
         unsettled_as_of: answer.unsettled_as_of.map(time),
+        unproven_before: answer.unproven_before.map(second),
     }
 }
 

@@ -97,7 +97,8 @@ impl Service {
             too_many("TOO_MANY_INGESTS", &message)
         })?;
         let ingesting = Ingesting {
-            ingest: Ingest::new(self.feed.clone(), Limits::default()),
+            ingest: Ingest::new(self.feed.clone(), Limits::default())
+                .with_durable(self.durable.clone()),
             requests,
             stopping: self.stopping.clone(),
             brought: asker.notes().cloned().map(Brought::new),

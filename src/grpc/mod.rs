@@ -42,7 +42,7 @@ use self::{
 use crate::{
     audit,
     budget::Caller,
-    collect::Poller,
+    collect::{Durable, Poller},
     feed::Feed,
     lookup::Lookup,
     policy::Access,
@@ -93,6 +93,8 @@ pub struct Service {
     summaries: Arc<Slots>,
     ingests: Arc<Slots>,
     feed: Arc<Feed>,
+    /// Who keeps for good what callers bring, if anybody does.
+    durable: Option<Arc<dyn Durable>>,
     poller: Arc<Poller>,
     subscriptions: Arc<Slots>,
     /// Streams end.
@@ -116,6 +118,7 @@ impl Service {
         Self {
             lookup,
             feed,
+            durable: None,
             poller,
             subscriptions: Arc::new(Slots::new(MAX_SUBSCRIPTIONS)),
             scopes: scopes.into(),
@@ -128,6 +131,13 @@ impl Service {
             cut: CancellationToken::new(),
             age: None,
         }
+    }
+
+    /// With somebody who keeps for good what callers bring: an ingest ends well once
+    /// he has it.
+    #[must_use]
+    pub fn with_durable(self, durable: Option<Arc<dyn Durable>>) -> Self {
+        Self { durable, ..self }
     }
 
     /// Lets each connection be called on for so long, less up to a tenth. Then calls

@@ -101,7 +101,7 @@ impl From<lookup::Error> for Status {
             }
             Error::Denied { .. } | Error::Credentials { .. } => Code::FailedPrecondition,
             Error::Rejected { .. } => Code::Internal,
-            Error::Unavailable { .. } => {
+            Error::Unavailable { .. } | Error::Archive { .. } => {
                 // what is gone is seldom back sooner
                 details.set_retry_info(Some(Duration::from_secs(1)));
                 Code::Unavailable

@@ -136,6 +136,7 @@ mod tests {
             searched: TimeRange::new(1, 1_700_000_000),
             as_of: jiff::Timestamp::UNIX_EPOCH,
             unsettled_as_of: None,
+            unproven_before: None,
             starts_before_history: false,
         };
         let summary = Summary {

@@ -58,6 +58,7 @@ impl View {
             events_scanned: count(stats.events_scanned.min(seen)),
             events_matched: count(stats.events_matched),
             events_from_cache: count(stats.events_from_cache.min(seen)),
+            events_from_archive: count(stats.events_from_archive.min(seen)),
         }
     }
 

@@ -42,6 +42,9 @@ pub struct ScopeAnswer {
     pub as_of: Timestamp,
     /// The same of what is not settled; `None`: all is.
     pub unsettled_as_of: Option<Timestamp>,
+    /// Events before this second are those that are kept for good and AWS has
+    /// forgotten; nothing proves that they are all. `None`: all is proven.
+    pub unproven_before: Option<i64>,
     /// The window starts before what AWS keeps: nothing earlier than `searched`
     /// can be.
     pub starts_before_history: bool,
@@ -145,6 +148,8 @@ pub struct Stats {
     pub events_matched: u64,
     /// Of the scanned, events that were held already.
     pub events_from_cache: u64,
+    /// Of the scanned, events that were read from what is kept for good.
+    pub events_from_archive: u64,
 }
 
 impl Stats {
@@ -154,6 +159,7 @@ impl Stats {
         self.events_scanned += other.events_scanned;
         self.events_matched += other.events_matched;
         self.events_from_cache += other.events_from_cache;
+        self.events_from_archive += other.events_from_archive;
     }
 }
 
@@ -222,6 +228,7 @@ pub(super) fn answer(
             searched: range,
             as_of,
             unsettled_as_of,
+            unproven_before: None,
             starts_before_history: is_whole && question.starts_before(range),
         });
     }
@@ -234,6 +241,7 @@ pub(super) fn answer(
                 searched: TimeRange::new(question.window.to, question.window.to),
                 as_of: question.as_of(*place, None),
                 unsettled_as_of: question.unsettled_as_of(*place, None),
+                unproven_before: None,
                 starts_before_history: false,
             });
         }

@@ -109,6 +109,7 @@ impl<'l> Chain<'l> {
                 searched: TimeRange::new(question.window.to, question.window.to),
                 as_of: question.as_of(place, None),
                 unsettled_as_of: question.unsettled_as_of(place, None),
+                unproven_before: None,
                 starts_before_history: false,
             }
         };

@@ -14,6 +14,8 @@ pub struct Totals {
     pub bought: u64,
     /// Events looked at that were held already.
     pub events_from_cache: u64,
+    /// Events looked at that were read from the archive.
+    pub events_from_archive: u64,
     /// Events looked at that came from AWS then.
     pub events_from_upstream: u64,
 }
@@ -23,6 +25,7 @@ pub(super) struct Counts {
     held: AtomicU64,
     bought: AtomicU64,
     events_from_cache: AtomicU64,
+    events_from_archive: AtomicU64,
     events_from_upstream: AtomicU64,
 }
 
@@ -35,7 +38,9 @@ impl Counts {
         pages.fetch_add(1, Relaxed);
         let held = page.events_from_cache;
         self.events_from_cache.fetch_add(held, Relaxed);
-        let fresh = page.events_scanned.saturating_sub(held);
+        let kept = page.events_from_archive;
+        self.events_from_archive.fetch_add(kept, Relaxed);
+        let fresh = page.events_scanned.saturating_sub(held + kept);
         self.events_from_upstream.fetch_add(fresh, Relaxed);
     }
 
@@ -44,6 +49,7 @@ impl Counts {
             held: self.held.load(Relaxed),
             bought: self.bought.load(Relaxed),
             events_from_cache: self.events_from_cache.load(Relaxed),
+            events_from_archive: self.events_from_archive.load(Relaxed),
             events_from_upstream: self.events_from_upstream.load(Relaxed),
         }
     }

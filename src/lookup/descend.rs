@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use super::{
     Error, Stats,
+    past::{PastError, PastTerms, Read},
     plan::{Keys, Known, Plan},
     search::oldest,
     walk::{Commit, NoPage, Walks, Wanting, Way},
@@ -45,6 +46,8 @@ pub(super) struct Terms<'a> {
     pub(super) size: fn(&Event) -> usize,
     /// Further pages will be asked for to the end of the window.
     pub(super) reads_all: bool,
+    /// What is kept for good, if anything is that can answer.
+    pub(super) past: Option<PastTerms>,
 }
 
 /// How much is wanted.
@@ -92,11 +95,18 @@ impl Terms<'_> {
     }
 
     /// The same, with pages that this question has got itself.
-    fn ready(&self, second: i64, got: &[(Key, Arc<Commit>)]) -> Option<Ready> {
-        if let Some(ready) = got_one(second, got, |key| self.keys.whole.contains(key)) {
+    fn ready(&self, second: i64, got: &[Got]) -> Option<Ready> {
+        let files = self.past.as_ref().filter(|past| past.takes_files());
+        let files = files.map(|past| &past.found);
+        let answers = |key: &Key| self.keys.whole.contains(key) || files == Some(key);
+        if let Some(ready) = got_one(second, got, answers) {
             return Some(ready);
         }
-        if let Some(held) = self.coverage.held(&self.keys.whole, second, self.need) {
+        let files = files.map_or(&[][..], std::slice::from_ref);
+        let held = [self.keys.whole.as_slice(), files]
+            .into_iter()
+            .find_map(|keys| self.coverage.held(keys, second, self.need));
+        if let Some(held) = held {
             return Some(Ready {
                 range: held.range,
                 began: held.began,
@@ -133,20 +143,34 @@ impl Terms<'_> {
             filter: self.filter,
             keys: &self.keys,
             need: self.need,
+            past: self.past.as_ref(),
         }
+    }
+
+    /// The stretch around `second` that is kept for good.
+    pub(super) fn kept(&self, second: i64) -> Option<TimeRange> {
+        self.past.as_ref()?.kept(second)
     }
 }
 
+/// A page that a question has got itself.
+#[derive(Debug)]
+struct Got {
+    key: Key,
+    commit: Arc<Commit>,
+    source: Source,
+}
+
 /// Of the pages that a question has got itself, one by such a key.
-fn got_one(second: i64, got: &[(Key, Arc<Commit>)], is_so: impl Fn(&Key) -> bool) -> Option<Ready> {
-    let (_, commit) = got
+fn got_one(second: i64, got: &[Got], is_so: impl Fn(&Key) -> bool) -> Option<Ready> {
+    let got = got
         .iter()
-        .find(|(key, commit)| commit.range.contains(second) && is_so(key))?;
+        .find(|got| got.commit.range.contains(second) && is_so(&got.key))?;
     Some(Ready {
-        range: commit.range,
-        began: commit.began,
-        events: Arc::clone(&commit.events),
-        source: Source::Upstream,
+        range: got.commit.range,
+        began: got.commit.began,
+        events: Arc::clone(&got.commit.events),
+        source: got.source,
     })
 }
 
@@ -166,10 +190,9 @@ fn together(parts: &[Ready]) -> Option<Ready> {
         range,
         began,
         events: unique(&events.cloned().collect::<Vec<_>>()).into(),
-        source: if is_fresh {
-            Source::Upstream
-        } else {
-            Source::Cache
+        source: match is_fresh {
+            true => Source::Upstream,
+            false => Source::Cache,
         },
     })
 }
@@ -199,6 +222,8 @@ pub(super) enum Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Cache,
+    /// It is kept for good.
+    Archive,
     Upstream,
 }
 
@@ -224,7 +249,11 @@ pub(super) struct Descent<'a, 'b> {
     pub(super) unsettled_as_of: Option<Timestamp>,
     /// Pages that were got for this search, by each key the last one: a cache
     /// that holds nothing must not stand in the way.
-    got: Vec<(Key, Arc<Commit>)>,
+    got: Vec<Got>,
+    /// What is kept for good of these seconds is of no use here.
+    unfit: Option<TimeRange>,
+    /// What is kept for good cannot be read.
+    broken: Option<PastError>,
     /// Events and stretches looked at since others had a turn.
     at_once: usize,
 }
@@ -243,6 +272,8 @@ impl<'a, 'b> Descent<'a, 'b> {
             as_of: None,
             unsettled_as_of: None,
             got: Vec::new(),
+            unfit: None,
+            broken: None,
             at_once: 0,
         }
     }
@@ -283,7 +314,72 @@ impl<'a, 'b> Descent<'a, 'b> {
         if self.at <= aim.from {
             return Some(Stop::Floor);
         }
-        (self.at <= self.terms.forgotten_before).then_some(Stop::Forgotten)
+        let is_forgotten = self.at <= self.terms.forgotten_before;
+        (is_forgotten && self.kept().is_none()).then_some(Stop::Forgotten)
+    }
+
+    /// The stretch around the next second that is kept for good, if it is of use.
+    fn kept(&self) -> Option<TimeRange> {
+        let second = self.at - 1;
+        let is_unfit = self.unfit.is_some_and(|unfit| unfit.contains(second));
+        self.terms.kept(second).filter(|_| !is_unfit)
+    }
+
+    /// Takes a page that was got for it.
+    pub(super) fn got(&mut self, key: Key, commit: Arc<Commit>) {
+        self.get(key, commit, Source::Archive);
+    }
+
+    fn get(&mut self, key: Key, commit: Arc<Commit>, source: Source) {
+        self.got.retain(|got| got.key != key);
+        self.got.push(Got {
+            key,
+            commit,
+            source,
+        });
+    }
+
+    /// Reads some of what is kept for good, downward; whether the search goes on
+    /// from there. `None`: nothing is of use.
+    async fn read_past(&mut self, aim: Aim<'_>) -> Option<Option<Stop>> {
+        let terms = self.terms;
+        let (kept, past) = (self.kept()?, terms.past.as_ref()?);
+        if let Some(error) = &self.broken {
+            return self.without_past(error);
+        }
+        let range = TimeRange::new(kept.from.max(aim.from), self.at);
+        let Ok(read) = timeout_at(terms.deadline, past.read(range, true)).await else {
+            return Some(Some(Stop::Deadline));
+        };
+        match read {
+            Read::Page(key, commit) => {
+                let Commit {
+                    range,
+                    began,
+                    events,
+                } = &*commit;
+                terms.coverage.insert(&key, *range, *began, events);
+                self.get(key, commit, Source::Archive);
+                Some(None)
+            }
+            Read::Unfit(range) => {
+                self.unfit = Some(range);
+                None
+            }
+            Read::Failed(error) => {
+                tracing::warn!(%error, %range, "the archive cannot be read");
+                let stop = self.without_past(&error);
+                self.broken = Some(error);
+                stop
+            }
+        }
+    }
+
+    /// What is kept cannot be read: AWS is asked, unless it has forgotten it.
+    fn without_past(&self, error: &PastError) -> Option<Option<Stop>> {
+        let what = error.0.clone();
+        let is_forgotten = self.at <= self.terms.forgotten_before;
+        is_forgotten.then_some(Some(Stop::Failed(Error::Archive { what })))
     }
 
     /// Searches downward as far as is held.
@@ -330,6 +426,12 @@ impl<'a, 'b> Descent<'a, 'b> {
 
     /// Gets the next pages of what is missing.
     pub(super) async fn ask(&mut self, aim: Aim<'_>) -> Option<Stop> {
+        if let Some(read) = self.read_past(aim).await {
+            return read;
+        }
+        if let Some(end) = self.end_of(aim) {
+            return Some(end);
+        }
         let terms = self.terms;
         let range = TimeRange::new(aim.from.max(terms.forgotten_before), self.at);
         let wanted = aim.limit.events.saturating_sub(self.found.len());
@@ -342,10 +444,7 @@ impl<'a, 'b> Descent<'a, 'b> {
         self.pages += i64::from(pages.iter().any(|page| matches!(page, Asked::Page(_))));
         for (key, page) in missing.into_iter().zip(pages) {
             match page {
-                Asked::Page(commit) => {
-                    self.got.retain(|(it, _)| *it != key);
-                    self.got.push((key, commit));
-                }
+                Asked::Page(commit) => self.get(key, commit, Source::Upstream),
                 Asked::Present(present) => {
                     self.at = self.at.min(present);
                     self.to = self.to.min(present);
@@ -391,8 +490,10 @@ impl<'a, 'b> Descent<'a, 'b> {
         };
         let floor = || {
             let below = terms.coverage.below(&keys, self.at - 1, terms.need);
+            let kept = terms.past.as_ref().and_then(|past| past.below(self.at - 1));
+            let kept = kept.filter(|_| self.unfit.is_none() && self.broken.is_none());
             let reachable = aim.from.max(terms.forgotten_before);
-            reachable.max(below.unwrap_or(i64::MIN))
+            reachable.max(below.max(kept).unwrap_or(i64::MIN))
         };
         let (walk, floor) = match terms.walks.join(&wanting, floor) {
             Way::Walk { walk, floor } => (walk, floor),
@@ -433,6 +534,7 @@ impl<'a, 'b> Descent<'a, 'b> {
         for event in candidates(&ready.events, range, aim.before).iter().rev() {
             self.stats.events_scanned += 1;
             self.stats.events_from_cache += u64::from(ready.source == Source::Cache);
+            self.stats.events_from_archive += u64::from(ready.source == Source::Archive);
             if self.terms.filter.matches(event) {
                 self.stats.events_matched += 1;
                 self.found_bytes += (self.terms.size)(event);

@@ -64,6 +64,14 @@ pub enum Error {
         /// Where, if the error does not stand beside its scope.
         scope: Option<Scope>,
     },
+    /// What is kept for good cannot be read, and AWS has forgotten it.
+    #[error(
+        "the archive cannot be read, and CloudTrail keeps nothing so old ({what}); try again later"
+    )]
+    Archive {
+        /// Why not.
+        what: String,
+    },
     /// AWS does not answer.
     #[error("CloudTrail does not answer{} ({code}); try again later", place(scope))]
     Unavailable {
@@ -107,7 +115,10 @@ impl Error {
             | Self::Credentials { scope, .. }
             | Self::Rejected { scope, .. }
             | Self::Unavailable { scope, .. } => *scope = of,
-            Self::Token(_) | Self::Exhausted { .. } | Self::DailyAllowance { .. } => {}
+            Self::Token(_)
+            | Self::Exhausted { .. }
+            | Self::DailyAllowance { .. }
+            | Self::Archive { .. } => {}
         }
         self
     }
@@ -120,7 +131,10 @@ impl Error {
             | Self::Credentials { scope, .. }
             | Self::Rejected { scope, .. }
             | Self::Unavailable { scope, .. } => scope.as_ref(),
-            Self::Token(_) | Self::Exhausted { .. } | Self::DailyAllowance { .. } => None,
+            Self::Token(_)
+            | Self::Exhausted { .. }
+            | Self::DailyAllowance { .. }
+            | Self::Archive { .. } => None,
         }
     }
 
@@ -135,6 +149,7 @@ impl Error {
             Self::Credentials { .. } => "UPSTREAM_CREDENTIALS",
             Self::Rejected { .. } => "UPSTREAM_REJECTED",
             Self::Unavailable { .. } => "UPSTREAM_UNAVAILABLE",
+            Self::Archive { .. } => "ARCHIVE_UNAVAILABLE",
         }
     }
 }

@@ -11,6 +11,7 @@ mod estimate;
 mod export;
 mod merge;
 mod open;
+mod past;
 mod plan;
 mod question;
 mod search;
@@ -20,7 +21,10 @@ mod token;
 mod upward;
 mod walk;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -32,6 +36,7 @@ pub use self::{
     error::Error,
     estimate::Estimate,
     export::{Export, Step, UNREAD},
+    past::{Past, PastError, PastPage, Reading},
     question::{Order, Question, SoFar},
     summary::{Bucket, Summary, SummaryOf, Top},
     token::PageToken,
@@ -40,6 +45,7 @@ use self::{
     answer::{Searched, answer},
     counts::Counts,
     descend::Terms,
+    past::PastTerms,
     plan::Pushdowns,
     search::End,
     together::Part,
@@ -63,6 +69,8 @@ pub struct Lookup {
     upstream: Arc<Upstream>,
     walks: Arc<Walks>,
     history: Option<Duration>,
+    /// What is kept for good; told once, when it is there.
+    past: OnceLock<Arc<dyn Past>>,
     counts: Counts,
 }
 
@@ -83,8 +91,15 @@ impl Lookup {
             upstream,
             walks,
             history,
+            past: OnceLock::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Answers from what is kept for good as well, from now on. Says `false` where
+    /// that was told before, and stays.
+    pub fn keep_past(&self, past: Arc<dyn Past>) -> bool {
+        self.past.set(past).is_ok()
     }
 
     /// The clock that it goes by.
@@ -186,7 +201,8 @@ impl Lookup {
             question.limit(),
             question.size,
         );
-        Ok(self.counted(answer(question, page, &searched, allowance.spent())))
+        let answer = answer(question, page, &searched, allowance.spent());
+        Ok(self.told(question, answer))
     }
 
     fn counted(&self, answer: Answer) -> Answer {
@@ -227,7 +243,8 @@ impl Lookup {
             next: None,
             is_full: false,
         };
-        Ok(self.counted(answer(question, page, &searched, allowance.spent())))
+        let answer = answer(question, page, &searched, allowance.spent());
+        Ok(self.told(question, answer))
     }
 
     /// An event by its id, where it is held already: nothing is asked of AWS.
@@ -290,15 +307,15 @@ impl Lookup {
         allowance: &'a Arc<Allowance>,
     ) -> Terms<'a> {
         let stale = question.asked_at.saturating_sub(question.max_staleness);
+        let past = self.past_terms(question, scope);
         Terms {
+            past,
             coverage: &self.coverage,
             walks: &self.walks,
             filter: &question.filter,
             keys: pushdowns.keys(scope, question.category),
             need: Freshness(stale.unwrap_or(Timestamp::MIN)),
-            forgotten_before: self
-                .history
-                .map_or(i64::MIN, |_| self.history_start(question.now)),
+            forgotten_before: self.forgotten_before(question),
             asked_at: question.asked_at,
             now: question.now,
             deadline: question.deadline,
@@ -306,6 +323,33 @@ impl Lookup {
             size: question.size,
             reads_all: question.reads_all,
         }
+    }
+
+    /// AWS keeps nothing before this second.
+    fn forgotten_before(&self, question: &Question) -> i64 {
+        let start = self.history.map(|_| self.history_start(question.now));
+        start.unwrap_or(i64::MIN)
+    }
+
+    /// What of what is kept for good a question about a scope may use.
+    fn past_terms(&self, question: &Question, scope: &Scope) -> Option<PastTerms> {
+        PastTerms::new(
+            self.past.get()?,
+            scope,
+            question.category,
+            &question.filter,
+            self.coverage.horizon(),
+            self.forgotten_before(question),
+        )
+    }
+
+    /// Says of an answer what of it is not proven, and counts it.
+    fn told(&self, question: &Question, mut answer: Answer) -> Answer {
+        for scope in &mut answer.scopes {
+            let past = self.past_terms(question, &scope.scope);
+            scope.unproven_before = past.and_then(|past| past.unproven_before(scope.searched));
+        }
+        self.counted(answer)
     }
 
     /// An answer needs one scope that was searched, if only a little.

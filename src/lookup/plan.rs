@@ -3,6 +3,7 @@
 
 use super::{
     density::{Densities, float, usual_share},
+    past::PastTerms,
     walk::Walks,
 };
 use crate::{
@@ -111,6 +112,7 @@ pub(super) struct Known<'a> {
     pub(super) filter: &'a Filter,
     pub(super) keys: &'a Keys,
     pub(super) need: Freshness,
+    pub(super) past: Option<&'a PastTerms>,
 }
 
 /// How to get what is missing.
@@ -237,7 +239,11 @@ impl Rates {
         let gaps = known
             .coverage
             .gaps(&known.keys.beside(key), range, known.need);
-        let missing: i64 = gaps.iter().map(TimeRange::seconds).sum();
+        let missing = |gap: &TimeRange| match known.past {
+            Some(past) => past.missing(*gap),
+            None => gap.seconds(),
+        };
+        let missing: i64 = gaps.iter().map(missing).sum();
         if missing == 0 {
             return 0.0;
         }

@@ -1,16 +1,23 @@
 //! Searching one scope oldest first, by slices of time: AWS walks newest first,
 //! so a slice must be walked whole before its oldest event is known.
 
-use tokio::time::Instant;
+use std::sync::Arc;
 
+use tokio::time::{Instant, timeout_at};
+
+use super::walk::Commit;
 use super::{
     Reason, Stats,
     density::float,
     descend::{Aim, Descent, Limit, Stop, Terms},
+    past::Read,
     plan::{Plan, whole},
     search::{End, Found, end, oldest},
 };
-use crate::event::{Position, TimeRange};
+use crate::{
+    coverage::Key,
+    event::{Position, TimeRange},
+};
 
 /// The first slice where nothing is known of the scope.
 const FIRST_SLICE: i64 = 86_400;
@@ -41,6 +48,30 @@ enum Slice {
 }
 
 impl Terms<'_> {
+    /// Reads some of what is kept for good, upward from `at`; `None`: nothing is of
+    /// use.
+    async fn read_past_up(&self, at: i64, to: i64) -> Option<(Key, Arc<Commit>)> {
+        let (kept, past) = (self.kept(at)?, self.past.as_ref()?);
+        let range = TimeRange::new(at, kept.to.min(to));
+        let read = timeout_at(self.deadline, past.read(range, false)).await;
+        match read.ok()? {
+            Read::Page(key, commit) => {
+                let Commit {
+                    range,
+                    began,
+                    events,
+                } = &*commit;
+                self.coverage.insert(&key, *range, *began, events);
+                Some((key, commit))
+            }
+            Read::Unfit(_) => None,
+            Read::Failed(error) => {
+                tracing::warn!(%error, %range, "the archive cannot be read");
+                None
+            }
+        }
+    }
+
     /// By slices of time from the old end, each walked whole.
     pub(super) async fn search_up(
         &self,
@@ -52,8 +83,9 @@ impl Terms<'_> {
         // what AWS has forgotten may still be held, down from where it begins
         let mut known = self.forgotten_before.clamp(start, window.to.max(start));
         while known > start {
-            match self.held(known - 1) {
-                Some(held) => known = held.range.from.max(start),
+            let held = self.held(known - 1).map(|held| held.range);
+            match held.or_else(|| self.kept(known - 1)) {
+                Some(range) => known = range.from.max(start),
                 None => break,
             }
         }
@@ -77,14 +109,23 @@ impl Terms<'_> {
                 found.end = end(Stop::Deadline, Position::start_of(at), true);
                 return found;
             }
+            let mut kept = None;
             let to = match self.held(at) {
                 Some(held) => held.range.to.min(window.to),
+                None if let Some(page) = self.read_past_up(at, window.to).await => {
+                    let to = page.1.range.to;
+                    kept = Some(page);
+                    to
+                }
                 None => {
                     let first = || self.first_slice(window, at, limit.events);
                     self.slice_end(at, window.to, *slice.get_or_insert_with(first))
                 }
             };
             let mut descent = Descent::new(self, to);
+            if let Some((key, commit)) = kept {
+                descent.got(key, commit);
+            }
             let aim = Aim {
                 from: at,
                 before: None,

@@ -16,6 +16,7 @@ use crate::{
     coverage::Coverage,
     event::Scope,
     feed::{Feed, GapReason},
+    keep::Keeper,
     kept::Looks,
     lookup::Lookup,
     tls::Tls,
@@ -36,6 +37,8 @@ pub struct Parts {
     pub poller: Arc<Poller>,
     /// Queues that are received from.
     pub queues: Arc<Queues>,
+    /// What keeps events for good, if anything does.
+    pub keeper: Option<Arc<Keeper>>,
     /// What came of reading files again.
     pub looks: Looks,
     /// The server's certificate, if it has one.
@@ -56,6 +59,7 @@ impl Collector for Parts {
         self.encode_feed(out)?;
         self.encode_polls(out)?;
         self.encode_queues(out)?;
+        self.encode_archive(out)?;
         self.encode_files(out)?;
         self.encode_audit(out)?;
         encode_traces(out)
@@ -63,6 +67,55 @@ impl Collector for Parts {
 }
 
 impl Parts {
+    /// What is kept for good.
+    fn encode_archive(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let Some(keeper) = &self.keeper else {
+            return Ok(());
+        };
+        let stats = keeper.stats();
+        out.counter(
+            "archive_events",
+            "events that were committed to the archive",
+            count(stats.events),
+        )?;
+        out.counter(
+            "archive_repeated",
+            "events that the archive had when they were to be committed",
+            count(stats.repeated),
+        )?;
+        out.counter(
+            "archive_commits",
+            "commits to the archive that this server made",
+            count(stats.commits),
+        )?;
+        out.counter(
+            "archive_failures",
+            "commits to the archive that failed and were tried again",
+            count(stats.failures),
+        )?;
+        out.gauge(
+            "archive_behind",
+            "events and marks of the feed that are not committed to the archive yet",
+            count(stats.behind),
+        )?;
+        out.gauge(
+            "archive_failing",
+            "1 while the archive takes no events",
+            f64::from(u8::from(stats.is_failing)),
+        )?;
+        let snapshot = keeper.archive().snapshot();
+        out.gauge(
+            "archive_files",
+            "data files that the archive has",
+            number(snapshot.files()),
+        )?;
+        out.gauge(
+            "archive_bytes",
+            "bytes of the archive's data files",
+            count(snapshot.bytes()),
+        )
+    }
+
     /// What of the audit log is missing.
     fn encode_audit(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         match &self.audit {
@@ -175,6 +228,7 @@ impl Parts {
         )?;
         let sources = [
             ([("source", "cache")], count(totals.events_from_cache)),
+            ([("source", "archive")], count(totals.events_from_archive)),
             ([("source", "upstream")], count(totals.events_from_upstream)),
         ];
         out.counters(

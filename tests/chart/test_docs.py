@@ -117,6 +117,6 @@ def test_the_build_sees_what_cargo_needs_and_nothing_else():
     assert rules[0] == "*" and all(rule.startswith("!") for rule in rules[1:])
     seen = {rule[1:] for rule in rules[1:]}
     # cargo looks for the benchmarks and tests that its manifest names
-    assert seen == {"Cargo.toml", "Cargo.lock", "build.rs", "proto", "src", "benches", "examples", "tests/it"}
+    assert seen == {"Cargo.toml", "Cargo.lock", "build.rs", "proto", "src", "sql", "benches", "examples", "tests/it"}
     for name in seen:
         assert (ROOT / name).exists(), name

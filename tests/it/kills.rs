@@ -32,24 +32,24 @@ use trailgate::{
     simulator::{self, Fault, FaultKind, Options, Rate, Simulator},
 };
 
-const ACCOUNT: &str = "111122223333";
-const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
+pub(super) const ACCOUNT: &str = "111122223333";
+pub(super) const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 /// How late AWS may tell of an event, less than the horizon.
 const LATE: i64 = 4;
 const HORIZON: &str = "6s";
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// How often the server is killed.
-fn kills() -> u32 {
+pub(super) fn kills() -> u32 {
     let set = std::env::var("TRAILGATE_TEST_KILLS").ok();
     set.and_then(|kills| kills.parse().ok()).unwrap_or(10)
 }
 
 /// A CloudTrail in which things happen, and its record of what did.
-struct Trail {
-    url: String,
-    happened: Arc<Mutex<BTreeSet<String>>>,
-    task: JoinHandle<()>,
+pub(super) struct Trail {
+    pub(super) url: String,
+    pub(super) happened: Arc<Mutex<BTreeSet<String>>>,
+    pub(super) task: JoinHandle<()>,
     stop: CancellationToken,
 }
 
@@ -62,7 +62,7 @@ impl Drop for Trail {
 
 impl Trail {
     /// So many events a second happen, each told up to [`LATE`] seconds after.
-    async fn start(rate: u32, a_second: u32) -> Self {
+    pub(super) async fn start(rate: u32, a_second: u32) -> Self {
         let faults = [Fault::Chance(FaultKind::Duplicate, 0.1)];
         let options = Options {
             accounts: vec![ACCOUNT.into()],
@@ -125,28 +125,35 @@ fn happens(
 }
 
 /// `trailgate serve`, always on the same port.
-struct Server {
-    listen: SocketAddr,
+pub(super) struct Server {
+    pub(super) listen: SocketAddr,
     url: String,
     rate: u32,
+    /// Further arguments.
+    more: Vec<String>,
     child: Child,
 }
 
 impl Server {
     async fn start(url: &str, rate: u32) -> Self {
+        Self::start_with(url, rate, Vec::new()).await
+    }
+
+    pub(super) async fn start_with(url: &str, rate: u32, more: Vec<String>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = free.local_addr().unwrap();
         drop(free);
-        let child = Self::spawn(listen, url, rate);
+        let child = Self::spawn(listen, url, rate, &more);
         Self {
             listen,
             url: url.to_owned(),
             rate,
+            more,
             child,
         }
     }
 
-    fn spawn(listen: SocketAddr, url: &str, rate: u32) -> Child {
+    fn spawn(listen: SocketAddr, url: &str, rate: u32, more: &[String]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trailgate"));
         command
             .args(["serve", "--http-listen", "127.0.0.1:0", "--listen"])
@@ -155,6 +162,7 @@ impl Server {
             .args(REGIONS.map(|region| format!("--region={region}")))
             .args(["--rate", &rate.to_string(), "--settle-horizon", HORIZON])
             .args(["--poll-interval", "500ms", "--feed-size", "100KB"])
+            .args(more)
             .env_clear()
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::null())
@@ -164,10 +172,10 @@ impl Server {
         command.spawn().unwrap()
     }
 
-    async fn kill(&mut self) {
+    pub(super) async fn kill(&mut self) {
         // SIGKILL: nothing is saved, nothing is said
         self.child.kill().await.unwrap();
-        self.child = Self::spawn(self.listen, &self.url, self.rate);
+        self.child = Self::spawn(self.listen, &self.url, self.rate, &self.more);
     }
 }
 

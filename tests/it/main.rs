@@ -6,6 +6,8 @@ mod abuse;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod cli;

@@ -1,12 +1,16 @@
-use std::{collections::BTreeSet, io::Write};
+use std::{collections::BTreeSet, io::Write, pin::Pin};
 
 use flate2::{Compression, write::GzEncoder};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use super::*;
 use crate::{
     budget::{Budgets, Caller},
     clock::Clock,
+    collect::Kept,
     coverage::{self, Coverage},
     feed::{self, Item, Selection, Settings, Start, Subscription},
     filter::Filter,
@@ -300,4 +304,63 @@ async fn it_does_not_wait_for_ever_for_one_that_has_stopped() {
         }
     });
     assert!(fell_behind.await.is_ok());
+}
+
+/// Keeps what it is told to keep, and nothing sooner.
+#[derive(Debug)]
+struct Hand {
+    has_room: watch::Sender<bool>,
+    kept: watch::Sender<feed::Position>,
+}
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self {
+            has_room: watch::Sender::new(true),
+            kept: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Durable for Hand {
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut has_room = self.has_room.subscribe();
+        Box::pin(async move {
+            has_room.wait_for(|is_so| *is_so).await.unwrap();
+        })
+    }
+
+    fn kept(&self, before: feed::Position) -> Kept {
+        let mut kept = self.kept.subscribe();
+        Box::pin(async move {
+            kept.wait_for(|kept| *kept >= before).await.unwrap();
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_events_are_kept_it_ends_well_once_they_are() {
+    let (feed, hand) = (feed_of(64_000_000), Arc::new(Hand::default()));
+    let durable = Arc::clone(&hand) as Arc<dyn Durable>;
+    let ingest = Ingest::new(Arc::clone(&feed), Limits::default());
+    let mut ingest = ingest.with_durable(Some(durable));
+    let file = bring(&mut ingest, NAME, &packed(&records(0..3))).await;
+    assert_eq!(file.counts, counts(3, 3, 0));
+    // no more is taken than there is room for
+    hand.has_room.send_replace(false);
+    {
+        let more = packed(&records(3..5));
+        let more = bring(&mut ingest, NAME, &more);
+        tokio::pin!(more);
+        assert!(timeout(Duration::from_secs(600), &mut more).await.is_err());
+        assert_eq!(feed.stats().events, 3);
+        hand.has_room.send_replace(true);
+        assert_eq!(more.await.counts, counts(2, 2, 0));
+    }
+    let ended = ingest.finish();
+    tokio::pin!(ended);
+    hand.kept.send_replace(feed.head() - 1);
+    assert!(timeout(Duration::from_secs(600), &mut ended).await.is_err());
+    hand.kept.send_replace(feed.head());
+    assert_eq!(ended.await, Ok(()));
 }

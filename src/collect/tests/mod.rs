@@ -165,7 +165,7 @@ impl Setup {
         let sink = trails.map(|trails| {
             let catch_up = trails.clone().start(Arc::clone(&feed));
             tokio::spawn(stop.clone().run_until_cancelled_owned(catch_up));
-            sink::FeedSink::new(Arc::clone(&feed), SourceFilter::default())
+            sink::FeedSink::new(Arc::clone(&feed), None, SourceFilter::default())
         });
         let scopes: Vec<_> = self.regions.iter().map(|region| scope(region)).collect();
         let scopes = Scopes::from(scopes);

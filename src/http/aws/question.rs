@@ -243,7 +243,7 @@ fn refusal(error: &lookup::Error) -> Refusal {
         }
         Why::Denied { .. } => (Code::AccessDenied, None),
         // the gateway's own, not the caller's
-        Why::Credentials { .. } | Why::Unavailable { .. } => {
+        Why::Credentials { .. } | Why::Unavailable { .. } | Why::Archive { .. } => {
             (Code::ServiceUnavailable, Some(Duration::from_secs(1)))
         }
         Why::Rejected { .. } => (Code::InternalFailure, None),

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 
 use std::collections::HashSet;
 
-use super::*;
+use super::{
+    kept::{Kept, as_found},
+    *,
+};
 use crate::simulator::{
     Fault::{Chance, Denied},
     FaultKind,
@@ -37,6 +40,31 @@ struct Conditions {
     is_metered: bool,
     token_ttl: Option<u64>,
     cache: u64,
+    kept: Option<Keeping>,
+}
+
+/// What is kept for good: stretches so long ago, by log files or not.
+#[derive(Clone, Debug)]
+struct Keeping {
+    edges: BTreeSet<i64>,
+    is_found: bool,
+    page: usize,
+    fails: u64,
+}
+
+/// All that AWS ever tells of it, it has told so many seconds later.
+const KEPT_AFTER: i64 = 12_000;
+
+fn keepings() -> impl Strategy<Value = Option<Keeping>> {
+    let edges = prop::collection::btree_set(KEPT_AFTER..25 * DAY, 1..7);
+    let one = (edges, any::<bool>(), 1_usize..40, 0_u64..4);
+    let one = one.prop_map(|(edges, is_found, page, fails)| Keeping {
+        edges,
+        is_found,
+        page,
+        fails,
+    });
+    prop::option::of(one)
 }
 
 /// A question, and how it is asked.
@@ -99,8 +127,9 @@ fn conditions() -> impl Strategy<Value = Conditions> {
     let bools = (any::<bool>(), prop::bool::weighted(0.2), any::<bool>());
     let ttl = prop::option::weighted(0.3, 1_u64..60);
     let cache = prop_oneof![Just(100_000_000_u64), Just(60_000), Just(1)];
-    (any::<u64>(), bools, ttl, cache).prop_map(
-        |(seed, (is_faulty, is_denied, is_metered), token_ttl, cache)| Conditions {
+    (any::<u64>(), bools, ttl, cache, keepings()).prop_map(
+        |(seed, (is_faulty, is_denied, is_metered), token_ttl, cache, kept)| Conditions {
+            kept,
             seed,
             is_faulty,
             is_denied,
@@ -218,6 +247,30 @@ impl World {
         }
     }
 
+    /// What is kept of it.
+    fn kept(&self, keeping: &Keeping, happened: &[Happened]) -> Arc<Kept> {
+        let edges: Vec<i64> = keeping
+            .edges
+            .iter()
+            .rev()
+            .map(|ago| self.now - ago)
+            .collect();
+        let (pairs, _) = edges.as_chunks::<2>();
+        let mut kept = Kept {
+            spans: pairs
+                .iter()
+                .map(|[from, to]| TimeRange::new(*from, *to))
+                .collect(),
+            page: keeping.page,
+            fails: keeping.fails,
+            ..Kept::default()
+        };
+        for it in happened {
+            kept.keep(&places()[it.place], &it.event, keeping.is_found);
+        }
+        Arc::new(kept)
+    }
+
     fn question_of(&self, ask: &Ask) -> Question {
         let names: Vec<&str> = ask.kinds.iter().map(|kind| KINDS[*kind]).collect();
         let field = match ask.is_by_path {
@@ -277,7 +330,7 @@ impl World {
             };
             bought = bought.map(|bought| bought + answer.stats.upstream_calls);
             told.note(question.order, &answer.events);
-            check(happened, ask, &question, &answer, &told);
+            check(happened, ask, &question, &answer, &told, self.clock.now());
             let before = question.after.clone();
             question.follow(&answer);
             stuck = if question.after == before {
@@ -345,7 +398,14 @@ fn is_before(order: Order, a: &Event, b: &Event) -> bool {
 }
 
 /// A page: what it tells is right, and nothing is missing that it claims.
-fn check(happened: &[Happened], ask: &Ask, question: &Question, answer: &Answer, told: &Told) {
+fn check(
+    happened: &[Happened],
+    ask: &Ask,
+    question: &Question,
+    answer: &Answer,
+    told: &Told,
+    now: Timestamp,
+) {
     assert!(answer.events.len() <= ask.page);
     let is_asked = |it: &Happened| {
         question.window.contains(it.event.time)
@@ -356,8 +416,9 @@ fn check(happened: &[Happened], ask: &Ask, question: &Question, answer: &Answer,
         let mut all = happened.iter();
         let it = all.find(|it| it.event.hash() == event.hash());
         let it = it.expect("it happened");
-        assert_eq!(it.event, **event);
-        assert!(is_asked(it) && it.visible <= question.now.max(answer_time(answer)));
+        let found = as_found(&places()[it.place], &it.event);
+        assert!(it.event == **event || found == **event);
+        assert!(is_asked(it) && it.visible <= now);
     }
     for told_of in &answer.scopes {
         let TimeRange { from, to } = told_of.searched;
@@ -401,15 +462,6 @@ fn check(happened: &[Happened], ask: &Ask, question: &Question, answer: &Answer,
             assert!(told.has(event), "{event:?} is claimed, and never came");
         }
     }
-}
-
-/// The latest that an answer's events may have been told at: it took until now.
-fn answer_time(answer: &Answer) -> Timestamp {
-    let all = answer.scopes.iter().map(|scope| scope.as_of);
-    all.max()
-        .unwrap_or(Timestamp::MIN)
-        .saturating_add(Duration::from_secs(86_400))
-        .unwrap()
 }
 
 /// The last page: every scope was searched whole, or says that it failed.
@@ -473,6 +525,9 @@ fn run(happenings: &[Happening], conditions: &Conditions, rounds: &[(u64, Vec<As
         let mut happened = Vec::new();
         for happening in happenings {
             world.record(&mut happened, happening);
+        }
+        if let Some(keeping) = &conditions.kept {
+            assert!(world.lookup.keep_past(world.kept(keeping, &happened)));
         }
         let mut said = Some(0);
         for (pause, asks) in rounds {

@@ -5,6 +5,7 @@ mod export;
 mod failing;
 mod freshness;
 mod history;
+mod kept;
 mod paging;
 mod planning;
 mod sharing;

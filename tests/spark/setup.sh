@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# What the tests of Spark need: a Java runtime of version 17 or later, and a virtual
+# environment (.venv-spark in the project's root, or where the first argument says) with
+# PySpark, which brings Spark itself, and the engines that it is compared with. Does
+# nothing for what is there and up to date.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
+venv=${1:-$root/.venv-spark}
+exec </dev/null
+
+java_version() {
+    # `openjdk version "17.0.15" ...`
+    "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
+}
+
+version=$(java_version || true)
+if ((${version:-0} < 17)); then
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends default-jre-headless
+    version=$(java_version || true)
+    if ((${version:-0} < 17)); then
+        echo "Java ${version:-of no version} is here, and Spark 4 needs 17 or later: install one" >&2
+        exit 69
+    fi
+fi
+
+# a copy of what was installed, made last: a half-made environment has none
+wanted=$here/requirements.txt
+if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --requirement "$wanted"
+    cp "$wanted" "$venv/requirements.txt"
+fi
