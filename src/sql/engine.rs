@@ -151,7 +151,8 @@ impl Engine {
     pub async fn describe(&self, question: Question, sight: Sight) -> Result<Described, Error> {
         let inner = Arc::clone(&self.0);
         let limit = inner.options.timeout;
-        let task = self.0.threads.now().spawn(async move {
+        let own = self.0.threads.now();
+        let task = own.spawn(async move {
             let planned = inner.plan(&question.text, sight).await?;
             let types = planned.plan.get_parameter_types();
             let types = types.map_err(|error| inner.bounds.of(&error))?;
@@ -176,7 +177,11 @@ impl Engine {
         });
         match timeout(limit, task).await {
             Ok(described) => described.unwrap_or(Err(Error::Internal)),
-            Err(_) => Err(Error::Time { limit }),
+            Err(_) => {
+                let inner = Arc::clone(&self.0);
+                tokio::spawn(async move { inner.threads.look_after(&own).await });
+                Err(Error::Time { limit })
+            }
         }
     }
 

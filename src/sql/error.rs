@@ -123,7 +123,7 @@ impl Bounds {
         match root {
             DataFusionError::External(external) => match external.downcast_ref::<Error>() {
                 Some(own) => own.clone(),
-                None => internal_of(error),
+                None => unread(&external.to_string()).unwrap_or_else(|| internal_of(error)),
             },
             DataFusionError::ResourcesExhausted(what) => self.exhausted(what),
             DataFusionError::SQL(what, _) => Error::wrong(told(&what.to_string())),
@@ -184,6 +184,11 @@ fn consumer(what: &str) -> String {
 fn archive(error: &DataFusionError) -> Error {
     tracing::warn!(%error, "a query could not read the archive");
     Error::Archive
+}
+
+/// A regular expression that is none: the error's type is of a library of the engine's.
+fn unread(what: &str) -> Option<Error> {
+    what.contains("regex").then(|| Error::wrong(told(what)))
 }
 
 fn internal_of(error: &DataFusionError) -> Error {

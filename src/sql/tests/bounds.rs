@@ -114,6 +114,100 @@ async fn what_is_not_for_reading_is_refused() {
     }
 }
 
+/// Whatever is nested as deep as a text can be is refused, or answered: it takes the
+/// stack of a thread, and with it the server.
+#[tokio::test]
+async fn what_is_nested_deep_is_refused() {
+    let engine = engine().await;
+    let many = |piece: &str, count: usize| piece.repeat(count);
+    for text in [
+        format!("select 1{}", many("+1", 9000)),
+        format!("select 1{}", many(" or 1=1", 3300)),
+        format!("select 'a'{}", many("||'a'", 9000)),
+        format!("select 1{}", many("::int", 6000)),
+        format!("select 1{}", many(" is null", 4900)),
+        format!("select {}1{}", many("(", 9000), many(")", 9000)),
+        format!("select {}1", many("not ", 9900)),
+        format!("select {}1", many("- ", 9900)),
+        format!(
+            "select {}1{}",
+            many("case when true then ", 1900),
+            many(" end", 1900)
+        ),
+        format!("select {}1{}", many("make_array(", 4900), many(")", 6000)),
+        format!("select {}1{}", many("abs(", 4900), many(")", 6000)),
+        format!("select {}1{}", many("(select ", 4900), many(")", 6000)),
+        format!("select 1{}", many(" union all select 1", 2400)),
+        format!(
+            "select 1 from cloudtrail{}",
+            many(" cross join cloudtrail", 3200)
+        ),
+        format!(
+            "select 1 from cloudtrail{}",
+            many(",unnest(make_array(1))", 2000)
+        ),
+        format!("select cast(null as int{})", many("[]", 9000)),
+        format!(
+            "select cast(null as {}int{})",
+            many("array<", 6000),
+            many(">", 6000)
+        ),
+        format!("select userIdentity{} from cloudtrail", many(".a", 9000)),
+        format!("select resources{} from cloudtrail", many("[0]", 6000)),
+        format!(
+            "with {} select 1",
+            (0..1400)
+                .map(|n| format!("a{n} as (select 1)"))
+                .collect::<Vec<_>>()
+                .join(",")
+        ),
+        format!("select {} from cloudtrail", many("eventID,", 4000) + "1"),
+        format!("select 1 where 1 in (1{})", many(",1", 9000)),
+        format!("select case 1{} end", many(" when 1 then 2", 2400)),
+        format!("{}select 1", many("explain ", 9900)),
+        format!("select interval {}'1' day", many("interval ", 9900)),
+        format!("select {}1{}", many("(select ", 40), many(")", 40)),
+        format!("select {}1{}", many("coalesce(", 40), many(", 2)", 40)),
+        format!(
+            "select 1 from cloudtrail where {}eventName = 'x'{}",
+            many("not (", 45),
+            many(")", 45)
+        ),
+        format!("select get_json_object('{}', '$.a')", many("[", 100_000)),
+        format!("select get_json_object('{{}}', '${}')", many(".a", 40_000)),
+        format!(
+            "select regexp_like('a', '{}a{}')",
+            many("(", 40_000),
+            many(")", 40_000)
+        ),
+    ] {
+        let length = text.len();
+        let start: String = text.chars().take(40).collect();
+        // it comes back at all
+        let answer = lines(&engine, &text, Sight::all()).await;
+        let is_told = match &answer {
+            Ok(_) => true,
+            Err(error) => matches!(error, Error::Refused(_) | Error::Wrong(_)),
+        };
+        assert!(is_told, "{start} {length}: {answer:?}");
+    }
+    // what people write is answered
+    let ids: Vec<String> = (0..1000).map(|n| format!("'{n}'")).collect();
+    for text in [
+        format!(
+            "select 1 from cloudtrail where eventID in ({})",
+            ids.join(",")
+        ),
+        format!(
+            "select 1 from cloudtrail where eventID = ''{}",
+            many(" or eventName = 'x'", 200)
+        ),
+    ] {
+        let answer = lines(&engine, &text, Sight::all()).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_grows_when_it_is_planned_is_refused() {
     let engine = engine().await;
