@@ -89,13 +89,14 @@ impl Routes {
         let others = self.others.iter().find(|(other, _)| *other == name);
         let is_events = name == EventServiceServer::<Service>::NAME;
         let is_scopes = name == ScopeServiceServer::<Service>::NAME;
+        let is_reports = name == REPORTS;
         peer.introduce(asker, request.extensions_mut());
         match others {
             _ if is_events => self.events.clone().call(request),
             _ if is_scopes => self.scopes.clone().call(request),
             Some((_, other)) => other.call(request),
             None => {
-                let status = if name == REPORTS {
+                let status = if is_reports {
                     no_reports()
                 } else {
                     unknown_method()
