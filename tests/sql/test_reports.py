@@ -38,7 +38,12 @@ def call(server, method, request=None, *options):
     given = ["--cli-input-json", json.dumps(request)] if request is not None else []
     done = run("call", method, *given, "--endpoint", f"http://{server.target}", *options)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    decoder, told, answers = json.JSONDecoder(), done.stdout.strip(), []
+    while told:
+        answer, end = decoder.raw_decode(told)
+        answers.append(answer)
+        told = told[end:].strip()
+    return answers
 
 
 def refusal(server, method, request, *options):
@@ -161,7 +166,7 @@ def test_parquet_is_written_of_typed_cells(server, tmp_path):
 
 def options(authority, folder, name):  # noqa: F811
     cert, private = files(authority, folder, name)
-    return ["--ca", folder / "ca.pem", "--client-cert", cert, "--client-key", private]
+    return ["--ca-cert", folder / "ca.pem", "--client-cert", cert, "--client-key", private]
 
 
 def test_the_right_to_reports_is_no_right_to_sql(secured, authority, folder):  # noqa: F811
