@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from conftest import OTHER, OWN, RECORDS, server_of
-from processes import PATIENCE, Server, bare_environment, binary, run
+from processes import PATIENCE, Server, bare_environment, binary, run, wait_for
 from test_rights import authority, files, folder, key, secured  # noqa: F401
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -196,12 +196,16 @@ def test_the_right_to_reports_is_no_right_to_sql(secured, authority, folder):  #
     code, _, err = asked("none.example.org", *report)
     assert code != 0 and "has no right to this method" in err
 
-    lines = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
-    [line] = [
-        line for line in lines
-        if line.get("caller") == "reports.example.org" and line["method"].endswith("/RunReport")
-        and line["phase"] == "end"
-    ]
+    def ended():
+        lines = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
+        return [
+            line for line in lines
+            if line.get("caller") == "reports.example.org" and line["method"].endswith("/RunReport")
+            and line["phase"] == "end"
+        ]
+
+    wait_for("the call in the audit log", ended)
+    [line] = ended()
     assert line["code"] == "OK" and line["events"] == 1
     assert line["asked"] == {
         "name": "calls_by_key_address_principal", "parameters": {"since": "2025-01-01T00:00:00Z"}}
