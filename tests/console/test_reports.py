@@ -48,9 +48,11 @@ def record(number):
     }
     if number % 40 == 7:
         text = list(NAMES.values())[number // 40 % len(NAMES)]
+        # the latest is a script, by a key that nobody had before
+        text, key = (SCRIPT, f"{SCRIPT} {number}") if number == 7 else (text, text)
         one |= {"eventName": text, "eventSource": text, "sourceIPAddress": text, "userAgent": text,
                 "errorCode": text, "requestParameters": {"bucketName": "bucket-1", text: text}}
-        one["userIdentity"] = identity | {"userName": text, "arn": text, "accessKeyId": text}
+        one["userIdentity"] = identity | {"userName": text, "arn": text, "accessKeyId": key}
     return one
 
 
