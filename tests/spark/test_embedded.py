@@ -49,7 +49,7 @@ ALIKE = [
     "SELECT resources[0].name AS a, resources.name AS b, resources.type AS c, resources[0] AS d FROM cloudtrail",
     "SELECT errorCode AS a, count(*) AS b FROM cloudtrail GROUP BY errorCode ORDER BY errorCode",
     "SELECT errorCode AS a, count(*) AS b FROM cloudtrail GROUP BY errorCode ORDER BY errorCode DESC",
-    "SELECT DISTINCT sourceIPAddress AS a FROM cloudtrail ORDER BY sourceIPAddress",
+    "SELECT DISTINCT sourceIPAddress AS a FROM cloudtrail ORDER BY a",
     "SELECT to_json(resources) AS a, to_json(userIdentity) AS b FROM cloudtrail",
     "SELECT get_json_object(requestParameters, '$.bucketName') AS a, get_json_object(record, '$.userIdentity') AS b,"
     " get_json_object(record, '$.resources[0].ARN') AS c, get_json_object(record, '$.eventTime') AS d FROM cloudtrail",
