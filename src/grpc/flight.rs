@@ -103,7 +103,11 @@ impl Flight {
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
         let sight = sight(&asker.rights)?;
-        let described = self.engine.describe(statement.text.clone(), sight).await?;
+        let question = Question {
+            parameters: statement.parameters(),
+            text: statement.text.clone(),
+        };
+        let described = self.engine.describe(question, sight).await?;
         info(&described.schema, command, descriptor)
     }
 
@@ -290,7 +294,10 @@ impl FlightSqlService for Flight {
         let asker = Asker::of(&request);
         note(&asker, &query.query);
         let sight = sight(&asker.rights)?;
-        let described = self.engine.describe(query.query.clone(), sight).await?;
+        let described = self
+            .engine
+            .describe(Question::of(query.query.clone()), sight)
+            .await?;
         let parameters = described.parameters.into_iter().map(|(name, known)| {
             // what is not told by its use is mostly a text
             let known = known.unwrap_or(datafusion::arrow::datatypes::DataType::Utf8);

@@ -42,8 +42,8 @@ pub(super) enum Piece {
 pub struct Answer {
     schema: SchemaRef,
     pieces: Receiver<Piece>,
-    /// The query, which is ended with this.
-    _task: AbortOnDropHandle<()>,
+    /// The query, which is ended with this, and what tells it that somebody reads.
+    _task: (AbortOnDropHandle<()>, Arc<()>),
     /// When it has to be over. It is looked at here as well: a query that computes
     /// without a pause does not look.
     end: Pin<Box<Sleep>>,
@@ -55,7 +55,7 @@ impl Answer {
     /// The answer, once its columns are known.
     pub(super) async fn begin(
         mut pieces: Receiver<Piece>,
-        task: AbortOnDropHandle<()>,
+        task: (AbortOnDropHandle<()>, Arc<()>),
         end: Instant,
         limit: Duration,
     ) -> std::result::Result<Self, Error> {
@@ -113,7 +113,8 @@ impl Stream for Answer {
 pub(super) fn schema(of: &Schema, found: &Found) -> SchemaRef {
     let fields = of.fields().iter().map(|field| {
         let name = label(field.name(), &found.labels);
-        Field::new(name, plain(field.data_type()), field.is_nullable())
+        // the plan that is told and the one that runs differ in it
+        Field::new(name, plain(field.data_type()), true)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

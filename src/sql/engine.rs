@@ -31,6 +31,7 @@ use super::{
     sight::Sight,
     text::parse,
     tree::{self, Found},
+    until::Until,
     views::View,
 };
 
@@ -143,20 +144,29 @@ impl Engine {
         self.0.base.views()
     }
 
-    /// What a query would answer whose caller sees this, without answering it.
+    /// What a query would answer whose caller sees this, without answering it. Where
+    /// it has values they say of which types it is.
     ///
     /// # Errors
     /// If it cannot be planned.
-    pub async fn describe(&self, text: String, sight: Sight) -> Result<Described, Error> {
+    pub async fn describe(&self, question: Question, sight: Sight) -> Result<Described, Error> {
         let inner = Arc::clone(&self.0);
         let limit = inner.options.timeout;
         let task = self.0.runtime.spawn(async move {
-            let planned = inner.plan(&text, sight).await?;
+            let planned = inner.plan(&question.text, sight).await?;
             let types = planned.plan.get_parameter_types();
             let types = types.map_err(|error| inner.bounds.of(&error))?;
+            let plan = match question.parameters.is_empty() {
+                true => planned.plan,
+                false => {
+                    let values = question.parameters.of(&planned.found.parameters)?;
+                    let bound = planned.plan.with_param_values(values);
+                    bound.map_err(|error| inner.bounds.of(&error))?
+                }
+            };
             let parameters = planned.found.parameters.iter();
             Ok(Described {
-                schema: answer::schema(planned.plan.schema().as_arrow(), &planned.found),
+                schema: answer::schema(plan.schema().as_arrow(), &planned.found),
                 parameters: parameters
                     .map(|name| {
                         let known = types.get(&format!("${name}"));
@@ -181,11 +191,17 @@ impl Engine {
         let limit = self.0.options.timeout;
         let end = Instant::now() + limit;
         let (sender, receiver) = mpsc::channel(AHEAD);
+        let reader = Arc::new(());
+        let until = Until {
+            end,
+            limit,
+            reader: Arc::downgrade(&reader),
+        };
         let inner = Arc::clone(&self.0);
         let task = self.0.runtime.spawn(async move {
             // it is given back when the query is over, whoever reads
             let _place = place;
-            let run = inner.run(question, sight, &sender);
+            let run = inner.run(question, sight, &until, &sender);
             let last = match timeout_at(end, run).await {
                 Ok(Ok(())) => Piece::End,
                 Ok(Err(error)) => Piece::Failed(error),
@@ -194,7 +210,7 @@ impl Engine {
             // whoever is gone does not care
             let _ = sender.send(last).await;
         });
-        Answer::begin(receiver, task, end, limit).await
+        Answer::begin(receiver, (task, reader), end, limit).await
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -246,6 +262,7 @@ impl Inner {
         &self,
         question: Question,
         sight: Sight,
+        until: &Until,
         to: &mpsc::Sender<Piece>,
     ) -> Result<(), Error> {
         let Planned { state, plan, found } = self.plan(&question.text, sight).await?;
@@ -256,7 +273,7 @@ impl Inner {
             false => plan.with_param_values(values).map_err(of)?,
         };
         let physical = state.create_physical_plan(&plan).await.map_err(of)?;
-        let physical = gate::bound(physical).map_err(of)?;
+        let physical = gate::bound(physical, until).map_err(of)?;
         let schema = answer::schema(&physical.schema(), &found);
         if to.send(Piece::Schema(Arc::clone(&schema))).await.is_err() {
             return Ok(());

@@ -4,7 +4,10 @@
 use std::{collections::HashSet, fmt, sync::Arc};
 
 use datafusion::{
-    arrow::array::{ArrayData, RecordBatch},
+    arrow::{
+        array::{ArrayData, RecordBatch},
+        buffer::Buffer,
+    },
     common::{
         Result,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
@@ -18,18 +21,27 @@ use datafusion::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{error::internal, options::BATCH_ROWS};
+use super::{
+    error::internal,
+    options::BATCH_ROWS,
+    until::{self, Until},
+};
 
 /// Bounds a plan that is about to run.
-pub(super) fn bound(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn bound(plan: Arc<dyn ExecutionPlan>, until: &Until) -> Result<Arc<dyn ExecutionPlan>> {
     let bound = plan.transform_up(|node| {
+        if let Some(bound) = until::bound(Arc::clone(&node), until)? {
+            return Ok(Transformed::yes(match bound.children().as_slice() {
+                [inner] if inner.name() == "UnnestExec" => Gate::of(&bound, What::Cuts),
+                _ => bound,
+            }));
+        }
         Ok(match node.name() {
             "WindowAggExec" => {
                 let children = node.children().into_iter();
                 let held = children.map(|child| Gate::of(child, What::Holds)).collect();
                 Transformed::yes(replace_children_if_necessary(node, held)?)
             }
-            "UnnestExec" => Transformed::yes(Gate::of(&node, What::Cuts)),
             _ => Transformed::no(node),
         })
     })?;
@@ -152,7 +164,7 @@ fn of(data: &ArrayData, known: &mut HashSet<usize>) -> usize {
         let place = buffer.data_ptr().as_ptr().addr();
         known.insert(place)
     });
-    let own: usize = own.map(|buffer| buffer.capacity()).sum();
+    let own: usize = own.map(Buffer::capacity).sum();
     let children = data.child_data().iter();
     own + children.map(|child| of(child, known)).sum::<usize>()
 }

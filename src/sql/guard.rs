@@ -10,7 +10,9 @@ use std::{
 
 use datafusion::{
     common::tree_node::{TreeNode, TreeNodeRecursion},
-    logical_expr::{Expr, LogicalPlan, expr::WindowFunctionDefinition},
+    logical_expr::{
+        Expr, LogicalPlan, WindowFrameBound, WindowFunctionDefinition, expr::WindowFunction,
+    },
     sql::sqlparser::ast::{
         ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
     },
@@ -21,6 +23,35 @@ use super::{allowed::is_allowed, error::Error};
 /// The most tables that a query may read, each time that it names one counted, as
 /// often as what it stands in is named. The engine copies what is named twice.
 const MAX_TABLES: u64 = 100;
+
+/// Aggregates that a window may have whose frame moves with its rows: each takes a row,
+/// or gives it back, in a step. Others look at the whole frame for each row, which is no
+/// end of work for a frame of a million.
+const MOVING: [&str; 20] = [
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "first_value",
+    "last_value",
+    "max",
+    "min",
+    "regr_intercept",
+    "regr_slope",
+    "stddev",
+    "stddev_pop",
+    "sum",
+    "var",
+];
+
+/// Aggregates that are as long as all their rows together, for each row of a window again.
+const GATHERING: [&str; 2] = ["array_agg", "string_agg"];
 
 /// Functions that stand for tables: they make rows one by one, and read nothing.
 const TABLES: [&str; 2] = ["generate_series", "range"];
@@ -238,10 +269,41 @@ fn node_error(node: &LogicalPlan) -> Option<Error> {
                 )));
                 return Ok(TreeNodeRecursion::Stop);
             }
+            if let Expr::WindowFunction(call) = expression
+                && let Some(error) = window_error(call)
+            {
+                refused = Some(error);
+                return Ok(TreeNodeRecursion::Stop);
+            }
             Ok(TreeNodeRecursion::Continue)
         })
     });
     refused
+}
+
+/// Why an aggregate may not stand in its window.
+fn window_error(call: &WindowFunction) -> Option<Error> {
+    let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else {
+        return None;
+    };
+    let (name, params) = (function.name(), &call.params);
+    if GATHERING.contains(&name) {
+        return Some(Error::refused(format!(
+            "{name}() may not be called over a window, where it is told for each row again; \
+             use GROUP BY"
+        )));
+    }
+    let frame = &params.window_frame;
+    let is_whole = frame.start_bound.is_unbounded()
+        && matches!(&frame.end_bound, WindowFrameBound::Following(to) if to.is_null());
+    let moves = MOVING.contains(&name) && !params.distinct;
+    (!is_whole && !moves).then(|| {
+        let distinct = if params.distinct { "DISTINCT " } else { "" };
+        Error::refused(format!(
+            "{name}({distinct}...) may not be called over a window whose frame moves; leave ORDER \
+             BY and the frame out, or use GROUP BY"
+        ))
+    })
 }
 
 /// The function that an expression calls.

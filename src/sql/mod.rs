@@ -28,6 +28,7 @@ mod table;
 mod tests;
 mod text;
 mod tree;
+mod until;
 mod views;
 
 pub use self::{

@@ -104,6 +104,14 @@ impl Parameters {
         )
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Named(values) => values.is_empty(),
+            Self::Placed(values) => values.is_empty(),
+        }
+    }
+
     /// Those of these parameters, which are all that there are.
     pub(super) fn of(self, parameters: &[String]) -> Result<ParamValues, Error> {
         let values: BTreeMap<String, Value> = match self {

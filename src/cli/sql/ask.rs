@@ -20,7 +20,7 @@ use crate::{
     client::{Client, Link},
     collect::store::Store,
     config::Size,
-    sql::{Engine, Error, Options, Parameters, Sight, Value},
+    sql::{self, Engine, Error, Options, Parameters, Sight, Value},
 };
 
 /// The most values of columns that a message of an answer may have, in bytes: rows are
@@ -227,9 +227,11 @@ impl Asked {
 
 async fn here(engine: &Engine, known: Known<'_>) -> Result<Answer, Failure> {
     let text = known.query.to_owned();
-    let described = engine.describe(text.clone(), Sight::all()).await?;
+    let described = engine
+        .describe(sql::Question::of(text.clone()), Sight::all())
+        .await?;
     let values = known.values(&described.parameters)?;
-    let question = crate::sql::Question {
+    let question = sql::Question {
         text,
         parameters: Parameters::Placed(values),
     };
@@ -249,7 +251,7 @@ async fn server(
         true => client.execute(text, None).await?,
         false => {
             let mut prepared = client.prepare(text, None).await?;
-            let schema = prepared.parameter_schema().map_err(FlightError::from)?;
+            let schema = prepared.parameter_schema()?;
             let fields = schema.fields().iter();
             let parameters: Vec<_> = fields
                 .map(|field| (field.name().clone(), Some(field.data_type().clone())))
@@ -257,7 +259,7 @@ async fn server(
             let values = known.values(&parameters)?;
             if !values.is_empty() {
                 let row = row(&parameters, values)?;
-                prepared.set_parameters(row).map_err(FlightError::from)?;
+                prepared.set_parameters(row)?;
             }
             prepared.execute().await?
         }

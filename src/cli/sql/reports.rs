@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use arrow_array::RecordBatch;
 use clap::Args;
 use futures_util::TryStreamExt;
 
@@ -140,7 +141,7 @@ async fn completed(
     let answer = asked.ask(Known::with(&query, Vec::new())).await?;
     let schema = answer.schema;
     let batches: Vec<_> = answer.batches.try_collect().await?;
-    let columns = batches.iter().flat_map(|batch| batch.columns());
+    let columns = batches.iter().flat_map(RecordBatch::columns);
     for (field, column) in schema.fields().iter().zip(columns) {
         if let Some(value) = Value::of(column, 0) {
             values.push((field.name().clone(), value));

@@ -17,7 +17,7 @@ use datafusion::arrow::{
 };
 use tonic::Status;
 
-use crate::sql::{CATALOG, Engine, Error, SCHEMA, Sight, TABLE};
+use crate::sql::{CATALOG, Engine, Error, Question, SCHEMA, Sight, TABLE};
 
 type Told = Result<RecordBatch, FlightError>;
 
@@ -103,7 +103,7 @@ impl Metadata {
                 true => {
                     let text = format!("SELECT * FROM {}", view.name);
                     // columns are the same whatever is seen
-                    let described = engine.describe(text, Sight::all()).await;
+                    let described = engine.describe(Question::of(text), Sight::all()).await;
                     described
                         .map_err(|error: Error| Status::from(error))?
                         .schema

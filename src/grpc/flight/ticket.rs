@@ -1,7 +1,10 @@
 //! A query that comes back: its text, and the values that are bound to it.
 
 use arrow_flight::{FlightData, decode::FlightRecordBatchStream, error::FlightError};
-use datafusion::arrow::{array::RecordBatch, ipc::root_as_message};
+use datafusion::arrow::{
+    array::RecordBatch,
+    ipc::{Message, root_as_message},
+};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
@@ -115,8 +118,8 @@ fn invalid(what: &str) -> Status {
 fn is_compressed(data: &FlightData) -> bool {
     let message = root_as_message(&data.data_header).ok();
     let message = message.as_ref();
-    let batch = message.and_then(|message| message.header_as_record_batch());
-    let dictionary = message.and_then(|message| message.header_as_dictionary_batch());
+    let batch = message.and_then(Message::header_as_record_batch);
+    let dictionary = message.and_then(Message::header_as_dictionary_batch);
     let batch = batch.or_else(|| dictionary.and_then(|dictionary| dictionary.data()));
     batch.is_some_and(|batch| batch.compression().is_some())
 }

@@ -26,6 +26,9 @@ use crate::sql::error::Error;
 /// and this is what a thread may hold beside its share.
 pub(crate) const MOST: u64 = 128 << 20;
 
+/// Steps of a comparison that are counted as a byte: some 500 million are a second.
+const STEPS_A_BYTE: u64 = 8;
+
 /// What bounds what a function makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum How {
@@ -35,6 +38,8 @@ enum How {
     Product,
     /// It is as long as the second says.
     Length,
+    /// It looks at each of the one for each of the other.
+    Pairs,
 }
 
 /// The functions that are held, and how.
@@ -44,6 +49,7 @@ fn how(name: &str) -> Option<How> {
         | "concat" | "concat_ws" | "make_array" | "overlay" => How::Sum,
         "regexp_replace" | "replace" => How::Product,
         "lpad" | "rpad" => How::Length,
+        "levenshtein" => How::Pairs,
         _ => return None,
     })
 }
@@ -81,7 +87,7 @@ struct Held {
 pub(super) fn check(name: &str, bytes: u64) -> Result<()> {
     match bytes > MOST {
         true => Err(Error::refused(format!(
-            "{name} would make {} MB of {} rows; at most {} MB",
+            "{name} would make {} MB of {} rows, or take as long; at most {} MB",
             bytes >> 20,
             super::super::options::BATCH_ROWS,
             MOST >> 20
@@ -122,9 +128,17 @@ pub(super) fn bytes(argument: &ColumnarValue, rows: usize) -> u64 {
 fn longest(argument: &ColumnarValue) -> u64 {
     let length = match argument {
         ColumnarValue::Scalar(value) => value.try_as_str().flatten().map_or(0, str::len),
-        ColumnarValue::Array(_) => {
-            return bytes(argument, 1);
-        }
+        ColumnarValue::Array(array) => match array.data_type() {
+            DataType::Utf8View => {
+                let lengths = array.as_string_view().lengths();
+                return lengths.max().map_or(0, u64::from);
+            }
+            DataType::Utf8 => {
+                let lengths = array.as_string::<i32>().offsets().lengths();
+                lengths.max().unwrap_or(0)
+            }
+            _ => return bytes(argument, 1),
+        },
     };
     u64::try_from(length).unwrap_or(u64::MAX)
 }
@@ -159,6 +173,11 @@ impl Held {
                 let text = arguments.first().map_or(0, |text| bytes(text, rows));
                 let by = arguments.get(2).map_or(0, longest);
                 text.saturating_mul(by.max(1))
+            }
+            How::Pairs => {
+                let [one, other] = arguments else { return 0 };
+                let steps = bytes(one, rows).saturating_mul(longest(other));
+                return steps / STEPS_A_BYTE;
             }
             How::Length => arguments
                 .get(1)

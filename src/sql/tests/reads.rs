@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use datafusion::arrow::array::RecordBatch;
+
 use super::fixture::{NOON, ask, batches, engine, engine_with, error, few, options, stored};
 use crate::sql::{Parameters, Question, Sight, Value, View};
 
@@ -119,7 +121,7 @@ async fn parameters_are_bound() {
             parameters,
         };
         let found = batches(&engine, question, Sight::all()).await;
-        found.map(|batches| batches.iter().map(|batch| batch.num_rows()).sum::<usize>())
+        found.map(|batches| batches.iter().map(RecordBatch::num_rows).sum::<usize>())
     };
     let named = |values: &[(&str, Value)]| {
         Parameters::named(
@@ -156,7 +158,7 @@ async fn parameters_are_bound() {
     }
     let described = engine
         .describe(
-            "select count(*) n from cloudtrail where eventname = :a and date = :b".into(),
+            Question::of("select count(*) n from cloudtrail where eventname = :a and date = :b"),
             Sight::all(),
         )
         .await
@@ -175,6 +177,14 @@ async fn parameters_are_bound() {
             .all(|(_, known)| known.is_some()),
         "{described:?}"
     );
+    // where nothing else tells, values say of which type they are
+    let question = Question {
+        text: "select :a x".to_owned(),
+        parameters: Parameters::Placed(vec![Value::Integer(7)]),
+    };
+    let described = engine.describe(question, Sight::all()).await.unwrap();
+    let known = described.schema.field(0).data_type().clone();
+    assert_eq!(known, datafusion::arrow::datatypes::DataType::Int64);
 }
 
 #[tokio::test]
