@@ -8,7 +8,7 @@ use object_store::{ObjectStore, memory::InMemory, path::Path};
 use super::Error;
 use crate::{
     archive::{self, Archive, Kind},
-    backfill::{Committed, Target, TargetError},
+    backfill::{Committed, Compacted, Target, TargetError},
     clock::Clock,
     collect::{AwsOptions, Poller, queue::Answer, store::Store},
     config,
@@ -30,21 +30,66 @@ pub async fn open_archive(
     memory: u64,
     endpoint_url: Option<&str>,
 ) -> Result<Arc<dyn Target>, TargetError> {
+    let (store, root) = reach(at, endpoint_url, true).await?;
+    let opened = Archive::open(store, root, clock.clone(), options(memory)).await;
+    Ok(Arc::new(Into(
+        opened.map_err(|error| unusable(at, &error))?,
+    )))
+}
+
+/// Opens the archive to look at its notes alone; `None`: there is none. As
+/// [`open_archive`].
+///
+/// # Errors
+/// If it cannot be opened, in words that say where it is.
+pub async fn look_at_archive(
+    at: &Store,
+    clock: &Clock,
+    memory: u64,
+    endpoint_url: Option<&str>,
+) -> Result<Option<Arc<dyn Target>>, TargetError> {
+    if let Store::Dir(dir) = at
+        && !dir.exists()
+    {
+        return Ok(None);
+    }
+    let (store, root) = reach(at, endpoint_url, false).await?;
+    match Archive::open_to_read(store, root, clock.clone(), options(memory)).await {
+        Ok(archive) => Ok(Some(Arc::new(Into(archive)))),
+        Err(archive::Error::Missing { .. }) => Ok(None),
+        Err(error) => Err(unusable(at, &error)),
+    }
+}
+
+async fn reach(
+    at: &Store,
+    endpoint_url: Option<&str>,
+    create: bool,
+) -> Result<(Arc<dyn ObjectStore>, Path), TargetError> {
     let options = AwsOptions {
         endpoint_url: endpoint_url.map(str::to_owned),
         region: None,
         simulated: None,
     };
-    let opened = at.open(&options, true).await;
-    let (store, root) = opened.map_err(|error| TargetError {
+    let opened = at.open(&options, create).await;
+    opened.map_err(|error| TargetError {
         message: format!("--archive: {error}"),
         may_pass: false,
-    })?;
-    let opened = open(store, root, clock, memory).await;
-    opened.map_err(|error| TargetError {
+    })
+}
+
+fn options(memory: u64) -> archive::Options {
+    archive::Options {
+        max_memory: memory,
+        ..archive::Options::default()
+    }
+}
+
+fn unusable(at: &Store, error: &archive::Error) -> TargetError {
+    TargetError {
         message: format!("--archive {at}: {error}"),
         may_pass: false,
-    })
+    }
 }
 
 /// What an archive is opened with.
@@ -90,22 +135,9 @@ impl Keeping<'_> {
 /// # Errors
 /// If it cannot be made.
 pub async fn scratch_archive(clock: &Clock, memory: u64) -> Result<Arc<dyn Target>, TargetError> {
-    let opened = open(Arc::new(InMemory::new()), Path::default(), clock, memory).await;
-    opened.map_err(|error| said(&error))
-}
-
-async fn open(
-    store: Arc<dyn ObjectStore>,
-    root: Path,
-    clock: &Clock,
-    memory: u64,
-) -> Result<Arc<dyn Target>, archive::Error> {
-    let options = archive::Options {
-        max_memory: memory,
-        ..archive::Options::default()
-    };
-    let archive = Archive::open(store, root, clock.clone(), options).await?;
-    Ok(Arc::new(Into(archive)))
+    let store = Arc::new(InMemory::new());
+    let opened = Archive::open(store, Path::default(), clock.clone(), options(memory)).await;
+    Ok(Arc::new(Into(opened.map_err(|error| said(&error))?)))
 }
 
 struct Into(Archive);
@@ -117,6 +149,17 @@ impl Target for Into {
             let done = done.map_err(|error| said(&error))?;
             Ok(Committed {
                 new: u64::try_from(done.added).unwrap_or(u64::MAX),
+            })
+        })
+    }
+
+    fn compact(&self) -> Answer<'_, Compacted, TargetError> {
+        Box::pin(async move {
+            let done = self.0.compact().await.map_err(|error| said(&error))?;
+            let count = |files| u64::try_from(files).unwrap_or(u64::MAX);
+            Ok(Compacted {
+                from: count(done.from),
+                into: count(done.into),
             })
         })
     }
@@ -148,6 +191,8 @@ mod tests {
         let path = home.path().join("new/one");
         let at: Store = path.to_str().unwrap().parse().unwrap();
         let clock = Clock::at("2026-01-02T03:04:05Z".parse().unwrap());
+        let look = || look_at_archive(&at, &clock, 64 << 20, None);
+        assert!(look().await.unwrap().is_none() && !path.exists());
         let open = || open_archive(&at, &clock, 64 << 20, None);
         let archive = open().await.unwrap();
         let record = br#"{"eventID":"a","eventTime":"2026-01-01T00:00:00Z"}"#;
@@ -162,6 +207,9 @@ mod tests {
         let again = open().await.unwrap();
         assert_eq!(again.commit(events).await, Ok(Committed { new: 0 }));
         assert_eq!(again.load("x").await.unwrap().as_deref(), Some(&b"y"[..]));
+        let looked = look().await.unwrap().unwrap();
+        assert_eq!(looked.load("x").await.unwrap().as_deref(), Some(&b"y"[..]));
+        assert!(looked.save("x", Bytes::new()).await.is_err());
         std::fs::write(path.join("_delta_log/00000000000000000000.json"), "{").unwrap();
         let broken = open().await.err().unwrap();
         assert!(broken.message.starts_with("--archive "), "{broken}");

@@ -12,7 +12,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::archive::{open_archive, scratch_archive};
+pub use self::archive::{look_at_archive, open_archive, scratch_archive};
 use self::{files::Files, scopes::Finder};
 
 use crate::{

@@ -65,12 +65,15 @@ pub struct Load {
 
 /// What is under way.
 enum Way {
-    File {
-        part: usize,
-        next: Box<Next>,
-        ended: Option<Ended>,
-    },
+    File(Box<Loading>),
     End(usize),
+}
+
+/// A file that is read, or was and is not committed.
+struct Loading {
+    part: usize,
+    next: Next,
+    ended: Option<Ended>,
 }
 
 /// The one that gathers, commits and notes.
@@ -219,11 +222,11 @@ impl Clerk<'_> {
                 else {
                     return;
                 };
-                let number = self.ledger.add(Way::File {
+                let number = self.ledger.add(Way::File(Box::new(Loading {
                     part,
-                    next: Box::new(next.clone()),
+                    next: next.clone(),
                     ended: None,
-                });
+                })));
                 let now = self.load.lists.clock.now_secs();
                 readers.spawn(reading.clone().read(source, next, number, now));
             }
@@ -256,8 +259,8 @@ impl Clerk<'_> {
                 }
                 Told::Ended(number, result) => {
                     self.load.lists.seen.file(result.bytes);
-                    if let Some(Way::File { ended, .. }) = self.ledger.end(number) {
-                        *ended = Some(result);
+                    if let Some(Way::File(file)) = self.ledger.end(number) {
+                        file.ended = Some(result);
                     }
                 }
             }
@@ -318,12 +321,12 @@ impl Clerk<'_> {
     async fn settle(&mut self) -> Result<(), TargetError> {
         while let Some(way) = self.ledger.settle() {
             match way {
-                Way::File {
-                    part,
-                    next,
-                    ended: Some(ended),
-                } => self.file(part, &next, ended),
-                Way::File { ended: None, .. } => {}
+                Way::File(file) => {
+                    let Loading { part, next, ended } = *file;
+                    if let Some(ended) = ended {
+                        self.file(part, &next, ended);
+                    }
+                }
                 Way::End(part) => self.states.end(part),
             }
         }

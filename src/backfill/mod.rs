@@ -31,5 +31,5 @@ pub use load::{Load, Options};
 pub use place::{Parts, Place};
 pub use read::{Counts, Fault};
 pub use seen::{Failed, Report, Seen, SoFar};
-pub use target::{Committed, Target, TargetError};
+pub use target::{Committed, Compacted, Target, TargetError};
 pub use trails::{Deliveries, Delivery};

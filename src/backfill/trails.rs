@@ -136,7 +136,6 @@ mod tests {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
             home_region: Some(region.to_owned()),
-            is_organization: false,
         }
     }
 

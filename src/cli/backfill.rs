@@ -4,7 +4,7 @@ mod find;
 mod pace;
 mod tally;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use tokio::time::Instant;
@@ -17,15 +17,14 @@ use self::{
 };
 use super::{
     EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE,
-    connect::block_on,
     progress::Progress,
     report::{self, LISTED, note},
     signals::Signals,
     time::{self, When},
 };
 use crate::{
-    app::{open_archive, scratch_archive},
-    backfill::{self, Choice, Load, Place, Report, TargetError},
+    app::{look_at_archive, open_archive, scratch_archive},
+    backfill::{self, Choice, Load, Place, Report, Target, TargetError},
     clock::Clock,
     collect::{log_file::Limits, store::Store},
     config::Size,
@@ -211,6 +210,9 @@ pub(super) struct Backfill {
         help_heading = "How"
     )]
     memory: Size,
+    /// Merge the archive's small files in the end, where no server does so
+    #[arg(long, conflicts_with = "dry_run", help_heading = "How")]
+    compact: bool,
     /// The format of the result
     #[arg(short, long, value_enum, default_value = "table", help_heading = "How")]
     output: Format,
@@ -268,13 +270,21 @@ impl Backfill {
         }
         // what goes wrong within is told by name; of the rest the worst
         let logs = crate::telemetry::init(crate::config::LogFormat::Text, "error", None);
-        let code = block_on(async {
-            match self.backfill().await {
+        // files are unpacked and written on all processors
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        let code = match runtime {
+            Ok(runtime) => match runtime.block_on(self.backfill()) {
                 Ok(code) | Err(Over(code)) => code,
+            },
+            Err(error) => {
+                note(format_args!("cannot start: {error}"));
+                EXIT_FAILED
             }
-        });
+        };
         drop(logs);
-        ExitCode::from(code.unwrap_or(EXIT_FAILED))
+        ExitCode::from(code)
     }
 
     async fn backfill(&self) -> Result<u8, Over> {
@@ -343,12 +353,15 @@ impl Backfill {
             Over(EXIT_FAILED)
         };
         let half = self.memory.get() / 2;
+        let url = self.aws_endpoint_url.as_deref();
+        progress.say("opening the archive".to_owned());
         let target = match &self.archive {
-            Some(at) => {
-                progress.say("opening the archive".to_owned());
-                let opened = open_archive(at, clock, half, self.aws_endpoint_url.as_deref());
-                opened.await.map_err(failed)?
-            }
+            Some(at) if self.dry_run => look_at_archive(at, clock, half, url).await,
+            Some(at) => open_archive(at, clock, half, url).await.map(Some),
+            None => Ok(None),
+        };
+        let target = match target.map_err(failed)? {
+            Some(target) => target,
             // nothing is noted in one that is not there
             None => scratch_archive(clock, half).await.map_err(failed)?,
         };
@@ -360,9 +373,11 @@ impl Backfill {
             limits: Limits::default(),
             again: self.again,
         };
-        let load = Load::new(found.parts.clone(), choice, target, options, clock.clone());
+        let parts = found.parts.clone();
+        let load = Load::new(parts, choice, Arc::clone(&target), options, clock.clone());
         Ok(Ready {
             load,
+            target,
             found,
             clock: clock.clone(),
         })
@@ -374,7 +389,9 @@ impl Backfill {
         mut signals: Signals,
         progress: &mut Progress,
     ) -> Result<u8, Over> {
-        let Ready { load, found, clock } = ready;
+        let Ready {
+            load, found, clock, ..
+        } = ready;
         let failed = |error: TargetError| {
             note(error);
             Over(EXIT_FAILED)
@@ -411,7 +428,12 @@ impl Backfill {
         mut signals: Signals,
         progress: &mut Progress,
     ) -> Result<u8, Over> {
-        let Ready { load, found, .. } = ready;
+        let Ready {
+            load,
+            target,
+            found,
+            ..
+        } = ready;
         let (seen, stop, start) = (load.seen(), CancellationToken::new(), Instant::now());
         let loading = load.run(stop.clone());
         tokio::pin!(loading);
@@ -444,15 +466,31 @@ impl Backfill {
             }
         };
         say(progress);
-        progress.end();
         let report = match done {
             Ok(report) => report,
             Err(error) => {
+                progress.end();
                 note(format_args!("the archive took no more: {error}"));
                 note("what it has is noted: run it again to go on");
                 return Err(Over(EXIT_FAILED));
             }
         };
+        if self.compact && !report.is_stopped {
+            progress.say("merging small files of the archive".to_owned());
+            let merged = tokio::select! {
+                merged = target.compact() => merged,
+                () = signals.next() => return Err(Over(EXIT_INTERRUPTED)),
+            };
+            match merged {
+                Ok(done) => progress.note(format_args!("{} files became {}", done.from, done.into)),
+                Err(error) => {
+                    progress.end();
+                    note(format_args!("small files were not merged: {error}"));
+                    return Err(Over(EXIT_FAILED));
+                }
+            }
+        }
+        progress.end();
         let failed = usize::try_from(report.failed).unwrap_or(usize::MAX);
         let failed = failed.saturating_add(report.broken.len());
         if failed > LISTED {
@@ -484,6 +522,7 @@ fn code(report: &Report, found: &Found, written: u8) -> u8 {
 /// All that is needed to begin.
 struct Ready {
     load: Load,
+    target: Arc<dyn Target>,
     found: Found,
     clock: Clock,
 }

@@ -17,6 +17,7 @@ use aws_sdk_sqs::{
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use object_store::{
     ClientOptions, CredentialProvider, Error as StoreError, ObjectStore, ObjectStoreExt,
     RetryConfig,
@@ -24,14 +25,17 @@ use object_store::{
     path::Path,
 };
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     envelope::ObjectRef,
     queue::{Answer, Body, Message, Messages, MessagesError, Objects, ObjectsError},
     trails::{Keys, Listing},
 };
-use crate::upstream::{loader, simulator_key};
+use crate::{
+    clock::Clock,
+    upstream::{loader, simulator_key},
+};
 
 /// Time to reach a connection; a working path takes a tenth.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -40,6 +44,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 /// The longest that a receive waits (SQS).
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// How long credentials are held that say nothing else: they may be replaced.
+const HOLD: Duration = Duration::from_secs(300);
+/// How long credentials must last that are given: a request takes its time.
+const ALMOST_EXPIRED: Duration = Duration::from_secs(60);
 /// The most buckets that a client is kept for: organisations have a few.
 const MAX_BUCKETS: usize = 256;
 
@@ -246,9 +254,64 @@ pub struct Buckets {
     stores: Mutex<HashMap<(String, String), Arc<AmazonS3>>>,
 }
 
-/// aws-config's credentials for object_store; aws-config holds and renews them.
+/// aws-config's credentials for object_store, which wants some for each request.
 #[derive(Debug)]
-struct Chain(Option<SharedCredentialsProvider>);
+struct Chain {
+    provider: Option<SharedCredentialsProvider>,
+    clock: Clock,
+    /// Who asks while others do waits for what they get.
+    held: tokio::sync::Mutex<Option<Held>>,
+}
+
+/// Credentials that were given.
+#[derive(Debug)]
+struct Held {
+    credential: Arc<AwsCredential>,
+    since: Instant,
+    expires: Option<Timestamp>,
+}
+
+impl Chain {
+    fn new(provider: Option<SharedCredentialsProvider>) -> Self {
+        Self {
+            provider,
+            clock: Clock::system(),
+            held: tokio::sync::Mutex::default(),
+        }
+    }
+
+    async fn credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let mut held = self.held.lock().await;
+        let soon = self.clock.now().saturating_add(ALMOST_EXPIRED);
+        let soon = soon.unwrap_or(Timestamp::MAX);
+        if let Some(held) = &*held
+            && held.since.elapsed() < HOLD
+            && held.expires.is_none_or(|expires| soon < expires)
+        {
+            return Ok(Arc::clone(&held.credential));
+        }
+        let failed = |source: Box<dyn Error + Send + Sync>| StoreError::Generic {
+            store: "S3",
+            source,
+        };
+        let provider = self.provider.as_ref();
+        let provider = provider.ok_or_else(|| failed("no credentials".into()))?;
+        let found = provider.provide_credentials().await;
+        let found = found.map_err(|error| failed(Box::new(error)))?;
+        let credential = Arc::new(AwsCredential {
+            key_id: found.access_key_id().to_owned(),
+            secret_key: found.secret_access_key().to_owned(),
+            token: found.session_token().map(str::to_owned),
+        });
+        *held = Some(Held {
+            credential: Arc::clone(&credential),
+            since: Instant::now(),
+            // one that no calendar has is far away
+            expires: found.expiry().and_then(|at| Timestamp::try_from(at).ok()),
+        });
+        Ok(credential)
+    }
+}
 
 /// What a credential provider gives.
 type Giving<'a> =
@@ -262,21 +325,7 @@ impl CredentialProvider for Chain {
         'a: 'b,
         Self: 'b,
     {
-        Box::pin(async move {
-            let failed = |source: Box<dyn Error + Send + Sync>| StoreError::Generic {
-                store: "S3",
-                source,
-            };
-            let chain = self.0.as_ref();
-            let chain = chain.ok_or_else(|| failed("no credentials".into()))?;
-            let found = chain.provide_credentials().await;
-            let found = found.map_err(|error| failed(Box::new(error)))?;
-            Ok(Arc::new(AwsCredential {
-                key_id: found.access_key_id().to_owned(),
-                secret_key: found.secret_access_key().to_owned(),
-                token: found.session_token().map(str::to_owned),
-            }))
-        })
+        Box::pin(self.credential())
     }
 }
 
@@ -287,7 +336,7 @@ impl Buckets {
         Some(Self {
             endpoint_url: options.endpoint_url.clone(),
             region: config.region()?.to_string(),
-            credentials: Arc::new(Chain(config.credentials_provider())),
+            credentials: Arc::new(Chain::new(config.credentials_provider())),
             regions: Mutex::default(),
             stores: Mutex::default(),
         })
@@ -334,7 +383,7 @@ impl Buckets {
         Self {
             endpoint_url: self.endpoint_url.clone(),
             region: self.region.clone(),
-            credentials: Arc::new(Chain(Some(credentials))),
+            credentials: Arc::new(Chain::new(Some(credentials))),
             regions: Mutex::new(regions.clone()),
             stores: Mutex::default(),
         }
@@ -550,7 +599,51 @@ fn refused(error: &StoreError) -> ObjectsError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use aws_credential_types::{Credentials, provider::future};
+
     use super::*;
+
+    /// Gives other credentials each time, which last for an hour.
+    #[derive(Debug)]
+    struct Hourly(Clock, Arc<AtomicU64>);
+
+    impl ProvideCredentials for Hourly {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let nth = self.1.fetch_add(1, Relaxed);
+            let expires = self.0.now() + Duration::from_secs(3600 * u64::from(nth > 0) + 120);
+            let expires = Some(expires.into());
+            future::ProvideCredentials::ready(Ok(Credentials::new(
+                nth.to_string(),
+                "secret",
+                None,
+                expires,
+                "test",
+            )))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_asked_for_once_in_a_while() {
+        let asked = Arc::default();
+        let provider = Hourly(Clock::system(), Arc::clone(&asked));
+        let chain = Chain::new(Some(SharedCredentialsProvider::new(provider)));
+        let key = async || chain.credential().await.unwrap().key_id.clone();
+        assert_eq!(key().await, "0");
+        assert_eq!(key().await, "0");
+        // the first ones last two minutes
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(key().await, "1");
+        tokio::time::advance(HOLD - Duration::from_secs(1)).await;
+        assert_eq!(key().await, "1");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(key().await, "2");
+        assert!(Chain::new(None).credential().await.is_err());
+    }
 
     #[test]
     fn a_queues_url_tells_its_region() {

@@ -121,7 +121,7 @@ impl From<sql::Error> for Status {
             Error::Wrong(_) | Error::Refused(_) => {
                 return Invalid::new(error.reason(), "query", error.to_string()).into();
             }
-            Error::Memory { .. } | Error::Disk { .. } | Error::Busy { .. } => {
+            Error::Memory { .. } | Error::Disk { .. } | Error::Busy { .. } | Error::Left => {
                 Code::ResourceExhausted
             }
             Error::Time { .. } => Code::DeadlineExceeded,
@@ -129,7 +129,10 @@ impl From<sql::Error> for Status {
             Error::Internal => Code::Internal,
         };
         let mut details = info(error.reason());
-        if matches!(error, Error::Busy { .. } | Error::Archive | Error::Spill) {
+        if matches!(
+            error,
+            Error::Busy { .. } | Error::Left | Error::Archive | Error::Spill
+        ) {
             details.set_retry_info(Some(Duration::from_secs(5)));
         }
         Self::with_error_details(code, error.to_string(), details)

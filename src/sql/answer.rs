@@ -20,10 +20,11 @@ use tokio::{
     sync::mpsc::Receiver,
     time::{Instant, Sleep, sleep_until, timeout_at},
 };
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::DropGuard, task::AbortOnDropHandle};
 
 use super::{
     error::Error,
+    runtime::Own,
     tree::{Found, label},
 };
 
@@ -36,14 +37,23 @@ pub(super) enum Piece {
     Failed(Error),
 }
 
+/// What is held while a query runs, which is ended when this is dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) _task: AbortOnDropHandle<()>,
+    /// What it runs on.
+    pub(super) _own: Arc<Own>,
+    /// Tells it that nobody reads any more.
+    pub(super) _gone: DropGuard,
+}
+
 /// The answer to a query: batches with at least a row each. Dropping it ends the
 /// query.
 #[derive(Debug)]
 pub struct Answer {
     schema: SchemaRef,
     pieces: Receiver<Piece>,
-    /// The query, which is ended with this, and what tells it that somebody reads.
-    _task: (AbortOnDropHandle<()>, Arc<()>),
+    _running: Running,
     /// When it has to be over. It is looked at here as well: a query that computes
     /// without a pause does not look.
     end: Pin<Box<Sleep>>,
@@ -55,7 +65,7 @@ impl Answer {
     /// The answer, once its columns are known.
     pub(super) async fn begin(
         mut pieces: Receiver<Piece>,
-        task: (AbortOnDropHandle<()>, Arc<()>),
+        running: Running,
         end: Instant,
         limit: Duration,
     ) -> std::result::Result<Self, Error> {
@@ -64,7 +74,7 @@ impl Answer {
             Ok(Some(Piece::Schema(schema))) => Ok(Self {
                 schema,
                 pieces,
-                _task: task,
+                _running: running,
                 end: Box::pin(sleep_until(end)),
                 limit,
                 is_over: false,

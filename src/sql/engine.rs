@@ -12,12 +12,13 @@ use datafusion::{
 };
 use futures_util::StreamExt;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, timeout, timeout_at},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::{self, Answer, Piece},
+    answer::{self, Answer, Piece, Running},
     apart::apart,
     error::{Bounds, Error},
     files::Source,
@@ -25,7 +26,7 @@ use super::{
     gate, guard,
     options::Options,
     parameters::Parameters,
-    runtime::Own,
+    runtime::{Own, Threads},
     schema::Columns,
     session::Base,
     sight::Sight,
@@ -92,8 +93,7 @@ struct Inner {
     source: Arc<dyn Source>,
     options: Options,
     bounds: Bounds,
-    places: Arc<Semaphore>,
-    runtime: Own,
+    threads: Threads,
 }
 
 impl Engine {
@@ -111,8 +111,8 @@ impl Engine {
         let places = places.map(Arc::new);
         let base = Base::new(&options, columns, views, source.store(), places.as_ref())
             .map_err(|error| NoEngine::Runtime(error.strip_backtrace()))?;
-        let runtime =
-            Own::new(options.threads).map_err(|error| NoEngine::Runtime(error.to_string()))?;
+        let threads = Threads::new(options.threads, options.queries)
+            .map_err(|error| NoEngine::Runtime(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             base,
             source,
@@ -120,9 +120,8 @@ impl Engine {
                 memory: options.share(),
                 disk: options.disk,
             },
-            places: Arc::new(Semaphore::new(options.queries.max(1))),
             options,
-            runtime,
+            threads,
         })))
     }
 
@@ -152,7 +151,8 @@ impl Engine {
     pub async fn describe(&self, question: Question, sight: Sight) -> Result<Described, Error> {
         let inner = Arc::clone(&self.0);
         let limit = inner.options.timeout;
-        let task = self.0.runtime.spawn(async move {
+        let own = self.0.threads.now();
+        let task = own.spawn(async move {
             let planned = inner.plan(&question.text, sight).await?;
             let types = planned.plan.get_parameter_types();
             let types = types.map_err(|error| inner.bounds.of(&error))?;
@@ -177,7 +177,11 @@ impl Engine {
         });
         match timeout(limit, task).await {
             Ok(described) => described.unwrap_or(Err(Error::Internal)),
-            Err(_) => Err(Error::Time { limit }),
+            Err(_) => {
+                let inner = Arc::clone(&self.0);
+                tokio::spawn(async move { inner.threads.look_after(&own).await });
+                Err(Error::Time { limit })
+            }
         }
     }
 
@@ -187,18 +191,23 @@ impl Engine {
     /// # Errors
     /// If no place comes, or it cannot be planned.
     pub async fn ask(&self, question: Question, sight: Sight) -> Result<Answer, Error> {
-        let place = self.place().await?;
+        if self.0.threads.are_used_up() {
+            return Err(Error::Left);
+        }
+        let (own, place) = self.place().await?;
         let limit = self.0.options.timeout;
         let end = Instant::now() + limit;
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let reader = Arc::new(());
+        let gone = CancellationToken::new();
         let until = Until {
             end,
             limit,
-            reader: Arc::downgrade(&reader),
+            gone: gone.clone(),
         };
+        let (done, over) = oneshot::channel();
+        self.look_after(&own, over, gone.clone(), end);
         let inner = Arc::clone(&self.0);
-        let task = self.0.runtime.spawn(async move {
+        let task = own.spawn(async move {
             // it is given back when the query is over, whoever reads
             let _place = place;
             let run = inner.run(question, sight, &until, &sender);
@@ -207,22 +216,56 @@ impl Engine {
                 Ok(Err(error)) => Piece::Failed(error),
                 Err(_) => Piece::Failed(Error::Time { limit }),
             };
+            let in_time = !matches!(last, Piece::Failed(Error::Time { .. }));
             // whoever is gone does not care
             let _ = sender.send(last).await;
+            if in_time {
+                let _ = done.send(());
+            }
         });
-        Answer::begin(receiver, (task, reader), end, limit).await
+        let running = Running {
+            _task: task,
+            _own: own,
+            _gone: gone.drop_guard(),
+        };
+        Answer::begin(receiver, running, end, limit).await
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// Leaves threads that a query takes which should be over.
+    fn look_after(
+        &self,
+        own: &Arc<Own>,
+        over: oneshot::Receiver<()>,
+        gone: CancellationToken,
+        end: Instant,
+    ) {
+        let (inner, own) = (Arc::clone(&self.0), Arc::clone(own));
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                Ok(()) = over => return,
+                () = gone.cancelled() => {}
+                () = sleep_until(end) => {}
+            }
+            inner.threads.look_after(&own).await;
+        });
+    }
+
+    async fn place(&self) -> Result<(Arc<Own>, OwnedSemaphorePermit), Error> {
         let wait = self.0.options.wait;
-        let place = Arc::clone(&self.0.places).acquire_owned();
-        match timeout(wait, place).await {
-            Ok(Ok(place)) => Ok(place),
-            // it is never closed
-            Ok(Err(_)) | Err(_) => Err(Error::Busy {
-                most: self.0.options.queries,
-                wait,
-            }),
+        let end = Instant::now() + wait;
+        loop {
+            let own = self.0.threads.now();
+            match timeout_at(end, own.place()).await {
+                Ok(Some(place)) => return Ok((own, place)),
+                Ok(None) => {}
+                Err(_) => {
+                    return Err(Error::Busy {
+                        most: self.0.options.queries,
+                        wait,
+                    });
+                }
+            }
         }
     }
 }

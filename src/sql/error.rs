@@ -58,6 +58,12 @@ pub enum Error {
         /// How long it waited.
         wait: Duration,
     },
+    /// All threads that there may be are taken by queries that do not end.
+    #[error(
+        "queries that were ended still compute on all threads; try again when they are done, or \
+         restart the server"
+    )]
+    Left,
     /// What was put on disk cannot be written or read there. The log has why.
     #[error(
         "what the query put on disk could not be written or read there; the server's log says why"
@@ -84,7 +90,7 @@ impl Error {
             Self::Memory { .. } => "SQL_MEMORY_EXCEEDED",
             Self::Disk { .. } => "SQL_DISK_EXCEEDED",
             Self::Time { .. } => "SQL_TIME_EXCEEDED",
-            Self::Busy { .. } => "TOO_MANY_QUERIES",
+            Self::Busy { .. } | Self::Left => "TOO_MANY_QUERIES",
             Self::Spill => "SQL_DISK_FAILED",
             Self::Archive => "ARCHIVE_UNREADABLE",
             Self::Internal => "INTERNAL",
@@ -117,7 +123,7 @@ impl Bounds {
         match root {
             DataFusionError::External(external) => match external.downcast_ref::<Error>() {
                 Some(own) => own.clone(),
-                None => internal_of(error),
+                None => unread(&external.to_string()).unwrap_or_else(|| internal_of(error)),
             },
             DataFusionError::ResourcesExhausted(what) => self.exhausted(what),
             DataFusionError::SQL(what, _) => Error::wrong(told(&what.to_string())),
@@ -178,6 +184,11 @@ fn consumer(what: &str) -> String {
 fn archive(error: &DataFusionError) -> Error {
     tracing::warn!(%error, "a query could not read the archive");
     Error::Archive
+}
+
+/// A regular expression that is none: the error's type is of a library of the engine's.
+fn unread(what: &str) -> Option<Error> {
+    what.contains("regex").then(|| Error::wrong(told(what)))
 }
 
 fn internal_of(error: &DataFusionError) -> Error {

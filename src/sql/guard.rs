@@ -14,7 +14,8 @@ use datafusion::{
         Expr, LogicalPlan, WindowFrameBound, WindowFunctionDefinition, expr::WindowFunction,
     },
     sql::sqlparser::ast::{
-        ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+        BinaryOperator, Expr as Written, ObjectName, Query, Select, SetExpr, Statement,
+        TableFactor, Visit, Visitor,
     },
 };
 
@@ -23,6 +24,19 @@ use super::{allowed::is_allowed, error::Error};
 /// The most tables that a query may read, each time that it names one counted, as
 /// often as what it stands in is named. The engine copies what is named twice.
 const MAX_TABLES: u64 = 100;
+
+/// How deep expressions may be nested: a chain of operators is as deep as it is long, and
+/// the engine walks down each. Lists of values are not, so a thousand of them are fine.
+const MAX_DEPTH: usize = 500;
+
+/// And such as the engine copies: see [`is_copied`].
+const MAX_COPIED: usize = 8;
+
+/// The most texts in a chain of `||`, whose types the engine asks for at each once more.
+const MAX_JOINED: usize = 100;
+
+/// The most SELECTs, within each other or side by side.
+const MAX_SELECTS: usize = 200;
 
 /// Aggregates that a window may have whose frame moves with its rows: each takes a row,
 /// or gives it back, in a step. Others look at the whole frame for each row, which is no
@@ -98,6 +112,14 @@ struct Walk {
     open: Vec<u64>,
     /// By all.
     tables: u64,
+    /// How deep in an expression this is.
+    depth: usize,
+    /// And in such as the engine copies with all that is in them.
+    copied: usize,
+    /// And in texts that are joined.
+    joined: usize,
+    /// How many there were.
+    selects: usize,
     /// What each `WITH` reads, by its name in lower case.
     with: HashMap<String, u64>,
     /// The queries that are a `WITH`, by where they are.
@@ -149,7 +171,44 @@ impl Visitor for Walk {
         Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expression: &Written) -> ControlFlow<Error> {
+        self.depth += 1;
+        self.copied += usize::from(is_copied(expression));
+        self.joined += usize::from(is_joined(expression));
+        if self.depth > MAX_DEPTH {
+            return Break(Error::refused(format!(
+                "an expression is nested more than {MAX_DEPTH} deep; of many values make a list: \
+                 x IN (...)"
+            )));
+        }
+        if self.copied > MAX_COPIED {
+            return Break(Error::refused(format!(
+                "subqueries or coalesce() stand within each other more than {MAX_COPIED} deep; \
+                 name some of them in a WITH"
+            )));
+        }
+        if self.joined > MAX_JOINED {
+            return Break(Error::refused(format!(
+                "more than {MAX_JOINED} texts are joined with ||; call concat()"
+            )));
+        }
+        Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &Written) -> ControlFlow<Error> {
+        self.depth -= 1;
+        self.copied -= usize::from(is_copied(expression));
+        self.joined -= usize::from(is_joined(expression));
+        Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        self.selects += 1;
+        if self.selects > MAX_SELECTS {
+            return Break(Error::refused(format!(
+                "the query has more than {MAX_SELECTS} SELECTs"
+            )));
+        }
         match select.into {
             Some(_) => Break(Error::refused(
                 "SELECT INTO is not for reading; leave INTO out",
@@ -171,8 +230,11 @@ impl Visitor for Walk {
         match table {
             TableFactor::Table { args: None, .. }
             | TableFactor::Derived { .. }
-            | TableFactor::NestedJoin { .. }
-            | TableFactor::UNNEST { .. } => Continue(()),
+            | TableFactor::NestedJoin { .. } => Continue(()),
+            TableFactor::UNNEST { .. } => {
+                self.reads(1);
+                Continue(())
+            }
             TableFactor::Table { name, .. } => {
                 let name = name.to_string().to_lowercase();
                 match TABLES.contains(&name.as_str()) {
@@ -197,6 +259,24 @@ impl Visitor for Walk {
             other => Break(not_read(other)),
         }
     }
+}
+
+/// Whether the engine copies an expression with all that is in it, so that some within
+/// each other are twice as many with each.
+fn is_copied(expression: &Written) -> bool {
+    match expression {
+        Written::Subquery(_) | Written::Exists { .. } | Written::InSubquery { .. } => true,
+        Written::Function(call) => {
+            let name = call.name.to_string().to_lowercase();
+            ["coalesce", "ifnull", "nullif", "nvl", "nvl2"].contains(&name.as_str())
+        }
+        _ => false,
+    }
+}
+
+fn is_joined(expression: &Written) -> bool {
+    let operator = BinaryOperator::StringConcat;
+    matches!(expression, Written::BinaryOp { op, .. } if *op == operator)
 }
 
 /// Why a query's body is none.

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use datafusion::sql::sqlparser::{
     ast::Statement,
     dialect::GenericDialect,
+    keywords::Keyword,
     parser::{Parser, ParserError},
     tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
@@ -24,8 +25,12 @@ pub const MAX_TEXT: usize = 128 * 1024;
 /// deeper, so that the engine's walks over it end on the stack that they have.
 const MAX_TOKENS: usize = 20_000;
 
-/// How deep brackets and subqueries may be nested; the parser's own bound.
+/// How deep the parser goes: its own bound.
 const MAX_DEPTH: usize = 50;
+
+/// How deep brackets and CASE may be nested. Where the parser comes to its own bound it
+/// goes back and tries another reading, at each bracket: 2 to the power of them.
+const MAX_OPEN: usize = 24;
 
 /// Names as they are written, by their lower case.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +69,9 @@ pub(super) fn parse(text: &str, names: &mut Names) -> Result<Statement, Error> {
             tokens.len()
         )));
     }
+    if let Some(wrong) = nested(&tokens) {
+        return Err(Error::refused(wrong));
+    }
     let mut places = 0;
     for TokenWithSpan { token, .. } in &mut tokens {
         match token {
@@ -88,6 +96,53 @@ pub(super) fn parse(text: &str, names: &mut Names) -> Result<Statement, Error> {
             "there is more than one statement; send them one by one",
         )),
     }
+}
+
+/// What there is too much of that the parser lets be nested without end.
+fn nested(tokens: &[TokenWithSpan]) -> Option<String> {
+    let tokens = tokens.iter().map(|token| &token.token);
+    let tokens = tokens.filter(|token| !matches!(token, Token::Whitespace(_)));
+    let (mut lists, mut types, mut intervals) = (0, 0, 0);
+    let (mut open, mut deepest) = (0_usize, 0);
+    let mut before = &Token::EOF;
+    for token in tokens {
+        match token {
+            Token::RBracket if *before == Token::LBracket => lists += 1,
+            Token::Lt if matches!(before, Token::Word(_)) => types += usize::from(is_type(before)),
+            Token::Word(word) => match word.keyword {
+                Keyword::INTERVAL => intervals += 1,
+                Keyword::CASE => open += 1,
+                Keyword::END => open = open.saturating_sub(1),
+                _ => {}
+            },
+            Token::LParen => open += 1,
+            Token::RParen => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+        before = token;
+    }
+    if deepest > MAX_OPEN {
+        return Some(format!(
+            "brackets, subqueries and CASE are nested more than {MAX_OPEN} deep"
+        ));
+    }
+    let counts = [
+        (lists, "types of lists"),
+        (types, "types within types"),
+        (intervals, "intervals"),
+    ];
+    let mut counts = counts.into_iter();
+    let (_, what) = counts.find(|(count, _)| *count > MAX_DEPTH)?;
+    Some(format!("the query has more than {MAX_DEPTH} {what}"))
+}
+
+fn is_type(token: &Token) -> bool {
+    let Token::Word(word) = token else {
+        return false;
+    };
+    let keyword = word.keyword;
+    matches!(keyword, Keyword::ARRAY | Keyword::MAP | Keyword::STRUCT)
 }
 
 fn unread(error: ParserError) -> Error {

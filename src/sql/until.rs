@@ -4,7 +4,7 @@
 use std::{
     fmt::{self, Display, Formatter},
     hash::{Hash, Hasher},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,6 +24,7 @@ use datafusion::{
     },
 };
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::error::{Error, internal};
 
@@ -34,14 +35,14 @@ pub(super) struct Until {
     pub(super) end: Instant,
     /// How long that is from its beginning.
     pub(super) limit: Duration,
-    /// Held by whoever reads the answer.
-    pub(super) reader: Weak<()>,
+    /// Whether nobody reads the answer any more.
+    pub(super) gone: CancellationToken,
 }
 
 impl Until {
     /// Whether it may go on.
     fn check(&self) -> Result<()> {
-        if self.reader.strong_count() == 0 || Instant::now() >= self.end {
+        if self.gone.is_cancelled() || Instant::now() >= self.end {
             return Err(Error::Time { limit: self.limit }.into());
         }
         Ok(())

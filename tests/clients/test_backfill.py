@@ -172,6 +172,8 @@ def test_what_is_chosen_alone_is_loaded_and_the_rest_later(stack, s3, bucket, tm
     root = tmp_path / "archive"
     url = f"s3://{place}/AWSLogs/"
     chosen = ["--account", MEMBERS[1], "--region", OTHER, "--since", "2024-01-03", "--until", "2024-01-05"]
+    dry, _ = backfill(stack, root, "--dry-run", url)
+    assert dry["files"] == 40 and not root.exists()
     told, _ = backfill(stack, root, *chosen, url)
     expected = {
         n for n, (account, region, day) in where.items()
@@ -329,8 +331,11 @@ def test_killed_in_the_midst_it_goes_on_and_all_is_there_once(stack, s3, bucket,
     assert killed >= 3
     backfill(stack, root, f"s3://{place}/AWSLogs/")
     assert ids_of(root) == once(range(files * events))
-    told, _ = backfill(stack, root, f"s3://{place}/AWSLogs/")
-    assert told["files"] == 0
+    before = len(archive.files(root))
+    told, said = backfill(stack, root, "--compact", f"s3://{place}/AWSLogs/")
+    assert told["files"] == 0 and "files became" in said
+    assert len(archive.files(root)) <= before
+    assert ids_of(root) == once(range(files * events))
 
 
 @needs_ministack

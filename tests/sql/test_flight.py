@@ -48,16 +48,9 @@ def test_values_are_bound(adbc):
     found = ask(adbc, "select :a x, :b y, :a z", ("1", 2)).to_pylist()
     assert found == [{"x": "1", "y": 2, "z": "1"}]
     assert "has no value" in refusal(adbc, "select :a, :b", ("1",))
-    assert "2 rows" in refusal_of_many(adbc)
-
-
-def refusal_of_many(adbc):
-    with adbc.cursor() as cursor:
-        try:
-            cursor.executemany("select ?", [("a",), ("b",)])
-        except Exception as error:
-            return str(error)
-    return "nothing"
+    # the driver updates with many rows of values, and nothing is
+    with adbc.cursor() as cursor, pytest.raises(Exception, match="read and never written"):
+        cursor.executemany("select ?", [("a",), ("b",)])
 
 
 def test_tables_are_listed_with_their_columns(adbc):

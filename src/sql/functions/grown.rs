@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::{
-        array::{Array, AsArray},
+        array::{Array, AsArray, GenericListArray},
         datatypes::{DataType, FieldRef},
     },
     common::{
@@ -49,7 +49,7 @@ fn how(name: &str) -> Option<How> {
         | "concat" | "concat_ws" | "make_array" | "overlay" => How::Sum,
         "regexp_replace" | "replace" => How::Product,
         "lpad" | "rpad" => How::Length,
-        "levenshtein" => How::Pairs,
+        "array_has_all" | "array_has_any" | "levenshtein" => How::Pairs,
         _ => return None,
     })
 }
@@ -124,9 +124,30 @@ pub(super) fn bytes(argument: &ColumnarValue, rows: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// The longest text of an argument, in bytes.
+/// What there is to be compared in an argument over so many rows: the elements of lists,
+/// the bytes of texts.
+fn steps(argument: &ColumnarValue, rows: usize) -> u64 {
+    let elements = match argument {
+        ColumnarValue::Array(array) => array
+            .as_list_opt::<i32>()
+            .map(GenericListArray::value_offsets)
+            .and_then(|offsets| Some(offsets.last()? - offsets.first()?)),
+        ColumnarValue::Scalar(ScalarValue::List(list)) => {
+            let rows = i32::try_from(rows).unwrap_or(i32::MAX);
+            Some(list.value_length(0).saturating_mul(rows))
+        }
+        ColumnarValue::Scalar(_) => None,
+    };
+    let elements = elements.and_then(|elements| u64::try_from(elements).ok());
+    elements.unwrap_or_else(|| bytes(argument, rows))
+}
+
+/// The longest text of an argument, in bytes, or list, in elements.
 fn longest(argument: &ColumnarValue) -> u64 {
     let length = match argument {
+        ColumnarValue::Scalar(ScalarValue::List(list)) => {
+            usize::try_from(list.value_length(0)).unwrap_or(0)
+        }
         ColumnarValue::Scalar(value) => value.try_as_str().flatten().map_or(0, str::len),
         ColumnarValue::Array(array) => match array.data_type() {
             DataType::Utf8View => {
@@ -135,6 +156,10 @@ fn longest(argument: &ColumnarValue) -> u64 {
             }
             DataType::Utf8 => {
                 let lengths = array.as_string::<i32>().offsets().lengths();
+                lengths.max().unwrap_or(0)
+            }
+            DataType::List(_) => {
+                let lengths = array.as_list::<i32>().offsets().lengths();
                 lengths.max().unwrap_or(0)
             }
             _ => return bytes(argument, 1),
@@ -176,8 +201,8 @@ impl Held {
             }
             How::Pairs => {
                 let [one, other] = arguments else { return 0 };
-                let steps = bytes(one, rows).saturating_mul(longest(other));
-                return steps / STEPS_A_BYTE;
+                let steps = steps(one, rows).saturating_mul(longest(other));
+                steps / STEPS_A_BYTE
             }
             How::Length => arguments
                 .get(1)

@@ -80,6 +80,7 @@ async fn what_is_not_for_reading_is_refused() {
         "select count(distinct eventID) over (order by eventTime) from cloudtrail",
         "select median(1) over (order by eventTime rows between 9 preceding and current row) from cloudtrail",
         "select levenshtein(lpad('a', 100000, 'b'), lpad('c', 100000, 'd'))",
+        "select array_has_all(x, x) from (select array_agg(value) x from generate_series(1, 100000))",
     ] {
         let error = error(&engine, text).await;
         let is_said = matches!(error, Error::Refused(_) | Error::Wrong(_));
@@ -106,9 +107,104 @@ async fn what_is_not_for_reading_is_refused() {
         "select max(eventID) over (order by eventTime) from cloudtrail",
         "select row_number() over (order by eventTime) from cloudtrail",
         "select levenshtein(eventName, username) from cloudtrail",
+        "select array_has_any(resources.name, make_array('a', 'b')) from cloudtrail",
     ] {
         let answer = lines(&engine, text, Sight::all()).await;
         assert!(answer.is_ok(), "{text}: {answer:?}");
+    }
+}
+
+/// Whatever is nested as deep as a text can be is refused, or answered: it takes the
+/// stack of a thread, and with it the server.
+#[tokio::test]
+async fn what_is_nested_deep_is_refused() {
+    let engine = engine().await;
+    let many = |piece: &str, count: usize| piece.repeat(count);
+    for text in [
+        format!("select 1{}", many("+1", 9000)),
+        format!("select 1{}", many(" or 1=1", 3300)),
+        format!("select 'a'{}", many("||'a'", 9000)),
+        format!("select 1{}", many("::int", 6000)),
+        format!("select 1{}", many(" is null", 4900)),
+        format!("select {}1{}", many("(", 9000), many(")", 9000)),
+        format!("select {}1", many("not ", 9900)),
+        format!("select {}1", many("- ", 9900)),
+        format!(
+            "select {}1{}",
+            many("case when true then ", 1900),
+            many(" end", 1900)
+        ),
+        format!("select {}1{}", many("make_array(", 4900), many(")", 6000)),
+        format!("select {}1{}", many("abs(", 4900), many(")", 6000)),
+        format!("select {}1{}", many("(select ", 4900), many(")", 6000)),
+        format!("select 1{}", many(" union all select 1", 2400)),
+        format!(
+            "select 1 from cloudtrail{}",
+            many(" cross join cloudtrail", 3200)
+        ),
+        format!(
+            "select 1 from cloudtrail{}",
+            many(",unnest(make_array(1))", 2000)
+        ),
+        format!("select cast(null as int{})", many("[]", 9000)),
+        format!(
+            "select cast(null as {}int{})",
+            many("array<", 6000),
+            many(">", 6000)
+        ),
+        format!("select userIdentity{} from cloudtrail", many(".a", 9000)),
+        format!("select resources{} from cloudtrail", many("[0]", 6000)),
+        format!(
+            "with {} select 1",
+            (0..1400)
+                .map(|n| format!("a{n} as (select 1)"))
+                .collect::<Vec<_>>()
+                .join(",")
+        ),
+        format!("select {} from cloudtrail", many("eventID,", 4000) + "1"),
+        format!("select 1 where 1 in (1{})", many(",1", 9000)),
+        format!("select case 1{} end", many(" when 1 then 2", 2400)),
+        format!("{}select 1", many("explain ", 9900)),
+        format!("select interval {}'1' day", many("interval ", 9900)),
+        format!("select {}1{}", many("(select ", 40), many(")", 40)),
+        format!("select {}1{}", many("coalesce(", 40), many(", 2)", 40)),
+        format!(
+            "select 1 from cloudtrail where {}eventName = 'x'{}",
+            many("not (", 45),
+            many(")", 45)
+        ),
+        format!("select get_json_object('{}', '$.a')", many("[", 100_000)),
+        format!("select get_json_object('{{}}', '${}')", many(".a", 40_000)),
+        format!(
+            "select regexp_like('a', '{}a{}')",
+            many("(", 40_000),
+            many(")", 40_000)
+        ),
+    ] {
+        let length = text.len();
+        let start: String = text.chars().take(40).collect();
+        // it comes back at all
+        let answer = lines(&engine, &text, Sight::all()).await;
+        let is_told = match &answer {
+            Ok(_) => true,
+            Err(error) => matches!(error, Error::Refused(_) | Error::Wrong(_)),
+        };
+        assert!(is_told, "{start} {length}: {answer:?}");
+    }
+    // what people write is answered
+    let ids: Vec<String> = (0..1000).map(|n| format!("'{n}'")).collect();
+    for text in [
+        format!(
+            "select 1 from cloudtrail where eventID in ({})",
+            ids.join(",")
+        ),
+        format!(
+            "select 1 from cloudtrail where eventID = ''{}",
+            many(" or eventName = 'x'", 200)
+        ),
+    ] {
+        let answer = lines(&engine, &text, Sight::all()).await;
+        assert!(answer.is_ok(), "{answer:?}");
     }
 }
 
@@ -163,6 +259,25 @@ async fn queries_without_an_end_are_ended_and_others_are_answered() {
     );
     // their threads are free again
     assert_eq!(ask(&engine, "select 1 x").await, ["x", "1"]);
+}
+
+#[tokio::test]
+async fn others_run_on_new_threads_where_a_query_does_not_end() {
+    let limit = Duration::from_millis(300);
+    let engine = bounded(Options {
+        timeout: limit,
+        threads: 1,
+        queries: 4,
+        ..options()
+    })
+    .await;
+    // one function of one row, which nothing ends: minutes of a processor
+    let text = "select regexp_replace(lpad('a', 1000000, 'a'), '((a{0,50}){0,50}){0,20}b', 'x')";
+    assert_eq!(error(&engine, text).await, Error::Time { limit });
+    let once = async || lines(&engine, "select 1", Sight::all()).await.is_ok();
+    let again = async { while !once().await {} };
+    let soon = Duration::from_secs(60);
+    assert!(tokio::time::timeout(soon, again).await.is_ok());
 }
 
 #[tokio::test]

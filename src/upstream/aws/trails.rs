@@ -17,8 +17,6 @@ pub struct Trail {
     pub prefix: String,
     /// Where it was created.
     pub home_region: Option<String>,
-    /// It is an organisation's: member accounts are told of it too.
-    pub is_organization: bool,
 }
 
 impl Aws {
@@ -55,7 +53,6 @@ fn trail(trail: aws::Trail) -> Option<Trail> {
         bucket: trail.s3_bucket_name.filter(|bucket| !bucket.is_empty())?,
         prefix: prefix.trim_matches('/').to_owned(),
         home_region: trail.home_region,
-        is_organization: trail.is_organization_trail.unwrap_or_default(),
     })
 }
 
@@ -75,7 +72,6 @@ mod tests {
             bucket: "b".to_owned(),
             prefix: "a/b".to_owned(),
             home_region: Some("eu-west-1".to_owned()),
-            is_organization: false,
         };
         assert_eq!(trail(told.build()), Some(expected));
         assert_eq!(trail(aws::Trail::builder().name("t").build()), None);
