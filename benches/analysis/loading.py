@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
 from engines import bare_environment
 from measured import Taken, run
@@ -29,13 +30,17 @@ class Loaded:
     files: int
 
 
+def parquet_files(folder):
+    """Those that count: of an archive the ones that its log names."""
+    if (folder / "_delta_log").exists():
+        return map(Path, DeltaTable(str(folder)).file_uris())
+    return folder.rglob("*.parquet")
+
+
 def sizes(folder):
-    """Bytes of all Parquet files below, and those of the column `record` in them."""
+    """Bytes of all files, those of the column `record` in them, and how many files there are."""
     total = record = count = 0
-    for path in Path(folder).rglob("*.parquet"):
-        # what Spark and the log of the archive keep for themselves
-        if "_delta_log" in path.parts:
-            continue
+    for path in parquet_files(folder):
         count += 1
         total += path.stat().st_size
         metadata = pq.ParquetFile(path).metadata
@@ -52,6 +57,18 @@ def trailgate(binary, log_files, to, *args):
         binary, "backfill", "--archive", to, "-o", "json", *args, log_files / "AWSLogs", env=bare_environment()
     )
     return json.loads(text)["new_events"], took
+
+
+def merge(binary, made, archive):
+    """Merges the archive's small files, as a server does in passing: what that took, and what is there then."""
+    # a file whose events are there already: with nothing to load it would not run
+    one = sorted(made.folder.rglob("*.json.gz"))[0]
+    text, took = run(
+        binary, "backfill", "--archive", archive, "--compact", "-o", "json", one, env=bare_environment()
+    )
+    if json.loads(text)["new_events"]:
+        raise SystemExit("an event that was loaded is new to the archive")
+    return Loaded(took, *sizes(archive))
 
 
 def other(script, *args):

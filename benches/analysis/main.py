@@ -87,6 +87,12 @@ def measure(binary, made, scratch, size):
     print("Log files to Parquet\n")
     table(loading.told(loading.load(binary, made, scratch, CORES, size.loading, is_small), made))
     archive = scratch / "archive"
+    merged = loading.merge(binary, made, archive)
+    print(
+        f"The archive's files merged (`backfill --compact`): {merged.files} files,"
+        f" {merged.bytes / made.records:.0f} bytes/record, {(merged.bytes - merged.record) / made.records:.0f} less"
+        f" `record`; {merged.took.cpu:.1f} s of a processor, {merged.took.peak / 1e6:,.0f} MB at most\n"
+    )
     print("Questions, warm, over the archive's files\n")
     with Server(binary, archive, "--sql-threads", CORES) as server:
         asked_of, asked, answers = asking.ask_all(binary, server, archive, CORES, size.asking)
