@@ -8,7 +8,7 @@ COPY . .
 # what cargo fetched and built stays in the builder's cache, so the binary is taken out
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo auditable build --release --locked --bin trailgate \
+    cargo auditable build --release --locked --features sql --bin trailgate \
     && cp target/release/trailgate /usr/local/bin/trailgate
 
 # the same Debian's C library, certificates of public authorities, and no shell

@@ -43,7 +43,7 @@ const LIBRARIES: [(&str, &[&str]); 27] = [
     ("aws_smithy_", &["upstream", "collect", "app"]),
     ("object_store", &["app", "archive", "collect", "sql"]),
     // arrow_flight beside what the archive has
-    ("arrow_", &["archive", "grpc", "client", "cli"]),
+    ("arrow_", &["archive", "sql", "grpc", "client", "cli"]),
     ("parquet", &["archive", "sql", "cli"]),
     ("datafusion", &["sql", "grpc", "cli"]),
     ("maxminddb", &["sql"]),
