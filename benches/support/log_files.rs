@@ -22,12 +22,17 @@ pub struct LogFile {
     pub records: usize,
 }
 
+/// The seconds of a file's events.
+const SECONDS: usize = 300;
+
 /// So many files of the [`FILES`], the same for the same seed.
+#[allow(dead_code, reason = "not every benchmark asks for it")]
 pub fn make(files: usize, seed: u64) -> Vec<LogFile> {
-    (0..files).map(|file| one(file, seed)).collect()
+    (0..files).map(|file| one(file, seed, SECONDS)).collect()
 }
 
-fn one(file: usize, seed: u64) -> LogFile {
+/// One of the [`FILES`], `apart` seconds after the one before.
+pub fn one(file: usize, seed: u64, apart: usize) -> LogFile {
     let records = RECORDS * (file + 1) / FILES - RECORDS * file / FILES;
     let mut draw = Draw(seed ^ ((file as u64 + 1) << 32));
     let mut json = String::from("{\"Records\":[");
@@ -35,7 +40,7 @@ fn one(file: usize, seed: u64) -> LogFile {
         if i > 0 {
             json.push(',');
         }
-        record(&mut json, &mut draw, file * 300 + i * 300 / records);
+        record(&mut json, &mut draw, file * apart + i * SECONDS / records);
     }
     json.push_str("]}");
     // what gzip does if it is not told otherwise
