@@ -148,7 +148,7 @@ fn answered(
             p class="notice" { "These are the first " (number(read.rows)) " rows, in the picture too: there are more. " a href=(given.link(report, "/rows.csv")) { "The file" } " has all." }
         }
         div class="wide-table" tabindex="0" role="region" aria-label="Rows" {
-            table {
+            table class="rows" {
                 thead { tr { @for column in columns { th scope="col" { (column.name) } } } }
                 tbody {
                     @for row in &read.shown {
