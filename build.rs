@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, env, error::Error, fs, path::PathBuf};
 
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
 
-const PROTOS: [&str; 2] = [
+const PROTOS: [&str; 3] = [
     "trailgate/v1/event_service.proto",
+    "trailgate/v1/report_service.proto",
     "trailgate/v1/scope_service.proto",
 ];
 

@@ -18,6 +18,7 @@ use std::{env, fs, fs::File, path::Path, process::Command, sync::Arc};
 use log_files::LogFile;
 use object_store::local::LocalFileSystem;
 use parquet::file::metadata::ParquetMetaDataReader;
+use tokio::runtime::{Builder, Runtime};
 use trailgate::{
     archive::{Archive, Options},
     clock::Clock,
@@ -35,9 +36,16 @@ const FILES_A_COMMIT: usize = 10;
 const MEMORY: [u64; 2] = [256, 64];
 
 fn main() {
-    let mut args = env::args().skip_while(|arg| arg != "--case").skip(1);
-    if let Some(memory) = args.next() {
-        case(memory.parse().expect("a number"));
+    let args: Vec<String> = env::args()
+        .skip_while(|arg| arg != "--case")
+        .skip(1)
+        .collect();
+    if let [what, memory, folder, ..] = args.as_slice() {
+        let memory = memory.parse().expect("a number");
+        match what.as_str() {
+            "commit" => commit(memory, Path::new(folder)),
+            _ => merge(memory, Path::new(folder)),
+        }
         return;
     }
     let files = files();
@@ -50,16 +58,20 @@ fn main() {
         sum(|file| file.gzip.len()) / each,
     );
     println!(
-        "limit MB  records  records/s  of that parsing  compacting  bytes/record  without record  \
-         merged  without record  peak MB over input  after merging"
+        "what    limit MB  records/s  of that parsing  bytes/record  without record  files  peak MB"
     );
     for memory in MEMORY {
-        let mut command = Command::new(env::current_exe().expect("a path"));
-        command.args(["--case", &memory.to_string()]);
-        if is_smoke() {
-            command.arg("--smoke");
+        let folder = tempfile::tempdir().expect("a folder");
+        for what in ["commit", "merge"] {
+            let mut command = Command::new(env::current_exe().expect("a path"));
+            command
+                .args(["--case", what, &memory.to_string()])
+                .arg(folder.path());
+            if is_smoke() {
+                command.arg("--smoke");
+            }
+            assert!(command.status().expect("runs").success());
         }
-        assert!(command.status().expect("runs").success());
     }
 }
 
@@ -71,61 +83,90 @@ fn files() -> Vec<LogFile> {
     log_files::make(if is_smoke() { 2 } else { log_files::FILES }, 7)
 }
 
-fn case(memory: u64) {
-    let files = files();
-    let records: usize = files.iter().map(|file| file.records).sum();
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = LocalFileSystem::new_with_prefix(folder.path()).expect("a folder");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+/// The archive in a folder, with a limit to its memory in MB, and what runs it: one core, as
+/// far as it waits for nothing.
+fn archive(memory: u64, folder: &Path) -> (Archive, Runtime) {
+    let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_time()
         .build();
     let runtime = runtime.expect("a runtime");
+    let store = LocalFileSystem::new_with_prefix(folder).expect("a folder");
     let options = Options {
         max_memory: memory << 20,
         ..Options::default()
     };
+    let opened = Archive::open(Arc::new(store), "".into(), Clock::system(), options);
+    (runtime.block_on(opened).expect("an archive"), runtime)
+}
+
+fn commit(memory: u64, folder: &Path) {
+    let files = files();
+    let records: usize = files.iter().map(|file| file.records).sum();
     let begun = cpu_seconds();
     let parsed: usize = files.iter().map(|file| events(file).len()).sum();
     assert_eq!(parsed, records);
     let parsing = cpu_seconds() - begun;
-    // what the events take that a commit is given is the caller's
+    let (archive, runtime) = archive(memory, folder);
+    let before = forget_peak();
     let mut given = 0;
-    for some in files.chunks(FILES_A_COMMIT) {
-        let events: Vec<_> = some.iter().flat_map(events).collect();
-        given = given.max(events.iter().map(|event| event.weight()).sum());
-    }
-    let before = resident("VmRSS") - given as f64 / 1e6;
     let begun = cpu_seconds();
-    let archive = runtime.block_on(async {
-        let opened = Archive::open(Arc::new(store), "".into(), Clock::system(), options);
-        let archive = opened.await.expect("an archive");
+    runtime.block_on(async {
         for some in files.chunks(FILES_A_COMMIT) {
             let events: Vec<_> = some.iter().flat_map(events).collect();
             archive.commit(&events, None).await.expect("room");
+            given = given.max(events.iter().map(|event| event.weight()).sum());
         }
-        archive
     });
     let took = cpu_seconds() - begun;
-    let peak = resident("VmHWM") - before;
-    let (bytes, record) = sizes(&archive, folder.path());
+    // what a commit is given is the caller's
+    let peak = resident("VmHWM") - before - given as f64 / 1e6;
+    assert_eq!(
+        archive.snapshot().rows(),
+        records as u64,
+        "each is there, once"
+    );
+    tell(
+        "commit",
+        memory,
+        &archive,
+        folder,
+        took,
+        parsing / took,
+        peak,
+    );
+}
+
+fn merge(memory: u64, folder: &Path) {
+    let (archive, runtime) = archive(memory, folder);
+    let rows = archive.snapshot().rows();
+    let before = forget_peak();
     let begun = cpu_seconds();
     runtime.block_on(archive.compact()).expect("room");
-    let compacting = cpu_seconds() - begun;
-    let peak_merged = resident("VmHWM") - before;
-    let (merged, merged_record) = sizes(&archive, folder.path());
+    let took = cpu_seconds() - begun;
+    let peak = resident("VmHWM") - before;
+    assert_eq!(archive.snapshot().rows(), rows, "each is there, once");
+    tell("merge", memory, &archive, folder, took, 0.0, peak);
+}
+
+fn tell(
+    what: &str,
+    memory: u64,
+    archive: &Archive,
+    folder: &Path,
+    took: f64,
+    parsing: f64,
+    peak: f64,
+) {
+    let (bytes, of_records) = sizes(archive, folder);
     let snapshot = archive.snapshot();
-    assert_eq!(snapshot.rows(), records as u64, "each is there, once");
-    let each = |bytes: u64| bytes as f64 / records as f64;
+    let each = |bytes: u64| bytes as f64 / snapshot.rows() as f64;
     println!(
-        "{memory:8}  {records:7}  {:9.0}  {:15.2}  {:10.0}  {:12.0}  {:14.0}  {:6.0}  {:14.0}  {peak:18.0}  {peak_merged:13.0}",
-        records as f64 / took,
-        parsing / took,
-        records as f64 / compacting,
+        "{what:6}  {memory:8}  {:9.0}  {parsing:15.2}  {:12.0}  {:14.0}  {:5}  {peak:7.0}",
+        snapshot.rows() as f64 / took,
         each(bytes),
-        each(bytes - record),
-        each(merged),
-        each(merged - merged_record),
+        each(bytes - of_records),
+        snapshot.files(),
     );
 }
 
@@ -167,6 +208,12 @@ fn sizes(archive: &Archive, folder: &Path) -> (u64, u64) {
         }
     }
     (bytes, records)
+}
+
+/// Has the kernel forget how much memory this process had at most; how much it has now.
+fn forget_peak() -> f64 {
+    fs::write("/proc/self/clear_refs", "5").expect("Linux");
+    resident("VmRSS")
 }
 
 /// Megabytes of memory of this process: now (`VmRSS`), or at most (`VmHWM`).

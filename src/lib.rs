@@ -11,6 +11,7 @@ pub mod awsjson;
 pub mod backfill;
 pub mod bearer;
 pub mod budget;
+pub mod chart;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -6,7 +6,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
-    builder::{BinaryBuilder, BooleanBuilder, StringBuilder, TimestampMicrosecondBuilder},
+    builder::{
+        ArrayBuilder as _, BinaryBuilder, BooleanBuilder, StringBuilder,
+        TimestampMicrosecondBuilder,
+    },
 };
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 
@@ -40,7 +43,9 @@ pub(super) fn id_of(identity: &Identity) -> Id {
 /// Bytes that an event takes as columns, about: what is in other columns is in the record
 /// once more; some 400 are beside it.
 pub(super) fn bytes_of(event: &Event) -> usize {
-    2 * event.record().len() + 400
+    // the record with its tag: to look at its text would take as long as to write it
+    let [.., record] = event.encoding(true);
+    2 * record.len() + 400
 }
 
 /// An origin as the column has it.
@@ -228,7 +233,11 @@ fn put(builder: &mut StringBuilder, member: Member<'_>) {
 }
 
 fn text(builder: &mut StringBuilder) -> ArrayRef {
-    Arc::new(builder.finish())
+    let (rows, bytes) = (builder.len(), builder.values_slice().len());
+    let column = builder.finish();
+    // about as much comes again: to grow into it would copy it several times
+    *builder = StringBuilder::with_capacity(rows, bytes + bytes / 8);
+    Arc::new(column)
 }
 
 /// The type of a column of the schema.

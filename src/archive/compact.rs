@@ -164,7 +164,9 @@ impl Inner {
         while !is_over {
             let path = file::new_path(partition, &self.clock);
             let columns = |error: &dyn ToString| Error::columns(&path, &error.to_string());
-            let mut writer = Writer::new(self.schema.clone()).map_err(|error| columns(&error))?;
+            let memory = self.options.memory(8);
+            let writer = Writer::new(self.schema.clone(), memory);
+            let mut writer = writer.map_err(|error| columns(&error))?;
             let mut upload = Upload::new(&self.store, path.clone());
             while writer.bytes() < self.target() {
                 let Some(batch) = self.gather(&mut merge).await? else {

@@ -22,11 +22,15 @@ use crate::{clock::Clock, event::TimeRange};
 /// Rows of a row group: what an engine reads at least of a column. Some 200 MB of records
 /// with their columns, some 20 compressed.
 const GROUP_ROWS: usize = 64 * 1024;
-/// Bytes of a row group, compressed: records may have 256 KB.
+/// Bytes of a row group, compressed, at most: records may have 256 KB.
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// Rows that are written between two looks at how large a page has become: records have
 /// some 2 KB, a page a megabyte.
 const LOOK: usize = 128;
+/// How hard zstd tries. Its default, 3, makes a commit take a quarter longer, from gzip to
+/// files, with tables of some 800 KB a column in place of 64, and files no smaller: 231
+/// bytes a record, and 228 (benches/archive.rs).
+const LEVEL: i32 = 1;
 /// The end of a data file's name.
 const SUFFIX: &str = ".zstd.parquet";
 /// Columns in which hardly any value comes twice.
@@ -42,15 +46,14 @@ const LONG: [&str; 7] = [
     "identity",
 ];
 
-/// How files are written.
-pub(super) fn properties() -> Result<WriterProperties> {
+/// How files are written, of which a row group may take `memory` bytes.
+pub(super) fn properties(memory: usize) -> Result<WriterProperties> {
     let column = |name: &str| ColumnPath::from(name);
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("trailgate version ", env!("CARGO_PKG_VERSION")).to_owned())
-        // Facebook's default: more takes much longer, for little
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_max_row_group_bytes(Some(GROUP_BYTES))
+        .set_max_row_group_bytes(Some(GROUP_BYTES.min(memory)))
         .set_write_batch_size(LOOK)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         // files are in the order of times: a reader of an hour finds its pages
@@ -80,10 +83,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(schema: SchemaRef) -> Result<Self> {
+    /// None yet; a row group, which is held until it is full, may take `memory` bytes.
+    pub(super) fn new(schema: SchemaRef, memory: usize) -> Result<Self> {
         // readers of every kind take Parquet's own types
         let options = ArrowWriterOptions::new()
-            .with_properties(properties()?)
+            .with_properties(properties(memory)?)
             .with_skip_arrow_metadata(true);
         Ok(Self {
             writer: ArrowWriter::try_new_with_options(Vec::new(), schema, options)?,

@@ -113,21 +113,17 @@ impl Identities {
         self.lock().bytes
     }
 
-    /// Tells which of `wanted` a file has, by `found`: at most once each. Reads no more
-    /// than the column of identities, a piece at a time.
+    /// Tells which of `wanted`, that are in order, a file has, by `found`: at most once each.
+    /// Reads no more than the column of identities, a piece at a time.
     pub(super) async fn find(
         &self,
         store: &Store,
         file: &Arc<File>,
-        wanted: &HashMap<Id, usize>,
+        wanted: &[(Id, usize)],
         found: &mut impl FnMut(usize),
     ) -> Result<(), Error> {
         if let Some(ids) = self.get(&file.path) {
-            for (id, at) in wanted {
-                if ids.binary_search(id).is_ok() {
-                    found(*at);
-                }
-            }
+            in_both(wanted, &ids, found);
             return Ok(());
         }
         let source = Source::open(store, file, SMALL).await?;
@@ -139,7 +135,8 @@ impl Identities {
             let columns = |what: String| Error::columns(&file.path, &what);
             for id in rows::ids(&batch).map_err(columns)? {
                 let id = id.map_err(columns)?;
-                if let Some(at) = wanted.get(&id) {
+                let place = wanted.binary_search_by_key(&id, |(id, _)| *id);
+                if let Some((_, at)) = place.ok().and_then(|place| wanted.get(place)) {
                     found(*at);
                 }
                 if keeps {
@@ -154,9 +151,51 @@ impl Identities {
     }
 }
 
+/// Tells which of `wanted` are among `ids`; both are in order.
+fn in_both(wanted: &[(Id, usize)], mut ids: &[Id], found: &mut impl FnMut(usize)) {
+    // how far one looks ahead: as far apart as they are on average
+    let step = ids.len() / wanted.len().max(1) + 1;
+    for (id, at) in wanted {
+        // whole steps first, and then within one
+        while ids.get(step).is_some_and(|ahead| ahead < id) {
+            ids = ids.get(step..).unwrap_or_default();
+        }
+        let near = ids.get(..=step).unwrap_or(ids);
+        let before = near.partition_point(|one| one < id);
+        ids = ids.get(before..).unwrap_or_default();
+        if ids.first() == Some(id) {
+            found(*at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_both_is_found_however_many_there_are() {
+        let id = |number: usize| {
+            let mut id = [0; IDENTITY];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            id
+        };
+        for (wanted_each, ids_each) in [(1, 1), (2, 3), (3, 2), (1, 50), (50, 1), (7, 1000)] {
+            for ids_count in [0, 1, 2, 10, 100] {
+                for wanted_count in [0, 1, 2, 10, 100] {
+                    let ids: Vec<_> = (0..ids_count).map(|at| id(at * ids_each)).collect();
+                    let wanted: Vec<_> = (0..wanted_count)
+                        .map(|at| (id(at * wanted_each), at))
+                        .collect();
+                    let mut found = Vec::new();
+                    in_both(&wanted, &ids, &mut |at| found.push(at));
+                    let expected = wanted.iter().filter(|(id, _)| ids.contains(id));
+                    let expected: Vec<_> = expected.map(|(_, at)| *at).collect();
+                    assert_eq!(found, expected);
+                }
+            }
+        }
+    }
 
     #[test]
     fn those_that_were_not_asked_of_go_first_and_no_more_is_held_than_may_be() {

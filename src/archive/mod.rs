@@ -126,6 +126,8 @@ struct Inner {
     identities: Identities,
     /// Memory to write with, in kilobytes.
     room: Semaphore,
+    /// Turns to make files of events, which takes processors: one for each.
+    writers: Semaphore,
     /// The newest version that is known, and the turn to write the next one.
     table: tokio::sync::Mutex<Table>,
     known: Mutex<Known>,
@@ -216,6 +218,7 @@ impl Archive {
             schema: schema::file_schema(&whole),
             identities,
             room,
+            writers: Semaphore::new(processors()),
             table: tokio::sync::Mutex::new(table),
             known: Mutex::new(known),
             may_write,
@@ -244,6 +247,11 @@ impl Archive {
         self.0.follow(&mut table).await?;
         Ok(table.snapshot.clone())
     }
+}
+
+/// Processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 impl Inner {

@@ -35,11 +35,20 @@ impl<'a> Upload<'a> {
     pub(super) async fn take(&mut self, writer: &mut Writer) -> Result<(), Error> {
         let taken = writer.take();
         let taken = taken.map_err(|error| Error::columns(&self.path, &error))?;
-        self.held.extend(taken);
+        self.hold(taken);
         if self.held.len() < PART {
             return Ok(());
         }
         self.put_parts().await
+    }
+
+    /// Holds more: what is large and comes alone is not copied.
+    fn hold(&mut self, more: Vec<u8>) {
+        if self.held.is_empty() {
+            self.held = more;
+        } else {
+            self.held.extend(more);
+        }
     }
 
     /// Writes what is held, but for less than a part.
@@ -58,7 +67,7 @@ impl<'a> Upload<'a> {
 
     /// Writes the rest: then the file is there.
     pub(super) async fn finish(mut self, rest: Vec<u8>) -> Result<(), Error> {
-        self.held.extend(rest);
+        self.hold(rest);
         if self.parts.is_none() && self.held.len() < 2 * PART {
             return self.store.put(&self.path, self.held.into()).await;
         }

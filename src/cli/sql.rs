@@ -3,11 +3,12 @@
 mod ask;
 mod reports;
 mod shell;
+mod told;
 mod value;
 mod write;
 
 use std::{
-    future,
+    future::{self, Future},
     io::{self, IsTerminal, Read},
     pin::pin,
     process::ExitCode,
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 pub(super) use self::reports::Reports;
 use self::{
-    ask::{Asked, Failure, Known},
+    ask::{Answer, Asked, Failure, Known},
     write::{Shape, Writer},
 };
 use super::{
@@ -29,7 +30,10 @@ use super::{
     report,
     view::View,
 };
-use crate::{collect::store::Store, sql::MAX_TEXT};
+use crate::{
+    collect::store::Store,
+    sql::{Engine, MAX_TEXT},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -151,7 +155,13 @@ impl Sql {
             Err(code) => return code,
         };
         match query {
-            Some(query) => self.how.answer(&mut asked, &query, &self.how.values).await,
+            Some(query) => {
+                let query = Known {
+                    query: &query,
+                    values: &self.how.values,
+                };
+                self.how.answered(asked.ask(query), self.how.output).await
+            }
             None => shell::run(&self.how, asked).await,
         }
     }
@@ -185,31 +195,38 @@ impl How {
         Err(EXIT_USAGE)
     }
 
-    async fn open(&self) -> Result<Asked, u8> {
+    /// What answers here, if an archive is named.
+    async fn engine(&self) -> Result<Option<Engine>, u8> {
         let Some(archive) = &self.archive else {
-            let client = self.connect.client().ok_or(EXIT_USAGE)?;
-            return Ok(Asked::server(&client));
+            return Ok(None);
         };
         let endpoint = self.aws_endpoint_url.as_deref();
-        let opened = Asked::here(archive, endpoint, self.memory, self.places.clone()).await;
-        opened.map_err(|wrong| {
+        let opened = ask::engine(archive, endpoint, self.memory, self.places.clone()).await;
+        opened.map(Some).map_err(|wrong| {
             report::note(wrong);
             EXIT_USAGE
         })
     }
 
-    /// Asks a query, writes the answer, and says how it went.
-    async fn answer(&self, asked: &mut Asked, query: &str, values: &[(String, String)]) -> u8 {
-        self.answered(asked, Known::of(query, values), self.output)
-            .await
+    async fn open(&self) -> Result<Asked, u8> {
+        if let Some(engine) = self.engine().await? {
+            return Ok(Asked::Here(engine));
+        }
+        let client = self.connect.client().ok_or(EXIT_USAGE)?;
+        Ok(Asked::server(&client))
     }
 
-    async fn answered(&self, asked: &mut Asked, query: Known<'_>, shape: Shape) -> u8 {
+    /// Writes an answer as it comes, and says how it went.
+    async fn answered(
+        &self,
+        answer: impl Future<Output = Result<Answer, Failure>>,
+        shape: Shape,
+    ) -> u8 {
         let begun = Instant::now();
         let mut interrupted = pin!(interrupted());
         let mut written = Writer::new(shape, self.csv_raw, self.view.color());
         let end = {
-            let work = self.write(asked, query, &mut written);
+            let work = write(answer, &mut written);
             tokio::select! {
                 biased;
                 () = &mut interrupted => {
@@ -230,15 +247,18 @@ impl How {
             Err(End::Failed(failure)) => failure.told(self.connect.endpoint(), written.rows() > 0),
         }
     }
+}
 
-    async fn write(&self, asked: &mut Asked, query: Known<'_>, to: &mut Writer) -> Result<(), End> {
-        let mut answer = asked.ask(query).await?;
-        to.begin(&answer.schema).map_err(End::Unwritten)?;
-        while let Some(batch) = answer.batches.next().await {
-            to.write(&batch?).map_err(End::Unwritten)?;
-        }
-        to.end().map_err(End::Unwritten)
+async fn write(
+    answer: impl Future<Output = Result<Answer, Failure>>,
+    to: &mut Writer,
+) -> Result<(), End> {
+    let mut answer = answer.await?;
+    to.begin(&answer.schema).map_err(End::Unwritten)?;
+    while let Some(batch) = answer.batches.next().await {
+        to.write(&batch?).map_err(End::Unwritten)?;
     }
+    to.end().map_err(End::Unwritten)
 }
 
 /// Why an answer is not written whole.

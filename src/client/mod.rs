@@ -31,9 +31,11 @@ pub use subscribe::{Arrival, SubscribeError, Subscriber};
 use self::token::TokenFile;
 use crate::proto::v1::{
     ExportEventsRequest, GetEventRequest, GetEventResponse, IngestEventsRequest,
-    IngestEventsResponse, ListScopesRequest, ListScopesResponse, LookupEventsRequest,
-    LookupEventsResponse, SubscribeEventsRequest, SummarizeEventsRequest, SummarizeEventsResponse,
-    event_service_client::EventServiceClient, scope_service_client::ScopeServiceClient,
+    IngestEventsResponse, ListReportsRequest, ListReportsResponse, ListScopesRequest,
+    ListScopesResponse, LookupEventsRequest, LookupEventsResponse, RunReportRequest,
+    RunReportResponse, SubscribeEventsRequest, SummarizeEventsRequest, SummarizeEventsResponse,
+    event_service_client::EventServiceClient, report_service_client::ReportServiceClient,
+    scope_service_client::ScopeServiceClient,
 };
 
 /// How long a connection may take to come up: an address that answers does so
@@ -48,6 +50,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest message taken. The server bounds pages to 3 MiB plus one event,
 /// and an event's record to what AWS gave, at most 256 KB by its documentation.
 const MAX_MESSAGE: usize = 8 << 20;
+/// The largest message of a report's answer that is taken: rows are not cut, and one has
+/// a record of at most some 256 KB many times over in what is made of it.
+const MAX_ROW: usize = 64 << 20;
 
 /// What gRPC is told that we are.
 const USER_AGENT: &str = concat!("trailgate/", env!("CARGO_PKG_VERSION"));
@@ -102,6 +107,7 @@ pub struct Client {
     channel: Channel,
     events: EventServiceClient<Link>,
     scopes: ScopeServiceClient<Link>,
+    reports: ReportServiceClient<Link>,
     link: Link,
 }
 
@@ -177,6 +183,7 @@ impl Client {
         Self {
             scopes: ScopeServiceClient::new(link.clone()).max_decoding_message_size(MAX_MESSAGE),
             events: EventServiceClient::new(link.clone()).max_decoding_message_size(MAX_MESSAGE),
+            reports: ReportServiceClient::new(link.clone()).max_decoding_message_size(MAX_ROW),
             channel,
             link,
         }
@@ -306,6 +313,38 @@ impl Client {
                 .map_err(|status| in_time(status, timeout))
         };
         retry::retrying(ask, &mut |_| {}).await
+    }
+
+    /// The reports that there are, asked for once; `timeout` is the deadline that the
+    /// server is told.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::lookup_page`]; `UNIMPLEMENTED` from a server without an archive,
+    /// or without SQL.
+    pub async fn list_reports(&self, timeout: Duration) -> Result<ListReportsResponse, Status> {
+        let mut reports = self.reports.clone();
+        let answer = reports
+            .list_reports(within(timeout, ListReportsRequest::default()))
+            .await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| in_time(status, timeout))
+    }
+
+    /// Runs a report, once: a header, then rows. It has no deadline but the server's. An
+    /// answer that does not end with its stream is not whole.
+    ///
+    /// # Errors
+    ///
+    /// The server's status, as of [`Client::list_reports`]; the stream's are the same.
+    pub async fn run_report(
+        &self,
+        request: RunReportRequest,
+    ) -> Result<Streaming<RunReportResponse>, Status> {
+        let mut reports = self.reports.clone();
+        let answer = reports.run_report(request).await?;
+        Ok(answer.into_inner())
     }
 
     /// How each scope stands, asked for once; `timeout` is the deadline that

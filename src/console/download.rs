@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
-use super::{Console, columns::Column, layout::is_short, refused, view::View, who::Calls};
+use super::{Console, columns::Column, layout::is_short, view::View, who::Calls};
 use crate::{
     grpc::{Refusal, Told, Visitor},
     proto::{
@@ -67,7 +67,7 @@ pub(super) async fn file(
     };
     let told = match told {
         Ok(told) => told,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return console.refused(&refusal),
     };
     let (kind, name) = match form {
         Form::Csv => (

@@ -98,6 +98,12 @@ pub(super) async fn guard(
 
 /// What is no page, and may spend much of a quota, or fills a disk.
 const NO_PAGES: [&str; 3] = ["/download", "/counts", "/live/stream"];
+/// The same of each report: how its path ends.
+const ROWS: &str = "/rows.csv";
+
+fn is_no_page(path: &str) -> bool {
+    NO_PAGES.contains(&path) || path.ends_with(ROWS)
+}
 
 /// Whether another site has a browser ask, but for opening a page: each question may
 /// spend quota.
@@ -105,7 +111,7 @@ fn is_foreign(headers: &HeaderMap, path: &str) -> bool {
     let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_page = of("sec-fetch-mode") == Some("navigate")
         && of("sec-fetch-dest") == Some("document")
-        && !NO_PAGES.contains(&path);
+        && !is_no_page(path);
     matches!(of("sec-fetch-site"), Some("cross-site" | "same-site")) && !is_page
 }
 
@@ -175,9 +181,10 @@ mod tests {
                 HeaderValue::from_static(value),
             );
         }
-        for path in NO_PAGES {
+        for path in NO_PAGES.into_iter().chain(["/reports/root_usage/rows.csv"]) {
             assert!(super::is_foreign(&file, path), "{path}");
         }
+        assert!(!super::is_foreign(&file, "/reports/root_usage"));
         assert!(!super::is_foreign(&file, "/events"));
         let framed = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
         assert!(is_foreign(

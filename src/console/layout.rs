@@ -21,6 +21,8 @@ const PAGES: [(&str, &str); 3] = [
     ("/live", "Live"),
     ("/scopes", "Scopes"),
 ];
+/// One more, where there are reports.
+const REPORTS: (&str, &str) = ("/reports", "Reports");
 
 /// HTML, as an answer.
 pub(super) struct Html(pub(super) Markup);
@@ -34,7 +36,8 @@ impl IntoResponse for Html {
 }
 
 /// A page; `here` is the one of [`PAGES`] that it belongs to.
-pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
+pub(super) fn page(has_reports: bool, title: &str, here: &str, content: &Markup) -> Html {
+    let pages = PAGES.into_iter().chain(has_reports.then_some(REPORTS));
     Html(html! {
         (DOCTYPE)
         html lang="en" {
@@ -53,7 +56,7 @@ pub(super) fn page(title: &str, here: &str, content: &Markup) -> Html {
                 header {
                     span class="name" { "trailgate" }
                     nav aria-label="Pages" {
-                        @for (path, name) in PAGES {
+                        @for (path, name) in pages {
                             a href=(path) aria-current=[(path == here).then_some("page")] { (name) }
                         }
                     }
@@ -84,7 +87,8 @@ pub(super) fn status(code: &str) -> StatusCode {
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" | "FAILED_PRECONDITION" => StatusCode::BAD_REQUEST,
         "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
         "PERMISSION_DENIED" => StatusCode::FORBIDDEN,
-        "NOT_FOUND" => StatusCode::NOT_FOUND,
+        // there is no such page here
+        "NOT_FOUND" | "UNIMPLEMENTED" => StatusCode::NOT_FOUND,
         "RESOURCE_EXHAUSTED" => StatusCode::TOO_MANY_REQUESTS,
         "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
         "DEADLINE_EXCEEDED" => StatusCode::GATEWAY_TIMEOUT,

@@ -16,14 +16,7 @@ use prost::Message as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Console,
-    columns::time,
-    layout::{page as laid_out, unread},
-    pages::events::row,
-    view::View,
-    who::Calls,
-};
+use super::{Console, columns::time, layout::unread, pages::events::row, view::View, who::Calls};
 use crate::{
     grpc::{Refusal, Told},
     proto::v1::{Event, SubscribeEventsResponse, subscribe_events_response::Payload},
@@ -75,7 +68,7 @@ pub(super) async fn page(State(console): State<Console>, RawQuery(query): RawQue
             noscript { p class="notice" { "Live events need the page's script; Event history does not." } }
         }
     };
-    laid_out("Live", "/live", &content).into_response()
+    console.page("Live", "/live", &content).into_response()
 }
 
 /// What a message has; the script puts it where it belongs.

@@ -25,6 +25,9 @@ use axum::{
     routing::get,
 };
 
+use maud::Markup;
+
+use self::layout::Html;
 use crate::{
     clock::Clock,
     grpc::{Door, Refusal},
@@ -65,6 +68,9 @@ pub fn router(door: Door, clock: Clock, options: Options) -> Router {
         .route("/event", get(pages::event::page))
         .route("/compare", get(pages::compare::page))
         .route("/scopes", get(pages::scopes::page))
+        .route("/reports", get(pages::reports::list))
+        .route("/reports/{name}", get(pages::reports::page))
+        .route("/reports/{name}/rows.csv", get(pages::reports::file))
         .route("/live", get(live::page))
         .route("/live/stream", get(live::stream))
         .route("/download", get(download::file))
@@ -74,9 +80,16 @@ pub fn router(door: Door, clock: Clock, options: Options) -> Router {
         .with_state(console)
 }
 
-/// A page that says why there is none.
-fn refused(refusal: &Refusal) -> Response {
-    let status = layout::status(refusal.code);
-    let page = layout::page("Not answered", "", &layout::refusal(refusal));
-    (status, page).into_response()
+impl Console {
+    /// A page; `here` is the one that it belongs to of those that all lead to.
+    fn page(&self, title: &str, here: &str, content: &Markup) -> Html {
+        layout::page(self.door.has_reports(), title, here, content)
+    }
+
+    /// A page that says why there is none.
+    fn refused(&self, refusal: &Refusal) -> Response {
+        let status = layout::status(refusal.code);
+        let page = self.page("Not answered", "", &layout::refusal(refusal));
+        (status, page).into_response()
+    }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
-use super::{Console, layout};
+use super::Console;
 use crate::{
     grpc::{Refusal, Visit, Visitor},
     http,
@@ -63,7 +63,11 @@ impl FromRequestParts<Console> for Calls {
         let proxy = proxy.filter(|proxy| proxy.is(&by));
         let user = match proxy {
             None => None,
-            Some(proxy) => Some(proxy.user(&parts.headers).ok_or_else(|| nobody(proxy))?),
+            Some(proxy) => Some(
+                proxy
+                    .user(&parts.headers)
+                    .ok_or_else(|| nobody(console, proxy))?,
+            ),
         };
         let visitor = console.door.visitor(Visit {
             address: by.address,
@@ -75,15 +79,15 @@ impl FromRequestParts<Console> for Calls {
     }
 }
 
-fn nobody(proxy: &Proxy) -> Response {
+fn nobody(console: &Console, proxy: &Proxy) -> Response {
     let refusal = Refusal {
         code: "UNAUTHENTICATED",
         reason: "NO_USER".to_owned(),
         message: format!("the proxy does not say in {} whom it brings", proxy.header),
         field: None,
+        violations: Vec::new(),
     };
-    let page = layout::page("Not answered", "", &layout::refusal(&refusal));
-    (StatusCode::UNAUTHORIZED, page).into_response()
+    console.refused(&refusal)
 }
 
 #[cfg(test)]

@@ -125,6 +125,11 @@ impl<M: MethodObserver> Calls<M> {
         }
     }
 
+    /// Whether reports are run.
+    pub(super) fn has_reports(&self) -> bool {
+        self.routes.has_reports()
+    }
+
     /// A call from `peer`.
     pub(super) fn call(&self, peer: &Peer, request: Request) -> Call<M> {
         // callers choose paths: only those of the contract are names

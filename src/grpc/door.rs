@@ -31,7 +31,7 @@ use crate::{
         code_name,
         v1::{
             self, event_service_client::EventServiceClient,
-            scope_service_client::ScopeServiceClient,
+            report_service_client::ReportServiceClient, scope_service_client::ScopeServiceClient,
         },
     },
     tls::Identity,
@@ -39,6 +39,8 @@ use crate::{
 
 /// The largest answer, in bytes: pages and batches have 3 MiB, and a summary no more.
 const MAX_ANSWER: usize = 8 << 20;
+/// The largest message of a report, in bytes: rows are not cut.
+const MAX_ROWS: usize = 64 << 20;
 
 /// How long a page may take: what could not be searched by then is said on it, and is
 /// held by the next. The HTTP port leaves an answer under way ten seconds more than a
@@ -54,6 +56,7 @@ type Enter = dyn Fn(&Visit, Asked) -> Answering + Send + Sync;
 #[derive(Clone)]
 pub struct Door {
     enter: Arc<Enter>,
+    has_reports: bool,
 }
 
 impl fmt::Debug for Door {
@@ -77,6 +80,7 @@ pub struct Visit {
 
 impl Door {
     pub(super) fn new<M: MethodObserver>(calls: Calls<M>, rooms: Arc<Rooms>) -> Self {
+        let has_reports = calls.has_reports();
         let enter = move |visit: &Visit, request: Asked| -> Answering {
             let mut peer = Peer::new(visit.address, visit.identity.clone());
             peer.user.clone_from(&visit.user);
@@ -90,7 +94,14 @@ impl Door {
         };
         Self {
             enter: Arc::new(enter),
+            has_reports,
         }
+    }
+
+    /// Whether reports are run here.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        self.has_reports
     }
 
     /// Calls of someone who is known as this.
@@ -102,6 +113,7 @@ impl Door {
         };
         Visitor {
             events: EventServiceClient::new(way.clone()).max_decoding_message_size(MAX_ANSWER),
+            reports: ReportServiceClient::new(way.clone()).max_decoding_message_size(MAX_ROWS),
             scopes: ScopeServiceClient::new(way),
         }
     }
@@ -140,6 +152,8 @@ pub struct Refusal {
     pub message: String,
     /// The field of the request that was wrong, where one was.
     pub field: Option<String>,
+    /// All fields that were wrong, and what was wrong with each.
+    pub violations: Vec<(String, String)>,
 }
 
 impl Refusal {
@@ -154,15 +168,18 @@ impl From<Status> for Refusal {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let reason = details.error_info().map(|info| info.reason.clone());
-        let field = details
-            .bad_request()
-            .and_then(|bad| bad.field_violations.first())
-            .map(|violation| violation.field.clone());
+        let violations = details.bad_request().map(|bad| &bad.field_violations);
+        let violations = violations.into_iter().flatten();
+        let violations: Vec<_> = violations
+            .map(|violation| (violation.field.clone(), violation.description.clone()))
+            .collect();
+        let field = violations.first().map(|(field, _)| field.clone());
         Self {
             code: code_name(status.code()),
             reason: reason.unwrap_or_default(),
             message: status.message().to_owned(),
             field,
+            violations,
         }
     }
 }
@@ -172,6 +189,7 @@ impl From<Status> for Refusal {
 #[derive(Clone)]
 pub struct Visitor {
     events: EventServiceClient<Way>,
+    reports: ReportServiceClient<Way>,
     scopes: ScopeServiceClient<Way>,
 }
 
@@ -238,6 +256,27 @@ impl Visitor {
         request: v1::ListScopesRequest,
     ) -> Result<v1::ListScopesResponse, Refusal> {
         Ok(self.scopes.list_scopes(request).await?.into_inner())
+    }
+
+    /// The reports that there are.
+    ///
+    /// # Errors
+    /// As `ListReports` has them.
+    pub async fn reports(mut self) -> Result<v1::ListReportsResponse, Refusal> {
+        let request = soon(v1::ListReportsRequest::default());
+        Ok(self.reports.list_reports(request).await?.into_inner())
+    }
+
+    /// A report's header, and its rows.
+    ///
+    /// # Errors
+    /// As `RunReport` has them.
+    pub async fn report(
+        mut self,
+        request: v1::RunReportRequest,
+    ) -> Result<Told<v1::RunReportResponse>, Refusal> {
+        let stream = self.reports.run_report(request).await?.into_inner();
+        Ok(Box::pin(stream.map(|told| told.map_err(Refusal::from))))
     }
 
     /// Every event, in batches.

@@ -32,24 +32,18 @@ use datafusion::arrow::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
-use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use self::{metadata::Metadata, ticket::Statement};
 use super::{
     MAX_REQUEST,
     peer::Asker,
-    status::{Invalid, too_many},
+    queries::{MESSAGE, Queries, sight},
 };
 use crate::{
-    policy::Rights,
-    slots::{Slot, Slots},
-    sql::{self, Engine, Question, Sight},
+    slots::Slot,
+    sql::{self, Question},
 };
-
-/// The most bytes of a message of an answer: below what clients take by themselves,
-/// 4 MiB, as a row may be longer than the average that it is cut by.
-const MESSAGE: usize = 1 << 20;
 
 /// The methods of the service, and whether each answers with a stream: the protocol's
 /// `Flight.proto`.
@@ -67,30 +61,26 @@ pub(super) const METHODS: [(&str, bool); 10] = [
 ];
 
 /// The service of an engine.
-pub(super) fn server(engine: Engine) -> FlightServiceServer<Flight> {
-    let server = FlightServiceServer::new(Flight::new(engine));
+pub(super) fn server(queries: Queries) -> FlightServiceServer<Flight> {
+    let server = FlightServiceServer::new(Flight::new(queries));
     server.max_decoding_message_size(MAX_REQUEST)
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
-    engine: Engine,
+    queries: Queries,
     metadata: Arc<Metadata>,
-    /// Places for queries: half of them for any one caller.
-    places: Arc<Slots>,
 }
 
 type Data = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
 impl Flight {
     /// Queries of an engine.
-    pub(super) fn new(engine: Engine) -> Self {
-        let places = Arc::new(Slots::new(engine.options().queries.max(1)));
+    pub(super) fn new(queries: Queries) -> Self {
         Self {
-            metadata: Arc::new(Metadata::new(&engine)),
-            engine,
-            places,
+            metadata: Arc::new(Metadata::new(&queries.engine)),
+            queries,
         }
     }
 
@@ -107,19 +97,19 @@ impl Flight {
             parameters: statement.parameters(),
             text: statement.text.clone(),
         };
-        let described = self.engine.describe(question, sight).await?;
+        let described = self.queries.engine.describe(question, sight).await?;
         info(&described.schema, command, descriptor)
     }
 
     async fn answer(&self, asker: Asker, statement: Statement) -> Result<Response<Data>, Status> {
         let sight = sight(&asker.rights)?;
         note(&asker, &statement.text);
-        let place = self.place(&asker).await?;
+        let place = self.queries.place(&asker).await?;
         let question = Question {
             parameters: statement.parameters(),
             text: statement.text,
         };
-        let answer = self.engine.ask(question, sight).await?;
+        let answer = self.queries.engine.ask(question, sight).await?;
         let schema = answer.schema();
         let notes = asker.notes().cloned();
         let batches = answer.map(move |batch| {
@@ -130,21 +120,6 @@ impl Flight {
             Ok(batch)
         });
         Ok(Response::new(encoded(schema, batches, Some(place))))
-    }
-
-    async fn place(&self, asker: &Asker) -> Result<Slot, Status> {
-        let options = self.engine.options();
-        let end = Instant::now() + options.wait;
-        let place = tokio::time::timeout_at(end, self.places.wait(&asker.caller)).await;
-        place.ok().flatten().ok_or_else(|| {
-            let (most, each) = (options.queries, self.places.each());
-            let message = format!(
-                "no place came within {} s: {most} queries are under way, or {each} of this \
-                 caller's; try again later",
-                options.wait.as_secs()
-            );
-            too_many("TOO_MANY_QUERIES", &message)
-        })
     }
 
     /// What is told of tables and the server: the same to all who may ask.
@@ -159,21 +134,6 @@ impl Flight {
         let batches = stream::iter([Ok(batch)]);
         Ok(Response::new(encoded(schema, batches, None)))
     }
-}
-
-/// What a caller sees of the table. Who may not see all of the events of a scope sees
-/// none of it: a query can tell what it is not shown from what it is.
-fn sight(rights: &Rights) -> Result<Sight, Status> {
-    if rights.hides_events() || !rights.sees_whole_events() {
-        let message = "this caller may see some events, or parts of them, alone, and SQL would \
-                       tell of the others; it may ask by LookupEvents, ExportEvents and \
-                       SummarizeEvents";
-        return Err(Invalid::new("SQL_NEEDS_WHOLE_EVENTS", "query", message).denied());
-    }
-    Ok(Sight::of(
-        rights.accounts().cloned(),
-        rights.regions().cloned(),
-    ))
 }
 
 /// Notes what is asked.
@@ -295,6 +255,7 @@ impl FlightSqlService for Flight {
         note(&asker, &query.query);
         let sight = sight(&asker.rights)?;
         let described = self
+            .queries
             .engine
             .describe(Question::of(query.query.clone()), sight)
             .await?;
@@ -410,7 +371,7 @@ impl FlightSqlService for Flight {
     ) -> Result<Response<<Self as FlightService>::DoGetStream>, Status> {
         let asker = Asker::of(&request);
         sight(&asker.rights)?;
-        let views = Metadata::views(&self.engine, &query).await?;
+        let views = Metadata::views(&self.queries.engine, &query).await?;
         self.told(&asker, self.metadata.tables(query, &views))
     }
 

@@ -13,6 +13,10 @@ mod held;
 mod ingest;
 mod listen;
 mod peer;
+#[cfg(feature = "sql")]
+mod queries;
+#[cfg(feature = "sql")]
+mod reports;
 mod request;
 mod routes;
 mod scopes;
@@ -225,14 +229,18 @@ pub async fn open<O: CallObserver>(
     let (age, cut) = (service.age, service.cut());
     let rates = service.rates();
     #[cfg(feature = "sql")]
-    let engine = service.sql.clone();
+    let queries = service.sql.clone().map(queries::Queries::new);
+    #[cfg(feature = "sql")]
+    let clock = service.lookup.clock().clone();
     let routes = Routes::new(service)
         .with(health_service)
         .with(reflection_v1)
         .with(reflection_v1alpha);
     #[cfg(feature = "sql")]
-    let routes = match engine {
-        Some(engine) => routes.with(flight::server(engine)),
+    let routes = match queries {
+        Some(queries) => routes
+            .with(flight::server(queries.clone()))
+            .with(reports::server(queries, clock)),
         None => routes,
     };
     let gate = Gate {

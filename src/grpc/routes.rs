@@ -8,11 +8,12 @@ use super::{
     MAX_REQUEST, Service,
     body::Asked,
     peer::{Asker, Peer},
-    status::unknown_method,
+    status::{no_reports, unknown_method},
     unary,
 };
 use crate::proto::server::{
-    event_service_server::EventServiceServer, scope_service_server::ScopeServiceServer,
+    event_service_server::EventServiceServer, report_service_server::SERVICE_NAME as REPORTS,
+    scope_service_server::ScopeServiceServer,
 };
 
 pub(super) type Request = http::Request<Asked>;
@@ -71,6 +72,11 @@ impl Routes {
         self
     }
 
+    /// Whether reports are run.
+    pub(super) fn has_reports(&self) -> bool {
+        self.others.iter().any(|(name, _)| *name == REPORTS)
+    }
+
     /// The answer to a call from `peer`.
     pub(super) fn call(&self, peer: &Peer, asker: Asker, mut request: Request) -> Responding {
         let path = request.uri().path();
@@ -83,12 +89,20 @@ impl Routes {
         let others = self.others.iter().find(|(other, _)| *other == name);
         let is_events = name == EventServiceServer::<Service>::NAME;
         let is_scopes = name == ScopeServiceServer::<Service>::NAME;
+        let is_reports = name == REPORTS;
         peer.introduce(asker, request.extensions_mut());
         match others {
             _ if is_events => self.events.clone().call(request),
             _ if is_scopes => self.scopes.clone().call(request),
             Some((_, other)) => other.call(request),
-            None => Box::pin(std::future::ready(Ok(unknown_method().into_http()))),
+            None => {
+                let status = if is_reports {
+                    no_reports()
+                } else {
+                    unknown_method()
+                };
+                Box::pin(std::future::ready(Ok(status.into_http())))
+            }
         }
     }
 }

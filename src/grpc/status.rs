@@ -139,6 +139,64 @@ impl From<sql::Error> for Status {
     }
 }
 
+/// No report has this name.
+#[cfg(feature = "sql")]
+pub(super) fn unknown_report(name: &str, nearest: Option<&str>) -> Status {
+    let name = filter::shown(name);
+    let hint = match nearest {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => "ListReports has those that there are".to_owned(),
+    };
+    let mut details = info("REPORT_UNKNOWN");
+    details.set_resource_info("report", name.as_str(), "", "no report of this name");
+    let message = format!("there is no report {name:?}; {hint}");
+    Status::with_error_details(Code::NotFound, message, details)
+}
+
+/// Values that a report's parameters cannot have; the first says what is wrong.
+#[cfg(feature = "sql")]
+pub(super) fn wrong_values(wrong: &[sql::Wrong]) -> Status {
+    /// A request may be wrong ten thousand times, and this is a header: of the oddest
+    /// texts five take 12 KB of the 16 that clients take.
+    const TOLD: usize = 5;
+    let reason = wrong
+        .first()
+        .map_or("REPORT_PARAMETER_INVALID", |it| it.why.reason());
+    let mut details = info(reason);
+    let mut told = Vec::new();
+    for sql::Wrong {
+        parameter, message, ..
+    } in wrong.iter().take(TOLD)
+    {
+        let field = format!("parameters[{}]", filter::shown(parameter));
+        details.add_bad_request_violation(&field, message);
+        told.push(format!("{field}: {message}"));
+    }
+    if wrong.len() > TOLD {
+        told.push(format!("and {} more", wrong.len() - TOLD));
+    }
+    Status::with_error_details(Code::InvalidArgument, told.join("; "), details)
+}
+
+/// A report needs functions that have nothing to answer from here.
+#[cfg(feature = "sql")]
+pub(super) fn lacking(report: &str, functions: &[&str]) -> Status {
+    let message = format!(
+        "{report} needs {}, which this server has no database of places for; it takes one with \
+         --sql-places",
+        functions.join(" and ")
+    );
+    let details = info("REPORT_FUNCTION_MISSING");
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// Reports are asked of a server that has none.
+pub(super) fn no_reports() -> Status {
+    let message = "this server runs no reports: it has no archive (--archive), or was built \
+                   without the feature sql";
+    Status::with_error_details(Code::Unimplemented, message, info("NO_REPORTS"))
+}
+
 impl From<Denied> for Status {
     fn from(denied: Denied) -> Self {
         let (code, reason) = match denied {
@@ -399,6 +457,52 @@ fn info_of(reason: &str, scope: &Scope) -> ErrorDetails {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "sql")]
+    #[test]
+    fn what_is_wrong_with_a_report_is_told_by_field() {
+        use crate::sql::{Why, Wrong};
+
+        let wrong = |parameter: &str, why| Wrong {
+            parameter: parameter.to_owned(),
+            why,
+            message: format!("message of {parameter:.10}"),
+        };
+        let mut all = vec![wrong("since", Why::Invalid), wrong("who", Why::Missing)];
+        let status = wrong_values(&all);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let reason = status.get_details_error_info().unwrap().reason;
+        assert_eq!(reason, "REPORT_PARAMETER_INVALID");
+        let told = status.get_details_bad_request().unwrap().field_violations;
+        let told: Vec<_> = told
+            .iter()
+            .map(|it| (it.field.as_str(), it.description.as_str()))
+            .collect();
+        let wanted = [
+            ("parameters[since]", "message of since"),
+            ("parameters[who]", "message of who"),
+        ];
+        assert_eq!(told, wanted);
+        // it is a header: of many the first are enough
+        all.extend((0..10_000).map(|n| wrong(&format!("{n}{}", "x".repeat(500)), Why::Unknown)));
+        let status = wrong_values(&all);
+        assert!(status.message().len() < 4_000 && status.message().ends_with("and 9997 more"));
+        assert!(status.details().len() < 8_000, "{}", status.details().len());
+
+        let status = unknown_report(&"x".repeat(100_000), None);
+        assert_eq!(status.code(), Code::NotFound);
+        assert!(status.message().len() < 500);
+        let status = unknown_report("root_use", Some("root_usage"));
+        assert!(status.message().ends_with("did you mean root_usage?"));
+        assert_eq!(
+            status.get_details_error_info().unwrap().reason,
+            "REPORT_UNKNOWN"
+        );
+        assert_eq!(
+            status.get_details_resource_info().unwrap().resource_type,
+            "report"
+        );
+    }
 
     #[test]
     fn a_spent_day_is_told_with_its_end() {

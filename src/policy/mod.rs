@@ -35,6 +35,8 @@ pub enum Method {
     IngestEvents,
     /// `ScopeService.ListScopes`
     ListScopes,
+    /// `ReportService`: its reports, listed and run. Who may ask SQL may do so as well.
+    RunReport,
     /// SQL over the archive: every method of Flight SQL.
     Sql,
     /// Server reflection.
@@ -45,7 +47,7 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LookupEvents,
         Self::ExportEvents,
         Self::GetEvent,
@@ -53,6 +55,7 @@ impl Method {
         Self::SubscribeEvents,
         Self::IngestEvents,
         Self::ListScopes,
+        Self::RunReport,
         Self::Sql,
         Self::Reflection,
         Self::Metrics,
@@ -69,6 +72,7 @@ impl Method {
             Self::SubscribeEvents => "SubscribeEvents",
             Self::IngestEvents => "IngestEvents",
             Self::ListScopes => "ListScopes",
+            Self::RunReport => "RunReport",
             Self::Sql => "Sql",
             Self::Reflection => "Reflection",
             Self::Metrics => "Metrics",
@@ -85,6 +89,10 @@ impl Method {
                 let mut all = Self::ALL.into_iter();
                 all.find(|method| method.service() == Some(service) && method.name() == name)
             }
+            // what there is to run tells nobody anything
+            "trailgate.v1.ReportService" if matches!(name, "ListReports" | "RunReport") => {
+                Some(Self::RunReport)
+            }
             "arrow.flight.protocol.FlightService" => Some(Self::Sql),
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
                 Some(Self::Reflection)
@@ -96,6 +104,7 @@ impl Method {
     const fn service(self) -> Option<&'static str> {
         match self {
             Self::ListScopes => Some("trailgate.v1.ScopeService"),
+            Self::RunReport => Some("trailgate.v1.ReportService"),
             Self::Sql | Self::Reflection | Self::Metrics => None,
             _ => Some("trailgate.v1.EventService"),
         }

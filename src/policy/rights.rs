@@ -148,6 +148,8 @@ impl Rights {
     #[must_use]
     pub fn has(&self, method: Method) -> bool {
         self.methods.contains(&method)
+            // a report is a query that anybody who may ask any could write
+            || method == Method::RunReport && self.methods.contains(&Method::Sql)
     }
 
     /// Whether it may see all of those events that it sees.

@@ -240,14 +240,35 @@ fn methods_are_known_by_their_path() {
             );
         }
     }
+    let list = Method::of("trailgate.v1.ReportService/ListReports");
+    assert_eq!(list, Some(Method::RunReport));
     for path in [
         "",
         "/",
         "trailgate.v1.EventService/Metrics",
+        "trailgate.v1.ReportService/Sql",
         "a.B/LookupEvents",
     ] {
         assert_eq!(Method::of(path), None, "{path}");
     }
+}
+
+#[test]
+fn who_may_ask_sql_may_run_reports_and_not_the_other_way_round() {
+    let text = "
+rules:
+  - {callers: [a], methods: [Sql]}
+  - {callers: [b], methods: [RunReport]}
+  - {callers: [c], methods: [LookupEvents]}
+";
+    let policy = Policy::parse(text).unwrap();
+    let has = |name: &str, method| {
+        let who = Who::Certificate(name.into());
+        policy.rights(&who).unwrap().has(method)
+    };
+    assert!(has("a", Method::Sql) && has("a", Method::RunReport));
+    assert!(has("b", Method::RunReport) && !has("b", Method::Sql));
+    assert!(!has("c", Method::RunReport) && !has("a", Method::LookupEvents));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use super::{
     functions::{NoPlaces, Places, hold},
     gate, guard,
     options::Options,
-    parameters::Parameters,
+    parameters::{Parameters, types},
     runtime::{Own, Threads},
     schema::Columns,
     session::Base,
@@ -154,8 +154,7 @@ impl Engine {
         let own = self.0.threads.now();
         let task = own.spawn(async move {
             let planned = inner.plan(&question.text, sight).await?;
-            let types = planned.plan.get_parameter_types();
-            let types = types.map_err(|error| inner.bounds.of(&error))?;
+            let types = types(&planned.plan).map_err(|error| inner.bounds.of(&error))?;
             let plan = match question.parameters.is_empty() {
                 true => planned.plan,
                 false => {
@@ -168,10 +167,7 @@ impl Engine {
             Ok(Described {
                 schema: answer::schema(plan.schema().as_arrow(), &planned.found),
                 parameters: parameters
-                    .map(|name| {
-                        let known = types.get(&format!("${name}"));
-                        (name.clone(), known.cloned().flatten())
-                    })
+                    .map(|name| (name.clone(), types.get(&format!("${name}")).cloned()))
                     .collect(),
             })
         });

@@ -8,11 +8,13 @@
 mod allowed;
 mod answer;
 mod apart;
+mod cells;
 mod engine;
 mod error;
 mod files;
 mod functions;
 mod gate;
+mod given;
 mod guard;
 mod nested;
 mod options;
@@ -33,13 +35,15 @@ mod views;
 
 pub use self::{
     answer::Answer,
+    cells::{Cells, Type},
     engine::{Described, Engine, NoEngine, Question},
     error::Error,
     files::{Archived, File, Files, Source, Unlisted},
     functions::NoPlaces,
+    given::{Typed, Why, Wrong},
     options::{BATCH_ROWS, Options},
     parameters::{Parameters, Value},
-    reports::{Kind, Parameter, Report, defaults, reports},
+    reports::{Kind, Parameter, Report, Reported, defaults, nearest, report, reports},
     session::{CATALOG, SCHEMA, TABLE, words},
     sight::Sight,
     text::MAX_TEXT,

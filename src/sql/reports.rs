@@ -1,5 +1,17 @@
 //! Reports: questions with parameters, by their names. See `sql/reports`.
 
+use datafusion::arrow::array::RecordBatch;
+use futures_util::TryStreamExt;
+
+use super::{
+    answer::Answer,
+    engine::{Engine, Question},
+    error::Error,
+    given,
+    parameters::{Parameters, Value},
+    sight::Sight,
+};
+
 /// A report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -86,6 +98,77 @@ const FILES: [(&str, &str); 9] = [
 pub fn reports() -> Vec<Report> {
     let reports = FILES.into_iter();
     reports.map(|(name, text)| read(name, text)).collect()
+}
+
+/// The report of this name.
+#[must_use]
+pub fn report(name: &str) -> Option<Report> {
+    let (name, text) = FILES.into_iter().find(|(known, _)| *known == name)?;
+    Some(read(name, text))
+}
+
+/// The report that is meant by a name that none has, if one is near.
+#[must_use]
+pub fn nearest(name: &str) -> Option<String> {
+    given::nearest(name, FILES.into_iter().map(|(known, _)| known))
+}
+
+/// A report's answer, and what it is of.
+#[derive(Debug)]
+pub struct Reported {
+    /// The values of all parameters, in order.
+    pub values: Vec<(String, Value)>,
+    /// Its rows.
+    pub answer: Answer,
+}
+
+impl Engine {
+    /// Runs a report whose caller sees this: with these values, and for parameters that
+    /// have none with their defaults, all as of one moment.
+    ///
+    /// # Errors
+    /// If no place comes, or it cannot be answered.
+    pub async fn report(
+        &self,
+        report: &Report,
+        mut given: Vec<(String, Value)>,
+        sight: Sight,
+    ) -> Result<Reported, Error> {
+        let parameters = report.parameters.iter();
+        let open = parameters.filter(|it| !given.iter().any(|(name, _)| *name == it.name));
+        let open: Vec<_> = open.cloned().collect();
+        if let Some(query) = defaults(&open) {
+            let answer = self.ask(Question::of(query), sight.clone()).await?;
+            let schema = answer.schema();
+            let batches: Vec<_> = answer.try_collect().await?;
+            let columns = batches.iter().flat_map(RecordBatch::columns);
+            for (field, column) in schema.fields().iter().zip(columns) {
+                if let Some(value) = Value::of(column, 0) {
+                    given.push((field.name().clone(), value));
+                }
+            }
+        }
+        let place = |name: &str| report.parameters.iter().position(|it| it.name == name);
+        given.sort_by_key(|(name, _)| place(name));
+        let question = Question {
+            text: report.text.to_owned(),
+            parameters: Parameters::named(given.iter().cloned()),
+        };
+        let answer = self.ask(question, sight).await?;
+        Ok(Reported {
+            values: given,
+            answer,
+        })
+    }
+
+    /// The functions of a report that have nothing to answer from here.
+    #[must_use]
+    pub fn lacks<'a>(&self, report: &'a Report) -> Vec<&'a str> {
+        let has_places = self.options().places.is_some();
+        let functions = report.functions.iter().map(String::as_str);
+        let lacking = functions.filter(|name| matches!(*name, "country" | "city") && !has_places);
+        lacking.collect()
+    }
 }
 
 /// The values of parameters that have a default, all of one moment: a query whose

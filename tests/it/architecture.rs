@@ -31,7 +31,7 @@ const LIBRARIES: [(&str, &[&str]); 27] = [
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("axum", &["http", "console", "simulator"]),
-    ("maud", &["console"]),
+    ("maud", &["chart", "console"]),
     ("opentelemetry", &["trace", "telemetry"]),
     ("opentelemetry_", &["trace", "telemetry"]),
     ("tracing_opentelemetry", &["trace", "telemetry"]),

@@ -9,6 +9,7 @@ use tonic::{Code, Request, transport::Channel};
 use tonic_types::StatusExt;
 use trailgate::{
     app::Server,
+    client::Client,
     clock::Clock,
     config::{Config, Settings},
     event::{LookupEvent, Scope},
@@ -385,6 +386,20 @@ async fn requests_that_cannot_be_used_name_the_field_and_what_would_do() {
         assert_eq!(error.get_details_error_info().unwrap().domain, "trailgate");
     }
     assert_eq!(world.simulator.stats().requests, 0, "nothing was asked");
+}
+
+#[tokio::test]
+async fn reports_of_a_server_without_an_archive_are_none() {
+    let world = world(quiet()).await;
+    let client = Client::from_channel(world.channel.clone());
+    let listed = client.list_reports(Duration::from_secs(20)).await;
+    let run = client.run_report(v1::RunReportRequest::default()).await;
+    for error in [listed.map(|_| ()), run.map(|_| ())] {
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), Code::Unimplemented, "{error:?}");
+        assert_eq!(error.get_details_error_info().unwrap().reason, "NO_REPORTS");
+        assert!(error.message().contains("--archive"), "{error:?}");
+    }
 }
 
 #[tokio::test]

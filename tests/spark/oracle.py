@@ -308,7 +308,7 @@ def _times(group):
 
 
 def report_root_usage(events, since, until):
-    names = "account_id invoked_by sourceIPAddress accessKeyId eventSource eventName".split()
+    names = "date account_id invoked_by sourceIPAddress accessKeyId eventSource eventName".split()
     of_root = [
         event
         for event in _period(events, since, until)

@@ -21,6 +21,7 @@ rules:
   - {{callers: [bare.example.org], methods: ['*'], record: false}}
   - {{callers: [some.example.org], methods: ['*'], event_sources: [s3.amazonaws.com]}}
   - {{callers: [none.example.org], methods: [LookupEvents]}}
+  - {{callers: [reports.example.org], methods: [RunReport], accounts: ['{OTHER}']}}
   - {{subjects: [analyst], methods: [Sql], accounts: ['{OTHER}']}}
 """
 

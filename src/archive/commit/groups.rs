@@ -9,7 +9,7 @@ use futures_util::TryStreamExt as _;
 
 use super::super::{
     Inner,
-    columns::{self, Id, id_of},
+    columns::{Id, id_of},
     error::Error,
     partition::{Partition, date_of},
     rows,
@@ -132,12 +132,6 @@ impl Group {
         wanted.map(|slot| (slot.event.clone(), slot.id)).collect()
     }
 
-    /// Bytes that these take as columns, about.
-    pub(super) fn bytes(&self) -> usize {
-        let wanted = self.events.iter().filter(|slot| slot.there.is_none());
-        wanted.map(|slot| columns::bytes_of(&slot.event)).sum()
-    }
-
     /// A file of the table has it: it is not committed.
     fn found(&mut self, at: usize, file: &File) {
         if let Some(slot) = self.events.get_mut(at) {
@@ -173,15 +167,20 @@ impl Inner {
     pub(super) async fn look(&self, group: &mut Group, snapshot: &Snapshot) -> Result<(), Error> {
         let files = snapshot.of(&group.partition);
         group.forget_gone(files);
+        let mut wanted: Option<Vec<(Id, usize)>> = None;
         for file in files {
             if group.places.is_empty() || group.looked.contains(&file.path) {
                 continue;
             }
+            let wanted = wanted.get_or_insert_with(|| {
+                let mut wanted: Vec<_> = group.places.iter().map(|(id, at)| (*id, *at)).collect();
+                wanted.sort_unstable();
+                wanted
+            });
             let mut found = Vec::new();
-            let places = &group.places;
             let mut note = |at| found.push(at);
             self.identities
-                .find(&self.store, file, places, &mut note)
+                .find(&self.store, file, wanted, &mut note)
                 .await?;
             self.take_out(group, file, found).await?;
             group.looked.insert(file.path.clone());

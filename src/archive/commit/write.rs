@@ -11,7 +11,7 @@ use tokio::sync::SemaphorePermit;
 use super::{
     super::{
         Inner,
-        columns::{Builder, Id},
+        columns::{Builder, Id, bytes_of},
         error::Error,
         file::{self, Writer},
         partition::Partition,
@@ -26,6 +26,11 @@ use crate::event::Event;
 
 /// Bytes of events that are turned into columns at once: what a core's caches hold.
 const BATCH: usize = 2 * 1024 * 1024;
+/// Bytes that writing a file takes beside, at least: each of its fifty columns has buffers
+/// and a compressor, which were some 2.5 MB for 200 events.
+const FILE: usize = 4 * 1024 * 1024;
+/// And at most: pages have up to a megabyte, and compressors as much again.
+const PAGES: usize = 16 * 1024 * 1024;
 /// Rows of a file that are rewritten at once: some 2 MB.
 const ROWS: usize = 512;
 
@@ -52,9 +57,14 @@ impl Inner {
         events.sort_by(|(one, _), (other, _)| one.cmp_position(other));
         let mut events: Arc<[_]> = events.into();
         let limit = self.options.memory(8).min(self.target());
-        let room = self.room(group, limit).await?;
         let mut done = 0;
         while done < events.len() {
+            // first the turn: who has memory waits for the store alone
+            let turn = self.writers.acquire().await.map_err(|_| Error::Stopping)?;
+            let rest = events.get(done..).unwrap_or_default();
+            // as columns and as pages; what is compressed is a tenth
+            let bytes: usize = rest.iter().map(|(event, _)| 2 * bytes_of(event)).sum();
+            let mut room = self.room(bytes.min(BATCH + PAGES + limit)).await?;
             let schema = self.schema.clone();
             let encode = move || {
                 (
@@ -65,11 +75,15 @@ impl Inner {
             let (encoded, back) = tokio::task::spawn_blocking(encode)
                 .await
                 .map_err(|_| Error::Stopping)?;
+            drop(turn);
             events = back;
             let path = file::new_path(&group.partition, &self.clock);
             let encoded = encoded.map_err(|error| Error::columns(&path, &error))?;
             let modified = self.clock.now().as_millisecond();
             let file = encoded.written.at(path, &group.partition, modified);
+            // what is left is what was compressed
+            let left = encoded.written.rest.capacity() / 1024 + 1;
+            drop(room.split(room.num_permits().saturating_sub(left)));
             let upload = Upload::new(&self.store, file.path.clone());
             upload.finish(encoded.written.rest).await?;
             done += encoded.count;
@@ -78,17 +92,13 @@ impl Inner {
                 ids: encoded.ids,
             });
         }
-        drop(room);
         group.is_written = true;
         Ok(())
     }
 
-    /// Waits until there is memory for the events of a group.
-    async fn room(&self, group: &Group, limit: usize) -> Result<SemaphorePermit<'_>, Error> {
-        // columns while they are made, twice as large as they grow, and what is compressed
-        let most = 4 * BATCH + limit;
-        let kilobytes = group.bytes().min(most).min(self.options.memory(2)) / 1024;
-        let permits = u32::try_from(kilobytes + 1).unwrap_or(u32::MAX);
+    /// Waits until there is memory to write a file, with so many bytes of events in it.
+    async fn room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Error> {
+        let permits = u32::try_from((FILE + bytes) / 1024).unwrap_or(u32::MAX);
         let permits = permits.min(self.options.kilobytes());
         self.room
             .acquire_many(permits)
@@ -147,7 +157,11 @@ impl Inner {
         let columns = |error: &dyn ToString| Error::columns(&old.path, &error.to_string());
         let source = Source::open(&self.store, old, SMALL).await?;
         let mut stream = std::pin::pin!(source.stream(&source.mask(None), ROWS)?);
-        let mut writer = Writer::new(self.schema.clone()).map_err(|error| columns(&error))?;
+        let limit = self.options.memory(8);
+        let bytes = usize::try_from(old.bytes).unwrap_or(usize::MAX);
+        let _room = self.room(bytes.min(limit)).await?;
+        let writer = Writer::new(self.schema.clone(), limit);
+        let mut writer = writer.map_err(|error| columns(&error))?;
         let mut upload = Upload::new(&self.store, path.clone());
         while let Some(batch) = stream.try_next().await? {
             let ids = rows::ids(&batch).map_err(|error| columns(&error))?;
@@ -205,7 +219,7 @@ fn encode(
     events: &[(Arc<Event>, Id)],
     limit: usize,
 ) -> parquet::errors::Result<Encoded> {
-    let mut writer = Writer::new(schema.clone())?;
+    let mut writer = Writer::new(schema.clone(), limit)?;
     let mut columns = Builder::new(schema);
     let mut ids = Vec::new();
     for (event, id) in events {

@@ -1,10 +1,12 @@
 //! A message out of a file that was filled in.
 
+use std::collections::HashMap;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use prost_reflect::{
-    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
-    Value,
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor,
+    OneofDescriptor, Value,
 };
 
 use super::node::Node;
@@ -140,6 +142,35 @@ impl Filler {
         }
     }
 
+    /// Texts by their names, as parameters are: the contract has no other maps.
+    fn map(
+        &mut self,
+        field: &FieldDescriptor,
+        node: &Node,
+        at: &Place,
+    ) -> Result<Option<Value>, String> {
+        let Node::Map(entries) = node else {
+            return Err(wrong(at, node, "an object, in { }"));
+        };
+        let Kind::Message(entry) = field.kind() else {
+            return Err(format!("{}: cannot be given in a file", at.file));
+        };
+        let kind = entry.map_entry_value_field().kind();
+        let mut map = HashMap::new();
+        for (key, node) in entries {
+            let at = at.field(key, key);
+            let node = match node {
+                // what is typed as a number is a text here
+                Node::Int(number) => &Node::Text(number.to_string()),
+                node => node,
+            };
+            if let Some(value) = self.one(&kind, node, &at)? {
+                map.insert(MapKey::String(key.clone()), value);
+            }
+        }
+        Ok((!map.is_empty()).then_some(Value::Map(map)))
+    }
+
     /// What a field has; `None`: it is not given.
     fn value(
         &mut self,
@@ -151,7 +182,7 @@ impl Filler {
             return Ok(None);
         }
         if field.is_map() {
-            return Err(format!("{}: cannot be given in a file", at.file));
+            return self.map(field, node, at);
         }
         if field.is_list() {
             let Node::List(nodes) = node else {

@@ -1,9 +1,11 @@
 //! A request to be filled in, and a sample of an answer.
 
+use std::collections::HashMap;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor, ReflectMessage,
-    Value,
+    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, OneofDescriptor,
+    ReflectMessage, Value,
 };
 
 use super::{
@@ -92,8 +94,18 @@ fn given(field: &FieldDescriptor, value: &Value, depth: usize) -> Part {
             Part::List(parts.collect())
         }
         Value::Message(message) if !is_known(&message.descriptor()) => part(message, depth + 1),
+        Value::Map(map) => Part::Leaf(texts(map)),
         value => Part::Leaf(leaf(&field.kind(), value)),
     }
+}
+
+/// Texts by their names.
+fn texts(map: &HashMap<MapKey, Value>) -> String {
+    let texts = map.iter().filter_map(|(key, value)| {
+        let (key, value) = (key.as_str()?, value.as_str()?);
+        Some((key.to_owned(), serde_json::Value::from(value)))
+    });
+    serde_json::Value::Object(texts.collect()).to_string()
 }
 
 /// What stands where nothing is given.

@@ -36,39 +36,20 @@ pub(super) enum Asked {
     Here(Engine),
 }
 
-/// A query, and the values of its parameters.
+/// A query, and the values of its parameters as they were typed: what they are is for
+/// the query to say.
+#[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) query: &'a str,
-    values: Values<'a>,
+    pub(super) values: &'a [(String, String)],
 }
 
-enum Values<'a> {
-    /// As they were typed: what they are is for the query to say.
-    Typed(&'a [(String, String)]),
-    Known(Vec<(String, Value)>),
-}
-
-impl<'a> Known<'a> {
-    /// With values as they were typed.
-    pub(super) fn of(query: &'a str, values: &'a [(String, String)]) -> Self {
-        let values = Values::Typed(values);
-        Self { query, values }
-    }
-
-    /// With values that are known.
-    pub(super) fn with(query: &'a str, values: Vec<(String, Value)>) -> Self {
-        let values = Values::Known(values);
-        Self { query, values }
-    }
-
+impl Known<'_> {
     /// The values of the parameters that there are, in their order.
     fn values(&self, parameters: &[(String, Option<DataType>)]) -> Result<Vec<Value>, Failure> {
         let is_parameter = |name: &str| parameters.iter().any(|(other, _)| same(other, name));
-        let names: Vec<&str> = match &self.values {
-            Values::Typed(values) => values.iter().map(|(name, _)| name.as_str()).collect(),
-            Values::Known(values) => values.iter().map(|(name, _)| name.as_str()).collect(),
-        };
-        if let Some(name) = names.into_iter().find(|name| !is_parameter(name)) {
+        let mut names = self.values.iter().map(|(name, _)| name);
+        if let Some(name) = names.find(|name| !is_parameter(name)) {
             let told: Vec<_> = parameters
                 .iter()
                 .map(|(name, _)| format!(":{name}"))
@@ -80,35 +61,18 @@ impl<'a> Known<'a> {
             let wrong = format!("--param {name}: the query has no parameter of that name; {told}");
             return Err(Failure::Usage(wrong));
         }
+        let typed = value::typed();
         let value = |(name, of): &(String, Option<DataType>)| {
             let missing =
                 || Failure::Usage(format!("the query has :{name}; give --param {name}=VALUE"));
-            match &self.values {
-                Values::Typed(values) => {
-                    let mut values = values.iter().rev();
-                    let (_, text) = values
-                        .find(|(other, _)| same(other, name))
-                        .ok_or_else(missing)?;
-                    let read = value::of_type(text, of.as_ref());
-                    read.map_err(|wrong| Failure::Usage(format!("--param {name}: {wrong}")))
-                }
-                Values::Known(values) => {
-                    let mut values = values.iter();
-                    let (_, value) = values
-                        .find(|(other, _)| same(other, name))
-                        .ok_or_else(missing)?;
-                    Ok(value.clone())
-                }
-            }
+            let mut values = self.values.iter().rev();
+            let (_, text) = values
+                .find(|(other, _)| same(other, name))
+                .ok_or_else(missing)?;
+            let read = typed.of_type(text, of.as_ref());
+            read.map_err(|wrong| Failure::Usage(format!("--param {name}: {wrong}")))
         };
         parameters.iter().map(value).collect()
-    }
-
-    fn has_none(&self) -> bool {
-        match &self.values {
-            Values::Typed(values) => values.is_empty(),
-            Values::Known(values) => values.is_empty(),
-        }
     }
 }
 
@@ -122,7 +86,16 @@ pub(super) struct Answer {
     pub(super) batches: Batches,
 }
 
-type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>;
+pub(super) type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>;
+
+impl From<sql::Answer> for Answer {
+    fn from(answer: sql::Answer) -> Self {
+        Self {
+            schema: answer.schema(),
+            batches: Box::pin(answer.map_err(Failure::from)),
+        }
+    }
+}
 
 /// Why there is none.
 pub(super) enum Failure {
@@ -180,6 +153,12 @@ impl From<FlightError> for Failure {
     }
 }
 
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Here(error)
@@ -193,29 +172,6 @@ impl Asked {
         Self::Server(Box::new(FlightSqlServiceClient::new_from_inner(flight)))
     }
 
-    /// An engine over an archive that is read here.
-    ///
-    /// # Errors
-    /// Why there is none, in a line.
-    pub(super) async fn here(
-        place: &Store,
-        endpoint_url: Option<&str>,
-        memory: Option<Size>,
-        places: Option<PathBuf>,
-    ) -> Result<Self, String> {
-        let defaults = Options::default();
-        let options = Options {
-            memory: memory.map_or(defaults.memory, Size::get),
-            queries: 1,
-            timeout: LONG,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            places,
-            ..defaults
-        };
-        let engine = app::sql::engine_at(place, endpoint_url, options).await?;
-        Ok(Self::Here(engine))
-    }
-
     /// Asks a query.
     pub(super) async fn ask(&mut self, known: Known<'_>) -> Result<Answer, Failure> {
         match self {
@@ -223,6 +179,28 @@ impl Asked {
             Self::Server(client) => server(client, known).await,
         }
     }
+}
+
+/// An engine over an archive that is read here.
+///
+/// # Errors
+/// Why there is none, in a line.
+pub(super) async fn engine(
+    place: &Store,
+    endpoint_url: Option<&str>,
+    memory: Option<Size>,
+    places: Option<PathBuf>,
+) -> Result<Engine, String> {
+    let defaults = Options::default();
+    let options = Options {
+        memory: memory.map_or(defaults.memory, Size::get),
+        queries: 1,
+        timeout: LONG,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        places,
+        ..defaults
+    };
+    app::sql::engine_at(place, endpoint_url, options).await
 }
 
 async fn here(engine: &Engine, known: Known<'_>) -> Result<Answer, Failure> {
@@ -236,10 +214,7 @@ async fn here(engine: &Engine, known: Known<'_>) -> Result<Answer, Failure> {
         parameters: Parameters::Placed(values),
     };
     let answer = engine.ask(question, Sight::all()).await?;
-    Ok(Answer {
-        schema: answer.schema(),
-        batches: Box::pin(answer.map_err(Failure::from)),
-    })
+    Ok(answer.into())
 }
 
 async fn server(
@@ -247,7 +222,7 @@ async fn server(
     known: Known<'_>,
 ) -> Result<Answer, Failure> {
     let text = known.query.to_owned();
-    let info = match known.has_none() && !text.contains([':', '$', '?']) {
+    let info = match known.values.is_empty() && !text.contains([':', '$', '?']) {
         true => client.execute(text, None).await?,
         false => {
             let mut prepared = client.prepare(text, None).await?;

@@ -5,19 +5,17 @@ use std::{
     process::ExitCode,
 };
 
-use arrow_array::RecordBatch;
 use clap::Args;
-use futures_util::TryStreamExt;
 
 use super::{
-    How, Known,
-    ask::{Asked, Failure},
-    value,
+    How,
+    ask::{Answer, Failure},
+    told, value,
 };
 use crate::{
-    cli::{EXIT_FAILED, EXIT_USAGE, connect::block_on, report},
-    spelling::Nearest,
-    sql::{Report, Value, defaults, reports},
+    cli::{EXIT_FAILED, EXIT_USAGE, connect::block_on, report, time::rfc3339},
+    proto::v1::RunReportRequest,
+    sql::{self, Engine, Report, Sight, Value, Wrong},
 };
 
 const EXAMPLES: &str = "\
@@ -50,110 +48,99 @@ impl Reports {
         let Some(name) = &self.name else {
             return ExitCode::from(report::written(list()));
         };
-        let all = reports();
-        let Some(found) = all.iter().find(|report| report.name == *name) else {
-            let hint = match Nearest::of(name, all.iter().map(|report| report.name)) {
+        let Some(found) = sql::report(name) else {
+            let hint = match sql::nearest(name) {
                 Some(nearest) => format!("did you mean {nearest}?"),
                 None => "trailgate report lists those that there are".to_owned(),
             };
             report::note(format_args!("there is no report {name:?}; {hint}"));
             return ExitCode::from(EXIT_USAGE);
         };
-        ExitCode::from(block_on(self.answer(found)).unwrap_or(EXIT_FAILED))
+        ExitCode::from(block_on(self.answer(&found)).unwrap_or(EXIT_FAILED))
     }
 
     async fn answer(&self, report: &Report) -> u8 {
-        let values =
-            match given(report, &self.how.values).and_then(|it| self.how.check().map(|()| it)) {
-                Ok(values) => values,
-                Err(code) => return code,
-            };
-        let mut asked = match self.how.open().await {
-            Ok(asked) => asked,
+        let values = given(report, &self.how.values);
+        let values = values.and_then(|values| self.how.check().map(|()| values));
+        let values = match values {
+            Ok(values) => values,
             Err(code) => return code,
         };
-        let values = match completed(report, values, &mut asked).await {
-            Ok(values) => values,
-            Err(failure) => return failure.told(self.how.connect.endpoint(), false),
+        let shape = self.how.output;
+        match self.how.engine().await {
+            Err(code) => code,
+            Ok(Some(engine)) => {
+                let answer = here(&engine, report, values);
+                self.how.answered(answer, shape).await
+            }
+            Ok(None) => {
+                let Some(client) = self.how.connect.client() else {
+                    return EXIT_USAGE;
+                };
+                let request = request(report, values);
+                self.how.answered(told::ask(&client, request), shape).await
+            }
+        }
+    }
+}
+
+async fn here(
+    engine: &Engine,
+    report: &Report,
+    values: Vec<(String, Value)>,
+) -> Result<Answer, Failure> {
+    let lacking = engine.lacks(report);
+    if !lacking.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} needs {}, which answer from a database of places; name one in MaxMind's format \
+             with --sql-places",
+            report.name,
+            lacking.join(" and ")
+        )));
+    }
+    let reported = engine.report(report, values, Sight::all()).await?;
+    Ok(reported.answer.into())
+}
+
+/// What a server is asked: values as they were meant here, in this zone.
+fn request(report: &Report, values: Vec<(String, Value)>) -> RunReportRequest {
+    const MICROS: i64 = 1_000_000;
+    let values = values.into_iter().filter_map(|(name, value)| {
+        let text = match value {
+            Value::Text(text) => text,
+            Value::Integer(number) => number.to_string(),
+            Value::Time(micros) => rfc3339(micros.div_euclid(MICROS)),
+            // no parameter of a report is of another kind
+            Value::Null | Value::Number(_) | Value::Truth(_) | Value::Day(_) => return None,
         };
-        let query = Known::with(report.text, values);
-        self.how.answered(&mut asked, query, self.how.output).await
+        Some((name, text))
+    });
+    RunReportRequest {
+        name: report.name.to_owned(),
+        parameters: values.collect(),
     }
 }
 
 /// The values that were typed, by the report's own parameters.
 fn given(report: &Report, typed: &[(String, String)]) -> Result<Vec<(String, Value)>, u8> {
-    let read = |(name, text): &(String, String)| {
-        let mut parameters = report.parameters.iter();
-        let known = parameters.find(|parameter| parameter.name.eq_ignore_ascii_case(name));
-        let known = known.ok_or_else(|| {
-            let names = report
-                .parameters
-                .iter()
-                .map(|parameter| parameter.name.as_str());
-            let hint = match Nearest::of(name, names) {
-                Some(nearest) => format!("; did you mean {nearest}?"),
-                None => String::new(),
-            };
-            format!(
-                "--param {name}: {} has no such parameter{hint}",
-                report.name
-            )
-        })?;
-        let value = value::of_kind(text, known.of);
-        let value = value.map_err(|wrong| format!("--param {name}: {wrong}"))?;
-        Ok((known.name.clone(), value))
-    };
-    let values: Result<Vec<_>, String> = typed.iter().map(read).collect();
-    let missing = |values: &Vec<(String, Value)>| {
-        let mut parameters = report.parameters.iter();
-        let is_given = |name: &str| values.iter().any(|(other, _)| other == name);
-        let missing = parameters.find(|it| it.default.is_none() && !is_given(&it.name));
-        missing.map(|it| {
-            format!(
-                "{} needs --param {}=...: {}",
-                report.name, it.name, it.meaning
-            )
-        })
-    };
-    let values = values.and_then(|values| match missing(&values) {
-        Some(wrong) => Err(wrong),
-        None => Ok(values),
-    });
-    values.map_err(|wrong| {
-        report::note(wrong);
+    let given = typed
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    value::typed().values(report, given).map_err(|wrongs| {
+        for Wrong {
+            parameter, message, ..
+        } in wrongs
+        {
+            report::note(format_args!("--param {parameter}: {message}"));
+        }
         EXIT_USAGE
     })
-}
-
-/// The same, with the defaults of the others, all as of one moment.
-async fn completed(
-    report: &Report,
-    mut values: Vec<(String, Value)>,
-    asked: &mut Asked,
-) -> Result<Vec<(String, Value)>, Failure> {
-    let parameters = report.parameters.iter();
-    let open = parameters.filter(|it| !values.iter().any(|(name, _)| *name == it.name));
-    let open: Vec<_> = open.cloned().collect();
-    let Some(query) = defaults(&open) else {
-        return Ok(values);
-    };
-    let answer = asked.ask(Known::with(&query, Vec::new())).await?;
-    let schema = answer.schema;
-    let batches: Vec<_> = answer.batches.try_collect().await?;
-    let columns = batches.iter().flat_map(RecordBatch::columns);
-    for (field, column) in schema.fields().iter().zip(columns) {
-        if let Some(value) = Value::of(column, 0) {
-            values.push((field.name().clone(), value));
-        }
-    }
-    Ok(values)
 }
 
 /// Writes which reports there are.
 fn list() -> io::Result<()> {
     let mut to = io::stdout().lock();
-    for report in reports() {
+    for report in sql::reports() {
         writeln!(to, "{}: {}", report.name, report.title)?;
         writeln!(to, "  {}", report.about)?;
         for parameter in &report.parameters {

@@ -125,8 +125,11 @@ fn said(command: &str) -> Said {
 
 /// Asks, and says what went wrong: the shell goes on.
 async fn ask(how: &How, asked: &mut Asked, text: &str, shape: Shape) {
-    let query = Known::of(text, &how.values);
-    how.answered(asked, query, shape).await;
+    let query = Known {
+        query: text,
+        values: &how.values,
+    };
+    how.answered(asked.ask(query), shape).await;
 }
 
 fn editor() -> rustyline::Result<Editor<Helper, FileHistory>> {

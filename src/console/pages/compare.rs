@@ -3,14 +3,14 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use axum::{
-    extract::RawQuery,
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use maud::html;
 
 use super::{
-    super::{layout::page as laid_out, refused, view::count, who::Calls},
+    super::{Console, view::count, who::Calls},
     event::get,
     events::details,
 };
@@ -25,7 +25,11 @@ const MORE: &str = "…";
 /// Deeper than that a value is one: each level is read once more.
 const DEEPEST: usize = 32;
 
-pub(in super::super) async fn page(calls: Calls, RawQuery(query): RawQuery) -> Response {
+pub(in super::super) async fn page(
+    State(console): State<Console>,
+    calls: Calls,
+    RawQuery(query): RawQuery,
+) -> Response {
     let query = query.unwrap_or_default();
     let parts = form_urlencoded::parse(query.as_bytes());
     let asked: Vec<_> = parts
@@ -39,7 +43,7 @@ pub(in super::super) async fn page(calls: Calls, RawQuery(query): RawQuery) -> R
         };
         return (
             StatusCode::BAD_REQUEST,
-            laid_out("Compare", "/events", &content),
+            console.page("Compare", "/events", &content),
         )
             .into_response();
     }
@@ -47,7 +51,7 @@ pub(in super::super) async fn page(calls: Calls, RawQuery(query): RawQuery) -> R
     for which in asked {
         match get(calls.visitor.clone(), &which).await {
             Ok(answer) => events.extend(answer.event),
-            Err(refusal) => return refused(&refusal),
+            Err(refusal) => return console.refused(&refusal),
         }
     }
     let columns: Vec<_> = events.iter().map(fields).collect();
@@ -78,7 +82,7 @@ pub(in super::super) async fn page(calls: Calls, RawQuery(query): RawQuery) -> R
             }
         }
     };
-    laid_out("Compare", "/events", &content).into_response()
+    console.page("Compare", "/events", &content).into_response()
 }
 
 /// What an event has, by paths into its record.

@@ -8,13 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, PreEscaped, html};
 
 use super::super::{
-    Console,
-    columns::Column,
-    json::marked,
-    layout::{page as laid_out, searched},
-    refused,
-    view::View,
-    who::Calls,
+    Console, columns::Column, json::marked, layout::searched, view::View, who::Calls,
 };
 use crate::{
     grpc::{self, Refusal},
@@ -63,7 +57,7 @@ pub(in super::super) async fn page(
 ) -> Response {
     let answer = match get(calls.visitor, &query.unwrap_or_default()).await {
         Ok(answer) => answer,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return console.refused(&refusal),
     };
     let event = answer.event.unwrap_or_default();
     let content = html! {
@@ -73,7 +67,9 @@ pub(in super::super) async fn page(
         (fields(&event))
         (record(&event))
     };
-    laid_out(&event.event_name, "/events", &content).into_response()
+    console
+        .page(&event.event_name, "/events", &content)
+        .into_response()
 }
 
 fn fields(event: &Event) -> Markup {

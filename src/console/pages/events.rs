@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::super::{
     Console,
     columns::Column,
-    layout::{Html, page as laid_out, refusal, searched, status, unread},
+    layout::{Html, refusal, searched, status, unread},
     view::{ATTRIBUTES, Condition, MAX_PAGE, PAGE, View, count},
     who::Calls,
 };
@@ -66,7 +66,7 @@ pub(in super::super) async fn page(
         }
         (answer)
     };
-    let page: Html = laid_out("Event history", "/events", &content);
+    let page: Html = console.page("Event history", "/events", &content);
     (status, page).into_response()
 }
 

@@ -10,8 +10,6 @@ use prost_types::Timestamp;
 use super::super::{
     Console,
     columns::time,
-    layout::page as laid_out,
-    refused,
     view::{count, number},
     who::Calls,
 };
@@ -27,7 +25,7 @@ const WIDTH: i64 = DAYS * 10;
 pub(in super::super) async fn page(State(console): State<Console>, calls: Calls) -> Response {
     let answer = match calls.visitor.scopes(ListScopesRequest::default()).await {
         Ok(answer) => answer,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return console.refused(&refusal),
     };
     let now = console.clock.now().as_second();
     let content = html! {
@@ -42,7 +40,7 @@ pub(in super::super) async fn page(State(console): State<Console>, calls: Calls)
             }
         }
     };
-    laid_out("Scopes", "/scopes", &content).into_response()
+    console.page("Scopes", "/scopes", &content).into_response()
 }
 
 fn row(scope: &Scope, now: i64) -> Markup {

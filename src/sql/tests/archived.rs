@@ -10,7 +10,7 @@ use crate::{
     archive::{self, Archive},
     clock::Clock,
     event::{Event, Origin, Scope},
-    sql::{Archived, Engine, Parameters, Question, Sight, Source, Value, defaults, reports, views},
+    sql::{Archived, Cells, Engine, Reported, Sight, Source, Type, Value, report, reports, views},
 };
 
 fn event(account: &str, region: &str, number: i64, name: &str) -> Arc<Event> {
@@ -129,40 +129,23 @@ async fn every_report_is_answered_with_its_defaults() {
         .collect();
     archive.commit(&events, None).await.unwrap();
     for report in reports() {
-        let mut values: Vec<(String, Value)> = Vec::new();
-        let (open, required): (Vec<_>, Vec<_>) = report
-            .parameters
-            .iter()
-            .cloned()
-            .partition(|it| it.default.is_some());
-        if let Some(text) = defaults(&open) {
-            let answer = engine.ask(Question::of(text), Sight::all()).await.unwrap();
-            let schema = answer.schema();
-            let batches: Vec<_> = answer.try_collect().await.unwrap();
-            for (field, column) in schema.fields().iter().zip(batches[0].columns()) {
-                values.push((field.name().clone(), Value::of(column, 0).unwrap()));
-            }
-        }
-        assert_eq!(values.len(), open.len(), "{}", report.name);
         // all that there is
-        for (name, value) in &mut values {
-            if matches!(name.as_str(), "since" | "compare_from") {
-                *value = Value::Time(0);
-            }
-        }
-        for parameter in required {
-            let value = if parameter.name == "resource" {
-                "bucket-1"
-            } else {
-                "ann"
+        let given = report.parameters.iter().filter_map(|it| {
+            let value = match it.name.as_str() {
+                "since" | "compare_from" => Value::Time(0),
+                "resource" => Value::Text("bucket-1".to_owned()),
+                "principal" | "role" => Value::Text("ann".to_owned()),
+                _ => return None,
             };
-            values.push((parameter.name, Value::Text(value.to_owned())));
-        }
-        let question = Question {
-            text: report.text.to_owned(),
-            parameters: Parameters::named(values),
-        };
-        let answer = engine.ask(question, Sight::all()).await;
+            Some((it.name.clone(), value))
+        });
+        let reported = engine.report(&report, given.collect(), Sight::all()).await;
+        let answer = reported.map(|Reported { values, answer }| {
+            let names: Vec<_> = values.iter().map(|(name, _)| name).collect();
+            let wanted: Vec<_> = report.parameters.iter().map(|it| &it.name).collect();
+            assert_eq!(names, wanted, "{}", report.name);
+            answer
+        });
         match (answer, report.functions.is_empty()) {
             (Ok(answer), true) => {
                 let rows = answer.try_fold(0, |rows, batch| {
@@ -203,4 +186,56 @@ async fn a_caller_sees_its_part_of_views_as_well() {
     let text = "select account_id, count(*) n from principal_activity group by account_id";
     let found = lines(&engine, text, one).await.unwrap();
     assert_eq!(found, ["account_id|n", "222222222222|5"]);
+}
+
+#[tokio::test]
+async fn a_reports_cells_are_typed_and_its_caller_sees_its_own() {
+    let (archive, engine) = begun().await;
+    let of = |account: &str| -> Vec<_> {
+        (0..40)
+            .map(|n| event(account, "eu-west-1", n, "CreateUser"))
+            .collect()
+    };
+    archive.commit(&of("111111111111"), None).await.unwrap();
+    archive.commit(&of("222222222222"), None).await.unwrap();
+    let given = || vec![("since".to_owned(), Value::Time(0))];
+    let usage = report("root_usage").unwrap();
+    let own = Sight::of(Some(["222222222222".into()].into()), None);
+    let reported = engine.report(&usage, given(), own).await.unwrap();
+    let [(since, of_since), (until, Value::Time(of_until))] = &reported.values[..] else {
+        panic!("{:?}", reported.values)
+    };
+    assert_eq!((since.as_str(), of_since), ("since", &Value::Time(0)));
+    assert!(until == "until" && *of_until > NOON * 1_000_000);
+    let schema = reported.answer.schema();
+    let types: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|it| Type::of(it.data_type()))
+        .collect();
+    assert_eq!(types[..2], [Type::Day, Type::Text]);
+    assert_eq!(
+        types[7..],
+        [
+            Type::Integer,
+            Type::Integer,
+            Type::Integer,
+            Type::Time,
+            Type::Time
+        ]
+    );
+    let batches: Vec<_> = reported.answer.try_collect().await.unwrap();
+    let cells = Cells::of(&batches[0]).unwrap();
+    assert_eq!((batches.len(), cells.rows()), (1, 1));
+    let row: Vec<_> = cells.row(0).collect();
+    // 2023-07-10, eight of every fifth of forty, of which two are a seventh too
+    assert_eq!(row[0], Value::Day(19_548));
+    assert_eq!(row[1], Value::Text("222222222222".into()));
+    assert_eq!(row[2], Value::Null);
+    assert_eq!(row[7..9], [Value::Integer(8), Value::Integer(2)]);
+    assert_eq!(row[10], Value::Time(NOON * 1_000_000));
+
+    let places = report("first_seen_places").unwrap();
+    assert_eq!(engine.lacks(&places), ["country", "city"]);
+    assert!(engine.lacks(&usage).is_empty());
 }

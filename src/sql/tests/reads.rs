@@ -177,6 +177,21 @@ async fn parameters_are_bound() {
             .all(|(_, known)| known.is_some()),
         "{described:?}"
     );
+    // in `:a - interval` it is taken for an interval, and is a time all the same
+    let text = "select count(*) n from cloudtrail where date >= cast(:a - interval '1' day as date) \
+                and eventTime >= :a and (username = :b or username = :b || 'x')";
+    let described = engine
+        .describe(Question::of(text), Sight::all())
+        .await
+        .unwrap();
+    let [(_, Some(time)), (_, Some(text))] = described.parameters.as_slice() else {
+        panic!("{described:?}");
+    };
+    assert!(
+        matches!(time, datafusion::arrow::datatypes::DataType::Timestamp(..)),
+        "{time}"
+    );
+    assert!(text.is_string(), "{text}");
     // where nothing else tells, values say of which type they are
     let question = Question {
         text: "select :a x".to_owned(),
