@@ -5,6 +5,7 @@ mod complete;
 use std::{env, path::PathBuf};
 
 use rustyline::{Config, EditMode, Editor, error::ReadlineError, history::FileHistory};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::complete::Helper;
 use super::{
@@ -36,6 +37,8 @@ pub(super) async fn run(how: &How, mut asked: Asked) -> u8 {
             return EXIT_FAILED;
         }
     };
+    // Ctrl-C ends a query, or nothing: not the shell, between a line and its query
+    let _kept = signal(SignalKind::interrupt());
     let history = history();
     if let Some(path) = &history {
         // there may be none yet
