@@ -152,7 +152,7 @@ pub(super) fn batch(of: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch>
 }
 
 /// A type without views and dictionaries, which not every client reads.
-fn plain(data_type: &DataType) -> DataType {
+pub(super) fn plain(data_type: &DataType) -> DataType {
     let field = |field: &FieldRef| -> FieldRef {
         let plain = plain(field.data_type());
         Arc::new(Field::new(field.name(), plain, field.is_nullable()))

@@ -11,6 +11,7 @@ use datafusion::{
     sql::{parser::Statement as Parsed, sqlparser::ast::Statement},
 };
 use futures_util::StreamExt;
+use moka::sync::Cache;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::{Instant, sleep_until, timeout, timeout_at},
@@ -39,6 +40,13 @@ use super::{
 /// Batches that are made ahead of who reads them: while one is on its way, the next
 /// is being made.
 const AHEAD: usize = 1;
+
+/// Bytes of texts, and of what they would answer, that are remembered: a client asks what
+/// a query would answer twice before it asks for the answer. That of some thousand queries
+/// as people write them.
+const REMEMBERED: u64 = 4 << 20;
+/// What a column takes of that, about.
+const COLUMN: usize = 200;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +102,9 @@ struct Inner {
     options: Options,
     bounds: Bounds,
     threads: Threads,
+    /// By its text, what a query without values would answer: the table's columns never
+    /// change, so that it is the same for all who may ask.
+    described: Cache<String, Described>,
 }
 
 impl Engine {
@@ -122,6 +133,13 @@ impl Engine {
             },
             options,
             threads,
+            described: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .weigher(|text: &String, described: &Described| {
+                    let columns = described.schema.fields().len() + described.parameters.len();
+                    u32::try_from(text.len() + COLUMN * (columns + 1)).unwrap_or(u32::MAX)
+                })
+                .build(),
         })))
     }
 
@@ -149,13 +167,17 @@ impl Engine {
     /// # Errors
     /// If it cannot be planned.
     pub async fn describe(&self, question: Question, sight: Sight) -> Result<Described, Error> {
+        let is_whole = question.parameters.is_empty();
+        if is_whole && let Some(described) = self.0.described.get(&question.text) {
+            return Ok(described);
+        }
         let inner = Arc::clone(&self.0);
         let limit = inner.options.timeout;
         let own = self.0.threads.now();
         let task = own.spawn(async move {
             let planned = inner.plan(&question.text, sight).await?;
             let types = types(&planned.plan).map_err(|error| inner.bounds.of(&error))?;
-            let plan = match question.parameters.is_empty() {
+            let plan = match is_whole {
                 true => planned.plan,
                 false => {
                     let values = question.parameters.of(&planned.found.parameters)?;
@@ -164,12 +186,16 @@ impl Engine {
                 }
             };
             let parameters = planned.found.parameters.iter();
-            Ok(Described {
+            let described = Described {
                 schema: answer::schema(plan.schema().as_arrow(), &planned.found),
                 parameters: parameters
                     .map(|name| (name.clone(), types.get(&format!("${name}")).cloned()))
                     .collect(),
-            })
+            };
+            if is_whole {
+                inner.described.insert(question.text, described.clone());
+            }
+            Ok(described)
         });
         match timeout(limit, task).await {
             Ok(described) => described.unwrap_or(Err(Error::Internal)),

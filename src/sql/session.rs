@@ -87,7 +87,7 @@ impl Base {
             .with_expr_planners(planners())
             .with_scalar_functions(scalar_functions(places))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_aggregate_functions(functions::aggregates())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();

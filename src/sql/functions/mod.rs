@@ -1,6 +1,7 @@
 //! What queries may call beside what SQL has.
 
 mod field;
+mod gathered;
 mod get_json_object;
 mod grown;
 mod joined;
@@ -17,9 +18,11 @@ use datafusion::{
         datatypes::DataType,
     },
     common::{Result, ScalarValue},
-    logical_expr::{ColumnarValue, ScalarUDF},
+    execution::SessionStateDefaults,
+    logical_expr::{AggregateUDF, ColumnarValue, ScalarUDF},
 };
 
+use self::gathered::Gathered;
 pub(super) use self::{field::FieldOfEach, grown::hold, joined::Joined};
 use self::{get_json_object::GetJsonObject, place::PlaceOf, to_json::ToJson};
 pub use place::NoPlaces;
@@ -35,6 +38,18 @@ pub(super) fn all(places: Option<&Arc<Places>>) -> Vec<ScalarUDF> {
         ScalarUDF::from(PlaceOf::country(places.cloned())),
         ScalarUDF::from(PlaceOf::city(places.cloned())),
     ]
+}
+
+/// The engine's own aggregates, but for those that are held.
+pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    let gathered = AggregateUDF::from(Gathered::default());
+    let all = SessionStateDefaults::default_aggregate_functions();
+    let others = all
+        .into_iter()
+        .filter(|function| function.name() != gathered.name());
+    let mut all: Vec<_> = others.collect();
+    all.push(Arc::new(gathered));
+    all
 }
 
 /// Texts of whatever kind, as views.

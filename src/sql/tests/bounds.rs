@@ -26,6 +26,11 @@ async fn small(disk: u64) -> Engine {
     .await
 }
 
+/// Three times that as texts, and next to nothing as views of them.
+const LONG: &str = "repeat(cast(value as varchar), 1000) || 'x'";
+/// See [`LONG`].
+const FEW: &str = "generate_series(10000, 20000)";
+
 /// Ten times that, as texts.
 const MANY: &str = "select lpad(cast(value as varchar), 400, cast(value % 97 as varchar)) t \
                     from generate_series(1, 400000)";
@@ -311,6 +316,19 @@ async fn what_cannot_go_to_disk_is_refused_by_name() {
     let engine = small(1 << 30).await;
     for (text, name) in [
         (format!("select array_agg(t) from ({MANY})"), ""),
+        (format!("select array_agg({LONG}) from {FEW}"), ""),
+        (
+            format!("select value % 4, array_agg({LONG}) from {FEW} group by 1"),
+            "",
+        ),
+        (
+            format!("select array_agg(named_struct('t', {LONG})) from {FEW}"),
+            "",
+        ),
+        (
+            format!("select array_agg(distinct {LONG} order by {LONG}) from {FEW}"),
+            "",
+        ),
         (
             format!("select t, count(*) over () from ({MANY})"),
             "Window",

@@ -67,6 +67,32 @@ async fn files_that_cannot_have_it_are_not_read() {
 }
 
 #[tokio::test]
+async fn values_are_gathered_in_the_order_that_is_asked_for() {
+    let engine = engine().await;
+    for (call, gathered) in [
+        (
+            "array_agg(distinct region order by region)",
+            "[eu-central-1, us-east-1]",
+        ),
+        (
+            "array_agg(distinct region order by region desc)",
+            "[us-east-1, eu-central-1]",
+        ),
+        (
+            "array_agg(region order by account_id, region desc)",
+            "[us-east-1, eu-central-1, eu-central-1, eu-central-1, us-east-1, eu-central-1]",
+        ),
+        ("array_agg(distinct date)", "[2023-07-10, 2023-07-11]"),
+    ] {
+        let text = format!("select {call} x from cloudtrail");
+        assert_eq!(ask(&engine, &text).await, ["x", gathered], "{call}");
+    }
+    let text = "select region, array_agg(account_id) x from cloudtrail \
+                where date = '2023-07-11' group by 1 order by 1";
+    assert_eq!(ask(&engine, text).await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_query_reads_one_version() {
     let source = stored(&few(), 1000).await;
     let engine = engine_with(source.clone(), Vec::new(), options());
