@@ -1,4 +1,5 @@
-//! Compiles the protos in Rust, so that no `protoc` is needed.
+//! Compiles the protos in Rust, so that no `protoc` is needed, and takes out of what
+//! browsers are sent what is for its readers.
 
 use std::{collections::BTreeSet, env, error::Error, fs, path::PathBuf};
 
@@ -17,10 +18,18 @@ const EVENT: &str = ".trailgate.v1.Event";
 /// What it tells to many: its bytes are made once for all.
 const ARRIVAL: &str = ".trailgate.v1.SubscribeEventsResponse";
 
+/// Of `src/console`.
+const ASSETS: [&str; 3] = ["console.css", "console.js", "reports.css"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    for name in ASSETS {
+        let path = format!("src/console/{name}");
+        println!("cargo:rerun-if-changed={path}");
+        fs::write(out.join(name), sent(&fs::read_to_string(path)?))?;
+    }
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
     // Reflection serves the same descriptors that the code is made of.
     fs::write(
         out.join("trailgate_descriptor.bin"),
@@ -47,6 +56,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     builder.compile_fds(descriptors)?;
     Ok(())
+}
+
+/// A style or a script without indentation, and without comments that have their lines for
+/// themselves.
+fn sent(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let is_comment =
+        |line: &&str| line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
+    let kept = lines.filter(|line| !line.is_empty() && !is_comment(line));
+    kept.map(|line| format!("{line}\n")).collect()
 }
 
 /// Messages and enums of the package.

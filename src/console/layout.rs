@@ -7,7 +7,7 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    assets::{ICON_AT, SCRIPT_AT, STYLE_AT},
+    assets::{ICON_AT, REPORTS_STYLE_AT, SCRIPT_AT, STYLE_AT},
     columns::time,
 };
 use crate::{
@@ -47,6 +47,7 @@ pub(super) fn page(has_reports: bool, title: &str, here: &str, content: &Markup)
                 meta name="color-scheme" content="light dark";
                 title { (title) " · trailgate" }
                 link rel="stylesheet" href=(STYLE_AT);
+                @if here == REPORTS.0 { link rel="stylesheet" href=(REPORTS_STYLE_AT); }
                 // without it browsers ask for one by another name
                 link rel="icon" href=(ICON_AT) type="image/svg+xml";
                 script src=(SCRIPT_AT) defer {}

@@ -51,16 +51,16 @@ impl AggregateUDFImpl for Gathered {
         self.of.return_type(types)
     }
 
-    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         self.of.state_fields(args)
     }
 
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         // of DISTINCT the order has to be by what is gathered, and that alone was cast
         if args.is_distinct
             && let ([gathered], [by]) = (args.exprs, args.order_bys)
             && let Some(cast) = gathered.downcast_ref::<CastExpr>()
-            && *cast.expr() == by.expr
+            && **cast.expr() == *by.expr
         {
             let order_bys = [PhysicalSortExpr::new(Arc::clone(gathered), by.options)];
             return self.of.accumulator(AccumulatorArgs {
@@ -71,13 +71,13 @@ impl AggregateUDFImpl for Gathered {
         self.of.accumulator(args)
     }
 
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         self.of.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(
         &self,
-        args: AccumulatorArgs,
+        args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
         self.of.create_groups_accumulator(args)
     }

@@ -27,7 +27,7 @@ async fn small(disk: u64) -> Engine {
 }
 
 /// Three times that as texts, and next to nothing as views of them.
-const LONG: &str = "repeat(cast(value as varchar), 1000) || 'x'";
+const LONG: &str = "lpad(cast(value as varchar), 5000, 'x') || 'x'";
 /// See [`LONG`].
 const FEW: &str = "generate_series(10000, 20000)";
 
@@ -329,6 +329,23 @@ async fn what_cannot_go_to_disk_is_refused_by_name() {
             format!("select array_agg(distinct {LONG} order by {LONG}) from {FEW}"),
             "",
         ),
+        (
+            format!("select array_agg({LONG} order by -value) from {FEW}"),
+            "",
+        ),
+        (
+            format!("select string_agg({LONG}, '' order by -value) from {FEW}"),
+            "",
+        ),
+        (
+            format!("select string_agg(distinct {LONG}, '') from {FEW}"),
+            "",
+        ),
+        (
+            format!("select value, max({LONG}) from {FEW} group by 1 order by 2 limit 1"),
+            "",
+        ),
+        (format!("select count(distinct {LONG}) from {FEW}"), ""),
         (
             format!("select t, count(*) over () from ({MANY})"),
             "Window",
