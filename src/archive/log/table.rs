@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::{Span, civil::Date};
+
 use super::{
     super::{
         error::Error,
@@ -17,6 +19,11 @@ use super::{
 
 /// The name under which the table's log says how far its consumer has come.
 pub(in super::super) const APP: &str = "trailgate";
+/// And that under which it says which days were dropped: as its version, the first day
+/// that was kept, in days since 1970-01-01.
+pub(in super::super) const RETENTION: &str = "trailgate-retention";
+/// See [`RETENTION`].
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 /// The newest protocol that this program reads and writes.
 pub(in super::super) const READER: i32 = 1;
 /// As [`READER`], for who writes.
@@ -124,6 +131,10 @@ impl Table {
                 self.metadata = Some(metadata);
             }
             if let Some(txn) = line.txn {
+                if txn.app_id == RETENTION {
+                    // what was dropped does not come back
+                    snapshot.kept_from = snapshot.kept_from.max(day_of(&txn));
+                }
                 self.txns.insert(txn.app_id.clone(), txn);
             }
             removed.extend(line.remove);
@@ -172,6 +183,22 @@ impl Table {
     pub(in super::super) fn files(&self) -> impl Iterator<Item = &Arc<File>> {
         self.snapshot.all()
     }
+}
+
+/// That days before one are dropped.
+pub(in super::super) fn retained(from: Date, now: i64) -> Txn {
+    let days = from.since(EPOCH).map_or(0, |days| days.get_days());
+    Txn {
+        app_id: RETENTION.to_owned(),
+        version: days.into(),
+        last_updated: Some(now),
+    }
+}
+
+/// See [`retained`].
+fn day_of(txn: &Txn) -> Option<Date> {
+    let days = Span::new().try_days(txn.version).ok()?;
+    EPOCH.checked_add(days).ok()
 }
 
 fn check_protocol(protocol: &Protocol, root: &str) -> Result<(), Error> {
