@@ -13,7 +13,7 @@ use datafusion::{
 use futures_util::StreamExt;
 use moka::sync::Cache;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -102,6 +102,9 @@ struct Inner {
     options: Options,
     bounds: Bounds,
     threads: Threads,
+    /// As many as may be answered at once may be described beside: to plan takes memory
+    /// and threads as well.
+    describing: Semaphore,
     /// By its text, what a query without values would answer: the table's columns never
     /// change, so that it is the same for all who may ask.
     described: Cache<String, Described>,
@@ -131,6 +134,7 @@ impl Engine {
                 memory: options.share(),
                 disk: options.disk,
             },
+            describing: Semaphore::new(options.queries.max(1)),
             options,
             threads,
             described: Cache::builder()
@@ -165,12 +169,20 @@ impl Engine {
     /// it has values they say of which types it is.
     ///
     /// # Errors
-    /// If it cannot be planned.
+    /// If no place comes, or it cannot be planned.
     pub async fn describe(&self, question: Question, sight: Sight) -> Result<Described, Error> {
         let is_whole = question.parameters.is_empty();
         if is_whole && let Some(described) = self.0.described.get(&question.text) {
             return Ok(described);
         }
+        let wait = self.0.options.wait;
+        let busy = |_| Error::Busy {
+            most: self.0.options.queries,
+            wait,
+        };
+        let _place = timeout(wait, self.0.describing.acquire())
+            .await
+            .map_err(busy)?;
         let inner = Arc::clone(&self.0);
         let limit = inner.options.timeout;
         let own = self.0.threads.now();

@@ -233,7 +233,8 @@ fn scalar_functions(places: Option<&Arc<Places>>) -> Vec<Arc<ScalarUDF>> {
     let all = SessionStateDefaults::default_scalar_functions();
     let allowed = all
         .into_iter()
-        .filter(|function| is_allowed(function.name()));
+        .filter(|function| is_allowed(function.name()))
+        .map(functions::hold_type);
     let own = functions::all(places).into_iter().map(Arc::new);
     allowed.chain(own).collect()
 }
