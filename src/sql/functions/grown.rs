@@ -22,7 +22,7 @@ use datafusion::{
 
 use crate::sql::error::Error;
 
-/// The most that a function may make of a batch, in bytes: its records are some 8 MB,
+/// The most that a function may make of a batch, in bytes: its records are some 16 MB,
 /// and this is what a thread may hold beside its share.
 pub(crate) const MOST: u64 = 128 << 20;
 
@@ -137,9 +137,8 @@ struct Held {
 pub(super) fn check(name: &str, bytes: u64) -> Result<()> {
     match bytes > MOST {
         true => Err(Error::refused(format!(
-            "{name} would make {} MB of {} rows, or take as long; at most {} MB",
+            "{name} would make {} MB of a batch of rows, or take as long; at most {} MB",
             bytes >> 20,
-            super::super::options::BATCH_ROWS,
             MOST >> 20
         ))
         .into()),
