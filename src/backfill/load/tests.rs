@@ -308,6 +308,48 @@ async fn files_that_cannot_be_read_are_named_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_of_two_could_not_read_is_tried_again() {
+    let bad = key(A, "CloudTrail", "r-1", 3, 0);
+    let good = Ok(file(0..3));
+    let mut all = BTreeMap::from([
+        (key(A, "CloudTrail", "r-1", 1, 0), Ok(file(3..6))),
+        (bad.clone(), Err(ObjectsError::Denied("no".to_owned()))),
+        (key(A, "CloudTrail", "r-1", 5, 0), Ok(file(6..9))),
+        (key(A, "CloudTrail", "r-2", 1, 0), Ok(file(9..12))),
+    ]);
+    let fast = store(all.clone());
+    // begins before the other, and notes after it
+    let slow = Arc::new(Store {
+        files: Mutex::new(all.clone()),
+        is_fixed: true,
+        slow: Duration::from_secs(30),
+        ..Store::default()
+    });
+    let target = Arc::<Memory>::default();
+    let of_region = |store: &Arc<Store>, region: &str| {
+        let choice = Choice {
+            regions: [region.to_owned()].into(),
+            ..Choice::default()
+        };
+        let target = Arc::clone(&target) as Arc<dyn Target>;
+        Load::new(parts(store), choice, target, options(), clock())
+    };
+    let (first, second) = (of_region(&fast, "r-1"), of_region(&slow, "r-2"));
+    let (second, first) = tokio::join!(
+        second.run(CancellationToken::new()),
+        first.run(CancellationToken::new())
+    );
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.files, first.failed), (3, 1));
+    assert_eq!((second.files, second.failed), (1, 0));
+    let third = run(&fast, &target).await;
+    assert_eq!((third.files, third.failed), (1, 1), "{third:?}");
+    all.insert(bad, good);
+    assert_eq!(run(&store(all), &target).await.new, 3);
+    assert_each_once(&target, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_breaks_off_is_read_again_and_what_may_pass_is_waited_for() {
     let store = store(files(50));
     let target = Arc::new(Memory {
