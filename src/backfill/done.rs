@@ -104,6 +104,16 @@ impl Done {
         })
     }
 
+    /// What is left of it for whoever reads all again: the files that could not be
+    /// read, as some of them may not be chosen.
+    #[must_use]
+    pub(super) fn again(self) -> Self {
+        Self {
+            failed: self.failed,
+            ..Self::default()
+        }
+    }
+
     /// As it is noted.
     #[must_use]
     pub(super) fn write(&self, part: &str) -> Bytes {
@@ -342,5 +352,16 @@ mod tests {
         one.merge(&other);
         assert!(one.failed().contains("x") && one.failed().len() == MAX_FAILED);
         assert_eq!(one.end_of(PREFIX, &key("c")), Some(key("d")));
+    }
+
+    #[test]
+    fn who_reads_all_again_keeps_what_could_not_be_read() {
+        let mut done = Done::default();
+        done.begin("all", 7);
+        done.add(PREFIX, PREFIX, &key("d"));
+        assert!(done.fail(&key("c")));
+        let again = done.again();
+        assert_eq!(again.failed().len(), 1);
+        assert_eq!((again.end_of(PREFIX, &key("c")), again.at()), (None, None));
     }
 }

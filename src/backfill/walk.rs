@@ -46,6 +46,8 @@ pub(super) struct Next {
     /// Where its key says so: the prefix of its scope and kind, and the key behind
     /// which nothing is left out up to this one.
     pub(super) span: Option<(Arc<str>, Arc<str>)>,
+    /// It could not be read before: nothing is said of what comes before it.
+    pub(super) is_another_try: bool,
 }
 
 pub(super) struct Walk {
@@ -168,6 +170,7 @@ impl Walk {
                 size,
                 place: None,
                 span: None,
+                is_another_try: false,
             }),
             Step::Load(Some(found)) => self.of_trail(&key, size, changed, found),
         };
@@ -218,6 +221,7 @@ impl Walk {
             size,
             place: Some(place),
             span: Some((prefix, from)),
+            is_another_try: false,
         })
     }
 

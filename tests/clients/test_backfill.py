@@ -463,3 +463,17 @@ def test_what_is_wrong_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
     empty = refused("--archive", tmp_path / "a", tmp_path / "empty", code=0)
     assert "no log files there that the archive lacks" in empty
+
+
+def test_files_that_cannot_be_read_are_told_once_each_time(tmp_path):
+    place = tmp_path / "logs" / "AWSLogs"
+    for n in range(4):
+        key, body = log_file(MEMBERS[0], REGION, f"2024-02-0{1 + n}", [n])
+        (place / key).parent.mkdir(parents=True)
+        (place / key).write_bytes([body, body[:-20], b"neither", body][n])
+    for _ in range(3):
+        done = run("backfill", "--archive", tmp_path / "archive", "-o", "json", place)
+        told = json.loads(done.stdout)
+        assert done.returncode == 2 and (told["files"], told["files_failed"]) == (4, 2), told
+        assert len({fault["file"] for fault in told["faults"]}) == len(told["faults"]) == 2
+        assert len(done.stderr.splitlines()) == 2, done.stderr
