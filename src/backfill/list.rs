@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     choice::{Choice, Step},
+    chosen::Chosen,
     done::{Done, Unusable, name_of},
     patience::Patience,
     seen::Seen,
@@ -32,8 +33,8 @@ pub(super) enum Item {
     File(usize, Next),
     /// Something of it cannot be listed: why.
     Broken(usize, String),
-    /// There is no more of it.
-    End(usize),
+    /// There is no more of it, and so much was chosen.
+    End(usize, Chosen),
 }
 
 /// What parts are listed with.
@@ -89,7 +90,8 @@ impl Lists {
             Err(error) => {
                 to.send(Item::Begin(number, Box::default())).await?;
                 to.send(Item::Broken(number, error)).await?;
-                return to.send(Item::End(number)).await;
+                let none = Chosen::default();
+                return to.send(Item::End(number, none)).await;
             }
         };
         let began = done.begin(&self.choice.word(), self.clock.now_secs());
@@ -112,7 +114,7 @@ impl Lists {
                 to.send(Item::File(number, file)).await?;
             }
         }
-        to.send(Item::End(number)).await
+        to.send(Item::End(number, walk.chosen())).await
     }
 
     /// A file that could not be read before, if it is chosen.

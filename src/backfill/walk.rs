@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     choice::{Choice, Found, Step},
+    chosen::Chosen,
     done::Done,
     patience::Patience,
     source::{Listed, Listing, Source},
@@ -53,6 +54,7 @@ pub(super) struct Next {
 pub(super) struct Walk {
     part: Part,
     choice: Arc<Choice>,
+    chosen: Chosen,
     done: Done,
     /// When the pass began: what was changed since is not what was loaded.
     began: i64,
@@ -76,6 +78,7 @@ impl Walk {
         Self {
             part,
             choice,
+            chosen: Chosen::default(),
             done,
             began,
             listing: Some(listing),
@@ -127,6 +130,11 @@ impl Walk {
         }
     }
 
+    /// What was chosen of the files that it came by.
+    pub(super) fn chosen(self) -> Chosen {
+        self.chosen
+    }
+
     /// After a failure: lists anew behind what came, or says that there is no sense
     /// in that.
     async fn again(&mut self, error: ObjectsError) -> Option<ObjectsError> {
@@ -156,9 +164,11 @@ impl Walk {
             return None;
         }
         self.leap = None;
-        let next = match self.choice.step(&key) {
+        let step = self.choice.step(&key);
+        self.chosen.note(&step);
+        let next = match step {
             Step::Pass => None,
-            Step::Leap { to, within } => {
+            Step::Leap { to, within, .. } => {
                 if let Some(prefix) = within {
                     self.within = Some((prefix.into(), to.as_str().into()));
                 }
