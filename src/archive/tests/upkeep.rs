@@ -171,6 +171,33 @@ async fn what_is_removed_stays_for_a_day_and_goes_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_goes_on_when_a_file_that_it_cannot_read_was_taken_out() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let other = open_with(&stage.store(), &clock, Options::default()).await;
+    let old = [event("1", 0, "2026-01-01T00:00:00Z", "")];
+    other.commit(&old, None).await.unwrap();
+    let archive = open_with(&stage.store(), &clock, Options::default()).await;
+    let paths = stage.paths().await;
+    let lost = paths.iter().find(|path| path.contains("/part-")).unwrap();
+    stage.put(lost, "x").await;
+    let new = [event("1", 1, "2026-01-01T00:00:01Z", "")];
+    for _ in 0..2 {
+        let error = archive.commit(&new, None).await.unwrap_err();
+        let name = lost.rsplit('/').next().unwrap();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    assert_eq!(
+        other.retain("2026-01-02".parse().unwrap()).await.unwrap(),
+        1
+    );
+    // it does not know yet
+    assert!(archive.commit(&new, None).await.is_err());
+    archive.commit(&new, None).await.unwrap();
+    assert_eq!(all(&archive).await, sorted(&new));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_goes_on_when_its_files_are_vacuumed() {
     let clock = clock();
     let stage = Stage::new(&clock);
