@@ -1,6 +1,7 @@
 """`trailgate sql`, as one types it."""
 
 import csv
+import datetime
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
-from conftest import OWN, RECORDS
+from conftest import DAYS, OWN, RECORDS, server_of
 from processes import binary, run
 
 BINARY = binary()
@@ -92,19 +93,50 @@ def test_what_is_wrong_is_said(where, query, said):
 
 
 def test_a_place_that_is_no_archive_is_named(tmp_path):
-    found = run("sql", "--archive", tmp_path, "select 1")
-    assert found.returncode != 0 and str(tmp_path) in found.stderr
+    for place in [tmp_path, "."]:
+        found = run("sql", "--archive", place, "select 1", cwd=tmp_path)
+        assert found.returncode != 0 and f"no archive at {tmp_path}" in found.stderr
     assert not list(tmp_path.iterdir()), "nothing is made where one reads"
+
+
+def test_a_server_and_an_archive_are_not_both_asked(archive):
+    found = run("sql", "--archive", archive, "--endpoint", "127.0.0.1:9", "select 1")
+    assert found.returncode == 64 and "--endpoint does not go with --archive" in found.stderr
+    # the environment's is for all commands
+    there = {"TRAILGATE_ENDPOINT": "127.0.0.1:9"}
+    found = run("sql", "--archive", archive, "select 1 x", "-o", "json", env=there)
+    assert found.returncode == 0 and json.loads(found.stdout) == [{"x": 1}]
+
+
+ENDLESS = "select count(*) from generate_series(1, 9000000000000)"
+
+
+def test_an_answer_takes_no_longer_than_it_may(where):
+    begun = time.monotonic()
+    found = asked(where, "--timeout", "1s", ENDLESS)
+    assert time.monotonic() - begun < 20
+    assert found.returncode == 1 and not found.stdout
+    assert "no whole answer within 1 s" in found.stderr and "with --timeout" in found.stderr
+    assert asked(where, "--timeout", "1m", "select 1").returncode == 0
+
+
+def test_what_the_server_ended_is_told_as_such(archive):
+    with server_of(archive, "--sql-timeout", "1s") as server:
+        for more in [[], ["--timeout", "1m"]]:
+            found = asked(["--endpoint", server.endpoint], ENDLESS, *more)
+            assert found.returncode == 1 and "ended after 1 s" in found.stderr
+            assert "that is the server's --sql-timeout" in found.stderr
+            assert "with --timeout" not in found.stderr
 
 
 class Shell:
     """`trailgate sql` on a terminal."""
 
-    def __init__(self, where, home):
+    def __init__(self, where, home, *args):
         pid, self.terminal = pty.fork()
         if pid == 0:
             os.environ.update(TERM="xterm", XDG_STATE_HOME=str(home), NO_COLOR="1")
-            os.execv(BINARY, [str(BINARY), "sql", *map(str, where)])
+            os.execv(BINARY, [str(BINARY), "sql", *map(str, where), *args])
         self.pid, self.told = pid, ""
         self.wait(r"sql> ")
 
@@ -125,8 +157,8 @@ class Shell:
     def type(self, text):
         os.write(self.terminal, text.encode())
 
-    def end(self):
-        self.type("\\q\r")
+    def end(self, leave="\\q\r"):
+        self.type(leave)
         end = time.monotonic() + 30
         while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
             assert time.monotonic() < end, self.told
