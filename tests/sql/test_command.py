@@ -129,6 +129,17 @@ def test_what_the_server_ended_is_told_as_such(archive):
             assert "with --timeout" not in found.stderr
 
 
+def test_plans_are_read_line_by_line(where):
+    found = asked(where, "explain select count(*) from cloudtrail where username = 'ann'")
+    assert found.returncode == 0 and "\ufffd" not in found.stdout
+    lines = found.stdout.splitlines()
+    assert lines[0].split() == ["plan_type", "plan"]
+    assert any(re.match(r"\s+\|\s+TableScan: cloudtrail", line) for line in lines), found.stdout
+    # a row of its own has no mark
+    found = asked(where, "select 'a' || chr(10) || 'b' || chr(27) x, 'c' y")
+    assert [line.split() for line in found.stdout.splitlines()] == [["x", "y"], ["a", "c"], ["|", "b\ufffd"]]
+
+
 class Shell:
     """`trailgate sql` on a terminal."""
 
