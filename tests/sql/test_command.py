@@ -140,6 +140,21 @@ def test_plans_are_read_line_by_line(where):
     assert [line.split() for line in found.stdout.splitlines()] == [["x", "y"], ["a", "c"], ["|", "b\ufffd"]]
 
 
+def test_values_have_the_types_that_their_places_take(where):
+    query = "select eventID from cloudtrail where date >= :d order by 1 limit :n offset :m"
+    today = datetime.datetime.now(datetime.UTC).date()
+    ago = (today - datetime.date.fromisoformat(DAYS[1])).days
+    found = asked(where, query, "--param", f"d={ago}d", "--param", "n=3", "--param", "m=1", "-o", "json")
+    assert found.returncode == 0, found.stderr
+    since = sorted(one["eventID"] for one in RECORDS if one["eventTime"] >= DAYS[1])
+    assert [row["eventID"] for row in json.loads(found.stdout)] == since[1:4]
+    for wrong, said in [("d=soon", "no day"), ("n=x", "no whole number")]:
+        values = {"d": "1d", "n": "1", "m": "0"} | dict([wrong.split("=")])
+        given = [word for pair in values.items() for word in ("--param", "=".join(pair))]
+        found = asked(where, query, *given)
+        assert found.returncode == 64 and said in found.stderr, found.stderr
+
+
 class Shell:
     """`trailgate sql` on a terminal."""
 
