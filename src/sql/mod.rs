@@ -9,6 +9,7 @@ mod allowed;
 mod answer;
 mod apart;
 mod cells;
+mod days;
 mod engine;
 mod error;
 mod files;

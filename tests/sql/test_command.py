@@ -155,6 +155,11 @@ def test_values_have_the_types_that_their_places_take(where):
         assert found.returncode == 64 and said in found.stderr, found.stderr
 
 
+def test_a_day_is_compared_with_no_number(where):
+    found = asked(where, "select count(*) from cloudtrail where date >= 2023")
+    assert found.returncode == 64 and "date >= 2023 compares a day with a number" in found.stderr, found.stderr
+
+
 class Shell:
     """`trailgate sql` on a terminal."""
 
