@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 pub(super) use self::reports::Reports;
 use self::{
-    ask::{Answer, Asked, Failure, Known},
+    ask::{Answer, Asked, By, Failure, Known},
     write::{Shape, Writer},
 };
 use super::{
@@ -164,6 +164,7 @@ impl Sql {
                 let query = Known {
                     query: &query,
                     values: &self.how.values,
+                    by: By::Options,
                 };
                 self.how.answered(asked.ask(query), self.how.output).await
             }

@@ -26,6 +26,7 @@ mod runtime;
 mod schema;
 mod session;
 mod sight;
+mod split;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ pub use self::{
     reports::{Kind, Parameter, Report, Reported, defaults, nearest, report, reports},
     session::{CATALOG, SCHEMA, TABLE, words},
     sight::Sight,
+    split::{Split, split},
     text::MAX_TEXT,
     views::{View, views},
 };

@@ -259,3 +259,58 @@ def test_ctrl_c_ends_a_query_and_not_the_shell(shell):
     shell.type("select 'still ' || 'there' x;\r")
     shell.wait(r"still there")
     shell.end()
+
+
+def test_what_is_pasted_and_typed_ahead_is_answered(shell):
+    # more at once than the editor reads at once, and while queries are under way
+    shell.type("".join(f"select 'line' || {n} /* {'-' * 300} */ x;\r" for n in range(5)))
+    for n in range(5):
+        shell.wait(rf"\bline{n}\b")
+    # as terminals paste that say so
+    shell.type("\x1b[200~select 'one;' || 1 x; select 'it''s' || 2 x;\n-- three;\nselect 'la' || 'st' x;\x1b[201~\r")
+    for found in ["one;1", "it's2", "last"]:
+        shell.wait(rf"\b{found}\b")
+    # what is wrong keeps nothing back
+    shell.type("select nothing from cloudtrail; select 'still ' || 'there' x;\r")
+    shell.wait(r"nothing")
+    shell.wait(r"still there")
+    shell.end()
+
+
+def test_a_shell_helps_and_is_left_as_others_are(shell, where, tmp_path):
+    shell.type("help\r")
+    shell.wait(r"\r\n  \\d NAME +the columns of one\r\n")
+    shell.wait(r"sql> ")
+    # a command stands on any line of a query
+    shell.type("select 'be' ||\r\\?\r")
+    shell.wait(r"\r\n  \\d NAME")
+    shell.type("'gun' x;\r")
+    shell.wait(r"\bbegun\b")
+    shell.type("select forgotten\r\\r\r\\o csv\rselect 'aft' || 'er';\r")
+    shell.wait(r"\bafter\b")
+    shell.type("select 1\r")
+    shell.wait(r"\.\.\.> ")
+    shell.end()
+    for leave in ["exit\r", "quit;\r"]:
+        shell = Shell(where, tmp_path)
+        shell.end(leave)
+
+
+def test_a_shell_has_values_of_parameters(where, tmp_path):
+    shell = Shell(where, tmp_path, "--param", "who=ann")
+    count = sum(one["userIdentity"]["userName"] == "ann" for one in RECORDS)
+    # who names none is none the worse
+    shell.type("select 'with' || 'out' x;\r")
+    shell.wait(r"\bwithout\b")
+    shell.type("select 'n=' || count(*) n from cloudtrail where username = :WHO;\r")
+    shell.wait(rf"n={count}\b")
+    shell.type("select 'n=' || count(*) n from cloudtrail where username = :who and date >= :since;\r")
+    shell.wait(r"the query has :since; give it a value with \\set since VALUE")
+    shell.type("\\set since 2026-01-03\r\\set who 'bob'\r\\set\r")
+    shell.wait(r":since = 2026-01-03\r\n:who = bob\r\n")
+    count = sum(one["userIdentity"]["userName"] == "bob" and one["eventTime"] >= "2026-01-03" for one in RECORDS)
+    shell.type("select 'n=' || count(*) n from cloudtrail where username = :who and date >= :since;\r")
+    shell.wait(rf"n={count}\b")
+    shell.type("\\unset who\rselect :who x;\r")
+    shell.wait(r"the query has :who; ")
+    shell.end()
