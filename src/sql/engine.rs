@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, Answer, Piece, Running},
     apart::apart,
+    days,
     error::{Bounds, Error},
     files::Source,
     functions::{NoPlaces, Places, hold},
@@ -331,6 +332,7 @@ impl Inner {
         let parsed = Parsed::Statement(Box::new(statement));
         let plan = state.statement_to_plan(parsed).await.map_err(of)?;
         guard::check_plan(&plan)?;
+        days::check(&plan)?;
         let plan = hold(plan).and_then(apart).map_err(of)?;
         Ok(Planned { state, plan, found })
     }

@@ -9,6 +9,7 @@ mod allowed;
 mod answer;
 mod apart;
 mod cells;
+mod days;
 mod engine;
 mod error;
 mod files;
@@ -25,6 +26,7 @@ mod runtime;
 mod schema;
 mod session;
 mod sight;
+mod split;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ pub use self::{
     reports::{Kind, Parameter, Report, Reported, defaults, nearest, report, reports},
     session::{CATALOG, SCHEMA, TABLE, words},
     sight::Sight,
+    split::{Split, split},
     text::MAX_TEXT,
     views::{View, views},
 };

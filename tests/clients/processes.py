@@ -170,13 +170,13 @@ class Server(Trailgate):
         self.endpoint = f"http://{self.target}"
 
 
-def run(*args, env=None):
+def run(*args, env=None, cwd=None):
     """Runs trailgate to its end, with nothing of this machine's settings."""
     with tempfile.TemporaryDirectory() as home:
         return subprocess.run(
             [binary(), *map(str, args)],
             env={**bare_environment(home), **(env or {})},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, cwd=cwd,
         )
 
 
