@@ -19,6 +19,7 @@ _HEADER = re.compile(r"--\s*(title|about|param|functions|needs):\s*(.*)")
 _PARAMETER = re.compile(r"(\w+)\s+(timestamp|string|integer)(?:\s*=\s*(.*?))?\s+--\s*(.*)")
 # what stands for a default; Spark itself is not asked, as its days have 23 hours in some zones
 _DEFAULT = re.compile(
+    r":since - interval '(?P<before>\d+)' day|"
     r"(?P<now>now\(\)(?: - interval '(?P<days>\d+)' day)?)|TIMESTAMP '(?P<time>[^']*)'|'(?P<text>[^']*)'|(?P<number>\d+)"
 )
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
@@ -33,6 +34,12 @@ class Parameter:
     type: str
     default: str | None
     about: str
+
+    def choices(self):
+        """The only texts that it may have, if they are told: those in quotes, of one with a default."""
+        if self.type != "string" or self.default is None:
+            return []
+        return list(dict.fromkeys(re.findall("'([^']*)'", self.default + " " + self.about)))
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,24 @@ def _report(name):
 
 def defaults(report):
     """What a report's parameters are when nothing is said. All times are of one now."""
+    return values_of(report, {})
+
+
+def values_of(report, given):
+    """What a report's parameters are with these given: the others as they are when nothing is said."""
     now = datetime.datetime.now(UTC)
-    return {each.name: _default(each.default, now) for each in report.parameters if each.default is not None}
+    values = dict(given)
+    # one that goes by another comes after it
+    for each in report.parameters:
+        if each.default is not None and each.name not in values:
+            values[each.name] = _default(each.default, now, values)
+    return values
 
 
-def _default(text, now):
+def _default(text, now, values):
     told = _DEFAULT.fullmatch(text)
+    if told["before"]:
+        return values["since"] - datetime.timedelta(days=int(told["before"]))
     if told["now"]:
         return now - datetime.timedelta(days=int(told["days"] or 0))
     if told["time"]:
@@ -130,7 +149,12 @@ def check(report, given):
                 f"report {report.name} wants {parameter.name} ({parameter.about}): "
                 f"give it as {parameter.name}=..."
             )
-    return {name: value_of(known[name], value) for name, value in given.items() if value is not None}
+    values = {name: value_of(known[name], value) for name, value in given.items() if value is not None}
+    # what ends before it begins has nothing in it, whoever asks
+    for early, late in (("since", "until"), ("compare_from", "since")):
+        if early in values and late in values and values[early] >= values[late]:
+            raise BadParameter(f"{early}, {values[early]}, is not before {late}, {values[late]}")
+    return values
 
 
 def value_of(parameter, value):
@@ -144,7 +168,6 @@ def value_of(parameter, value):
             return _bounded(int(value))
         if not isinstance(value, str):
             raise ValueError
-        return value
     except (ValueError, OverflowError, TypeError):
         wanted = {
             "timestamp": "a datetime, a timedelta before now, or text such as 2026-01-31, 2026-01-31T12:00:00Z or 7d",
@@ -152,6 +175,10 @@ def value_of(parameter, value):
             "string": "text",
         }[parameter.type]
         raise BadParameter(f"{parameter.name} cannot be {value!r}: it is {wanted}") from None
+    choices = parameter.choices()
+    if choices and value not in choices:
+        raise BadParameter(f"{parameter.name} cannot be {value!r}: it is one of {', '.join(choices)}")
+    return value
 
 
 def _bounded(number):

@@ -164,9 +164,32 @@ impl Typed {
                 continue;
             }
             named.push(&known.name);
+            let choices = known.choices();
+            if !choices.is_empty() && !choices.contains(&text) {
+                let what = format!("{:?} is none of {}", shown(text), choices.join(", "));
+                is_wrong(&known.name, Why::Invalid, what);
+                continue;
+            }
             match self.value(text, known.of) {
                 Ok(value) => values.push((known.name.clone(), value)),
                 Err(what) => is_wrong(&known.name, Why::Invalid, what),
+            }
+        }
+        // what ends before it begins has nothing in it, whoever asks
+        let time = |name: &str| match values.iter().find(|(it, _)| it == name) {
+            Some((_, Value::Time(micros))) => Some(*micros),
+            _ => None,
+        };
+        for (early, late) in [("since", "until"), ("compare_from", "since")] {
+            if let (Some(from), Some(to)) = (time(early), time(late))
+                && from >= to
+            {
+                let told = |micros: i64| {
+                    jiff::Timestamp::from_microsecond(micros)
+                        .map_or_else(|_| micros.to_string(), |time| time.to_string())
+                };
+                let what = format!("{} is not before {late}, {}", told(from), told(to));
+                is_wrong(early, Why::Invalid, what);
             }
         }
         for parameter in &report.parameters {
@@ -287,6 +310,41 @@ mod tests {
                 Value::Time((NOON + 3 * 3_600) * 1_000_000)
             )]
         );
+    }
+
+    #[test]
+    fn a_period_has_an_order_and_choices_are_few() {
+        let first_seen = report("first_seen").unwrap();
+        for (given, parameter, words) in [
+            (
+                vec![("since", "2023-02-01"), ("until", "2023-01-01")],
+                "since",
+                "is not before until",
+            ),
+            (
+                vec![("since", "2023-02-01"), ("compare_from", "2023-02-01")],
+                "compare_from",
+                "is not before since",
+            ),
+            (
+                vec![("new_to", "Actor")],
+                "new_to",
+                "\"Actor\" is none of all, actor",
+            ),
+        ] {
+            let wrong = typed().values(&first_seen, given).unwrap_err();
+            assert_eq!(wrong.len(), 1, "{wrong:?}");
+            assert!(
+                wrong[0].parameter == parameter && wrong[0].message.contains(words),
+                "{wrong:?}"
+            );
+        }
+        let given = [
+            ("since", "30d"),
+            ("compare_from", "60d"),
+            ("new_to", "actor"),
+        ];
+        assert_eq!(typed().values(&first_seen, given).unwrap().len(), 3);
     }
 
     #[test]

@@ -70,6 +70,29 @@ impl Kind {
     }
 }
 
+impl Parameter {
+    /// The only texts that it may have, if they are told: those in quotes, of one with a
+    /// default.
+    #[must_use]
+    pub fn choices(&self) -> Vec<&str> {
+        let Some(default) = self.default.as_deref().filter(|_| self.of == Kind::Text) else {
+            return Vec::new();
+        };
+        let quoted = [default, &self.meaning].into_iter();
+        let quoted = quoted.flat_map(|text| text.split('\'').skip(1).step_by(2));
+        let mut choices: Vec<&str> = Vec::new();
+        for choice in quoted {
+            if !choices.contains(&choice) {
+                choices.push(choice);
+            }
+        }
+        choices
+    }
+}
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
 /// A file of `sql/reports`: its name is the report's.
 macro_rules! file {
     ($name:literal) => {
@@ -148,6 +171,13 @@ impl Engine {
                 }
             }
         }
+        for (parameter, days) in open.iter().filter_map(since) {
+            let since = given.iter().find(|(name, _)| name == "since");
+            if let Some((_, Value::Time(since))) = since {
+                let from = since.saturating_sub(days.saturating_mul(DAY));
+                given.push((parameter.name.clone(), Value::Time(from)));
+            }
+        }
         let place = |name: &str| report.parameters.iter().position(|it| it.name == name);
         given.sort_by_key(|(name, _)| place(name));
         let question = Question {
@@ -171,12 +201,22 @@ impl Engine {
     }
 }
 
+/// Of a parameter whose default is so many days before the period begins.
+fn since(of: &Parameter) -> Option<(&Parameter, i64)> {
+    let default = of.default.as_deref()?;
+    let days = default.strip_prefix(":since - interval '")?;
+    Some((of, days.strip_suffix("' day")?.parse().ok()?))
+}
+
 /// The values of parameters that have a default, all of one moment: a query whose
-/// columns are called as they are.
+/// columns are called as they are. Those that go by another parameter are not among them.
 #[must_use]
 pub fn defaults(of: &[Parameter]) -> Option<String> {
     let columns = of.iter().filter_map(|parameter| {
         let (name, default) = (&parameter.name, parameter.default.as_ref()?);
+        if default.starts_with(':') {
+            return None;
+        }
         Some(format!("{default} AS \"{name}\""))
     });
     let columns: Vec<String> = columns.collect();
@@ -248,6 +288,22 @@ fn parameter(text: &str) -> Option<Parameter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_chosen_is_in_quotes() {
+        let choices = |name: &str| {
+            let all = reports().into_iter().flat_map(|report| report.parameters);
+            let mut all = all.filter(|parameter| parameter.name == name);
+            let parameter = all.next().unwrap();
+            let choices = parameter.choices().into_iter();
+            choices.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(choices("new_to"), ["all", "actor"]);
+        assert_eq!(choices("changes_only"), ["no", "yes"]);
+        for free in ["principal", "since", "per_actor"] {
+            assert!(choices(free).is_empty(), "{free}");
+        }
+    }
 
     #[test]
     fn every_report_has_a_header_that_is_read() {

@@ -130,14 +130,32 @@ def test_defaults_are_of_one_now():
     assert values["until"] - values["compare_from"] == datetime.timedelta(days=97)
     assert abs(datetime.datetime.now(UTC) - values["until"]) < datetime.timedelta(minutes=1)
     assert (values["new_to"], values["per_actor"]) == ("all", 5)
+    # of a period that is long over, the time before it
+    begun = datetime.datetime(2020, 5, 6, tzinfo=UTC)
+    values = sql.values_of(sql.find("first_seen"), {"since": begun})
+    assert begun - values["compare_from"] == datetime.timedelta(days=90)
     values = sql.defaults(sql.find("unused_keys_and_roles"))
     assert values["known_since"] == datetime.datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"since": "2023-02-01", "until": "2023-01-01"}, "since, .* is not before until"),
+        ({"since": "2023-02-01", "compare_from": "2023-02-01"}, "compare_from, .* is not before since"),
+        ({"new_to": "Actor"}, "new_to cannot be 'Actor': it is one of all, actor"),
+    ],
+)
+def test_what_has_no_answer_is_refused(given, words):
+    with pytest.raises(sql.BadParameter, match=words):
+        sql.check(sql.find("first_seen"), given)
 
 
 def test_defaults_are_what_datafusion_makes_of_them(fusion):
     for report in trailgate_spark.reports():
         for parameter in report.parameters:
-            if parameter.default is not None:
+            # one that goes by another parameter is no query
+            if parameter.default is not None and not parameter.default.startswith(":"):
                 (told,) = engines.ask_datafusion(fusion, f"SELECT {parameter.default} AS value")
                 value = engines.plain(sql.defaults(report)[parameter.name])
                 assert type(told["value"]) is type(value)
