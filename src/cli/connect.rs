@@ -1,7 +1,7 @@
 //! Options that all commands share which talk to a gateway.
 
 use std::{
-    env, fs,
+    fs,
     future::Future,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -115,8 +115,9 @@ impl Connect {
 
     /// Whether the command line names a gateway: what the environment has is for all
     /// commands, whether they ask one or not.
+    #[cfg(feature = "sql")]
     pub(super) fn names_endpoint(&self) -> bool {
-        let usual = env::var_os(ENDPOINT);
+        let usual = std::env::var_os(ENDPOINT);
         self.endpoint
             .as_ref()
             .is_some_and(|given| usual.is_none_or(|usual| usual.to_str() != Some(given)))

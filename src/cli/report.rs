@@ -29,6 +29,7 @@ pub(super) fn note(line: impl Display) {
 }
 
 /// Writes lines to stderr, such as a help text of ours.
+#[cfg(feature = "sql")]
 pub(super) fn lines(text: &str) {
     let mut to = io::stderr().lock();
     for line in text.lines() {
