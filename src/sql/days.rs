@@ -15,23 +15,14 @@ use datafusion::{
     },
 };
 
-use super::error::Error;
+use super::{error::Error, guard::check_nodes};
 
 /// What of a comparison is told, in characters.
 const MAX_TOLD: usize = 100;
 
 /// Whether no day is compared with a number that is written.
 pub(super) fn check(plan: &LogicalPlan) -> Result<(), Error> {
-    let mut wrong = None;
-    // it fails only where the walk does, which does not
-    let _ = plan.apply_with_subqueries(|node| {
-        wrong = node_error(node);
-        Ok(match wrong {
-            Some(_) => TreeNodeRecursion::Stop,
-            None => TreeNodeRecursion::Continue,
-        })
-    });
-    wrong.map_or(Ok(()), Err)
+    check_nodes(plan, node_error)
 }
 
 fn node_error(node: &LogicalPlan) -> Option<Error> {
