@@ -108,13 +108,9 @@ def _report(name):
     return Report(name, told["title"], told["about"], tuple(parameters), functions, sql)
 
 
-def defaults(report):
-    """What a report's parameters are when nothing is said. All times are of one now."""
-    return values_of(report, {})
-
-
 def values_of(report, given):
-    """What a report's parameters are with these given: the others as they are when nothing is said."""
+    """What a report's parameters are with these given: the others as they are when nothing is said. All times are of
+    one now."""
     now = datetime.datetime.now(UTC)
     values = dict(given)
     # one that goes by another comes after it

@@ -125,7 +125,7 @@ def test_reports_that_are_not_there():
 
 
 def test_defaults_are_of_one_now():
-    values = sql.defaults(sql.find("first_seen"))
+    values = sql.values_of(sql.find("first_seen"), {})
     assert values["until"] - values["since"] == datetime.timedelta(days=7)
     assert values["until"] - values["compare_from"] == datetime.timedelta(days=97)
     assert abs(datetime.datetime.now(UTC) - values["until"]) < datetime.timedelta(minutes=1)
@@ -134,7 +134,7 @@ def test_defaults_are_of_one_now():
     begun = datetime.datetime(2020, 5, 6, tzinfo=UTC)
     values = sql.values_of(sql.find("first_seen"), {"since": begun})
     assert begun - values["compare_from"] == datetime.timedelta(days=90)
-    values = sql.defaults(sql.find("unused_keys_and_roles"))
+    values = sql.values_of(sql.find("unused_keys_and_roles"), {})
     assert values["known_since"] == datetime.datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -157,7 +157,7 @@ def test_defaults_are_what_datafusion_makes_of_them(fusion):
             # one that goes by another parameter is no query
             if parameter.default is not None and not parameter.default.startswith(":"):
                 (told,) = engines.ask_datafusion(fusion, f"SELECT {parameter.default} AS value")
-                value = engines.plain(sql.defaults(report)[parameter.name])
+                value = engines.plain(sql.values_of(report, {})[parameter.name])
                 assert type(told["value"]) is type(value)
                 near = 60_000_000 if parameter.type == "timestamp" else 0
                 assert told["value"] == value or abs(told["value"] - value) <= near
