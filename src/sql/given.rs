@@ -7,7 +7,7 @@ use super::{
     parameters::Value,
     reports::{Kind, Report},
 };
-use crate::{spelling::Nearest, when::when};
+use crate::{event::day_number, spelling::Nearest, when::when};
 
 /// The longest name that is compared with those that are known, in bytes.
 const MAX_NAME: usize = 100;
@@ -98,8 +98,7 @@ impl Typed {
                 if !text.contains([':', ' '])
                     && let Ok(day) = text.parse::<jiff::civil::Date>()
                 {
-                    let epoch = jiff::civil::Date::constant(1970, 1, 1);
-                    return Ok(Value::Day((day - epoch).get_days()));
+                    return Ok(Value::Day(day_number(day)));
                 }
                 // days of events are those of UTC
                 let wrong = |_| {

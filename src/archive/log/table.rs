@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{Span, civil::Date};
+use jiff::civil::Date;
 
 use super::{
     super::{
@@ -16,14 +16,13 @@ use super::{
     },
     action::{Line, MetaData, Protocol, Remove, Txn},
 };
+use crate::event::{day_number, numbered_day};
 
 /// The name under which the table's log says how far its consumer has come.
 pub(in super::super) const APP: &str = "trailgate";
 /// And that under which it says which days were dropped: as its version, the first day
 /// that was kept, in days since 1970-01-01.
 pub(in super::super) const RETENTION: &str = "trailgate-retention";
-/// See [`RETENTION`].
-const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 /// The newest protocol that this program reads and writes.
 pub(in super::super) const READER: i32 = 1;
 /// As [`READER`], for who writes.
@@ -133,7 +132,7 @@ impl Table {
             if let Some(txn) = line.txn {
                 if txn.app_id == RETENTION {
                     // what was dropped does not come back
-                    snapshot.kept_from = snapshot.kept_from.max(day_of(&txn));
+                    snapshot.kept_from = snapshot.kept_from.max(numbered_day(txn.version));
                 }
                 self.txns.insert(txn.app_id.clone(), txn);
             }
@@ -187,18 +186,11 @@ impl Table {
 
 /// That days before one are dropped.
 pub(in super::super) fn retained(from: Date, now: i64) -> Txn {
-    let days = from.since(EPOCH).map_or(0, |days| days.get_days());
     Txn {
         app_id: RETENTION.to_owned(),
-        version: days.into(),
+        version: day_number(from).into(),
         last_updated: Some(now),
     }
-}
-
-/// See [`retained`].
-fn day_of(txn: &Txn) -> Option<Date> {
-    let days = Span::new().try_days(txn.version).ok()?;
-    EPOCH.checked_add(days).ok()
 }
 
 fn check_protocol(protocol: &Protocol, root: &str) -> Result<(), Error> {
