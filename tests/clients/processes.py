@@ -25,7 +25,8 @@ PATIENCE = 60
 def binary():
     """The trailgate under test."""
     if given := os.environ.get("TRAILGATE_BIN"):
-        return given
+        # a command may run in another directory
+        return str(Path(given).absolute())
     built = [ROOT / "target" / profile / "trailgate" for profile in ("debug", "release")]
     for path in built:
         if path.exists():
