@@ -6,6 +6,8 @@
 pub(crate) struct Nearest<'a> {
     name: &'a str,
     lower: String,
+    /// Characters of `lower`.
+    letters: usize,
     /// The most letters that may be wrong.
     bound: usize,
     /// How far off without letter case and with it, and the name.
@@ -15,10 +17,12 @@ pub(crate) struct Nearest<'a> {
 impl<'a> Nearest<'a> {
     pub(crate) fn to(name: &'a str) -> Self {
         let lower = name.to_lowercase();
+        let letters = lower.chars().count();
         Self {
             name,
+            letters,
             // a third of the letters may be wrong, two of them always
-            bound: (lower.chars().count() / 3).max(2),
+            bound: (letters / 3).max(2),
             lower,
             best: None,
         }
@@ -26,7 +30,12 @@ impl<'a> Nearest<'a> {
 
     /// Shows it a name that is known.
     pub(crate) fn consider(&mut self, candidate: &str) {
-        let distance = strsim::osa_distance(&self.lower, &candidate.to_lowercase());
+        let lower = candidate.to_lowercase();
+        // each letter that one has more is wrong; so it is cheap to see that of long names
+        if self.letters.abs_diff(lower.chars().count()) > self.bound {
+            return;
+        }
+        let distance = strsim::osa_distance(&self.lower, &lower);
         if distance > self.bound {
             return;
         }

@@ -99,10 +99,8 @@ pub(crate) fn when(text: &str) -> Result<When, String> {
         return span(back).map(When::Ago);
     }
     // a unit tells a span from a number
-    if text.ends_with(|c: char| c.is_ascii_alphabetic())
-        && let Ok(span) = span(text)
-    {
-        return Ok(When::Ago(span));
+    if text.ends_with(|c: char| c.is_ascii_alphabetic()) && text.parse::<Span>().is_ok() {
+        return span(text).map(When::Ago);
     }
     // eight digits are a day without its dashes; a second has nine or ten
     if matches!(text.len(), 9 | 10) && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -243,7 +241,9 @@ impl fmt::Display for Span {
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let span = text.trim().parse::<Span>()?.get();
     if span > MAX_SPAN {
-        return Err(format!("{text:?} is longer than ten years"));
+        return Err(format!(
+            "{text:?} is longer than ten years; give a shorter span, or a day"
+        ));
     }
     Ok(span)
 }

@@ -125,15 +125,13 @@ impl Call<'_> {
             }
         }
         let details = status.get_error_details();
+        let code = code_name(status.code());
         let reason = details
             .error_info()
+            .filter(|info| info.reason != code)
             .map(|info| format!(", {}", info.reason))
             .unwrap_or_default();
-        let mut lines = vec![format!(
-            "{} [{}{reason}]",
-            status.message(),
-            code_name(status.code())
-        )];
+        let mut lines = vec![format!("{} [{code}{reason}]", status.message())];
         let violations = details.bad_request().map(|bad| &bad.field_violations);
         for violation in violations.into_iter().flatten().take(LISTED) {
             // the message usually says the first of them already
@@ -253,6 +251,12 @@ mod tests {
                 "page_token: not one of ours [INVALID_ARGUMENT, NO_SUCH]",
                 "  view: 9 is no value",
             ]
+        );
+        let details = ErrorDetails::with_error_info("UNAUTHENTICATED", "trailgate", []);
+        let status = Status::with_error_details(Code::Unauthenticated, "nobody", details);
+        assert_eq!(
+            call("e", false).lines(&status)[0],
+            "nobody [UNAUTHENTICATED]"
         );
         let mut details = ErrorDetails::with_error_info("QUOTA_EXHAUSTED", "trailgate", []);
         details.set_retry_info(Some(Duration::from_millis(2500)));

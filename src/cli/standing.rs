@@ -258,7 +258,7 @@ fn fitting(rows: &[[String; COLUMNS.len()]], width: Option<usize>) -> [bool; COL
     let Some(room) = width else {
         return shown;
     };
-    let mut widths = COLUMNS.map(|(Head::Text(name) | Head::Number(name), _)| name.len());
+    let mut widths = COLUMNS.map(|(head, _)| head.name().len());
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use datafusion::{
-    arrow::error::ArrowError,
-    common::{DataFusionError, SchemaError},
-};
+use datafusion::{arrow::error::ArrowError, common::DataFusionError};
+
+use super::words::{of_plan, of_schema, told};
 
 /// See the module. Each says what would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,9 +76,6 @@ pub enum Error {
     Internal,
 }
 
-/// What of the engine's words is told: a few lines.
-const MAX_TOLD: usize = 600;
-
 impl Error {
     /// Its stable reason.
     #[must_use]
@@ -130,7 +126,7 @@ impl Bounds {
             DataFusionError::Plan(what)
             | DataFusionError::NotImplemented(what)
             | DataFusionError::Execution(what)
-            | DataFusionError::Configuration(what) => Error::wrong(told(what)),
+            | DataFusionError::Configuration(what) => Error::wrong(of_plan(what)),
             DataFusionError::SchemaError(what, _) => Error::wrong(of_schema(what)),
             DataFusionError::ArrowError(what, _) => match &**what {
                 ArrowError::IoError(..) | ArrowError::IpcError(_) => self.spilled(error),
@@ -194,33 +190,6 @@ fn unread(what: &str) -> Option<Error> {
 fn internal_of(error: &DataFusionError) -> Error {
     tracing::error!(%error, "a query failed");
     Error::Internal
-}
-
-/// A name that there is not, and those that are like it.
-fn of_schema(error: &SchemaError) -> String {
-    told(&error.to_string())
-}
-
-/// The engine's words in a line of ours.
-fn told(what: &str) -> String {
-    let what = what
-        .split_once("\n\nbacktrace:")
-        .map_or(what, |(before, _)| before);
-    let words: Vec<&str> = what.split_whitespace().collect();
-    let what = words.join(" ");
-    let what = what.trim_end_matches('.');
-    let mut told: String = what.chars().take(MAX_TOLD).collect();
-    if told.len() < what.len() {
-        told.push('…');
-    }
-    let mut chars = told.chars();
-    match chars.next() {
-        // a name stays as it is
-        Some(first) if !chars.as_str().starts_with(char::is_uppercase) => {
-            first.to_lowercase().chain(chars).collect()
-        }
-        _ => told,
-    }
 }
 
 /// What cannot happen, if the engine is as it was.

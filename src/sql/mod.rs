@@ -34,6 +34,7 @@ mod text;
 mod tree;
 mod until;
 mod views;
+mod words;
 
 pub use self::{
     answer::Answer,

@@ -38,6 +38,11 @@ pub fn views() -> Vec<View> {
     FILES.into_iter().map(view).collect()
 }
 
+/// Their names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILES.into_iter().map(|(name, _)| name)
+}
+
 /// Those that a query needs which names what `names` says, by itself or by one that
 /// needs it, in their order.
 pub(super) fn needed(views: &[View], names: impl Fn(&str) -> bool) -> Vec<&View> {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use datafusion::{
     arrow::{
         array::RecordBatch,
-        datatypes::{DataType, SchemaRef},
+        datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
         ipc::writer::StreamWriter,
         json::{ArrayWriter, WriterBuilder, writer::JsonArray},
     },
@@ -69,8 +69,12 @@ const GROUP_ROWS: usize = 100_000;
 /// What a row group holds before it is written, in bytes: it is in memory until then.
 const GROUP_BYTES: usize = 64 << 20;
 
-/// The least width of a column, in characters, where each row is a line.
-const NARROW: usize = 6;
+/// The width of a text, in characters, below which it says too little: where the terminal
+/// has not so much for each, a row is some lines.
+const NARROW: usize = 12;
+
+/// What is between columns, in characters.
+const GAP: usize = 2;
 
 /// Writes an answer to standard output, batch by batch.
 pub(super) struct Writer {
@@ -87,7 +91,8 @@ enum To {
     Table {
         schema: SchemaRef,
         block: Vec<Vec<String>>,
-        has_rows: bool,
+        /// Whether a row is some lines; `None`: there was none.
+        is_tall: Option<bool>,
     },
     Csv,
     Json(Box<ArrayWriter<Vec<u8>>>),
@@ -126,7 +131,7 @@ impl Writer {
             Shape::Table => To::Table {
                 schema: SchemaRef::clone(schema),
                 block: Vec::new(),
-                has_rows: false,
+                is_tall: None,
             },
             Shape::Csv => {
                 let names = schema.fields().iter().map(|field| field.name().clone());
@@ -206,10 +211,10 @@ impl Writer {
         match std::mem::replace(&mut self.to, To::Nothing) {
             To::Nothing | To::Csv => {}
             To::Table {
-                schema, has_rows, ..
+                schema, is_tall, ..
             } => {
-                if !has_rows {
-                    self.lines(&schema, Vec::new())?;
+                if is_tall.is_none() {
+                    self.lines(&schema, Vec::new(), false)?;
                 }
             }
             To::Json(mut writer) => {
@@ -226,10 +231,11 @@ impl Writer {
 
     /// Writes what there is of a table, in blocks of at least so many rows.
     fn blocks(&mut self, least: usize) -> io::Result<()> {
+        let width = self.width;
         let To::Table {
             schema,
             block,
-            has_rows,
+            is_tall,
         } = &mut self.to
         else {
             return Ok(());
@@ -237,19 +243,20 @@ impl Writer {
         if block.len() < least {
             return Ok(());
         }
-        *has_rows = true;
+        // of the first rows: all of an answer are written alike
+        let is_tall = *is_tall
+            .get_or_insert_with(|| width.is_some_and(|width| needed(schema, block) > width));
         let (schema, rows) = (SchemaRef::clone(schema), std::mem::take(block));
-        self.lines(&schema, rows)
+        self.lines(&schema, rows, is_tall)
     }
 
-    fn lines(&self, schema: &SchemaRef, rows: Vec<Vec<String>>) -> io::Result<()> {
+    fn lines(&self, schema: &SchemaRef, rows: Vec<Vec<String>>, is_tall: bool) -> io::Result<()> {
         let mut to = io::stdout().lock();
-        let columns = schema.fields().len();
-        if self.width.is_some_and(|width| columns * NARROW > width) {
+        if is_tall {
             for row in rows {
                 let pairs = schema.fields().iter().zip(row);
                 let pairs = pairs.flat_map(|(field, cell)| lines(&[field.name().clone(), cell]));
-                let heads = [Head::Text(""), Head::Text("")];
+                let heads = [Head::Whole(""), Head::Text("")];
                 for line in grid(&heads, pairs, self.width).iter().skip(1) {
                     writeln!(to, "{line}")?;
                 }
@@ -257,14 +264,7 @@ impl Writer {
             }
             return to.flush();
         }
-        let heads: Vec<Head<'_>> = schema
-            .fields()
-            .iter()
-            .map(|field| match is_number(field.data_type()) {
-                true => Head::Number(field.name()),
-                false => Head::Text(field.name()),
-            })
-            .collect();
+        let heads: Vec<Head<'_>> = schema.fields().iter().map(|field| head(field)).collect();
         let rows = rows.iter().flat_map(|row| lines(row));
         for (place, line) in grid(&heads, rows, self.width).iter().enumerate() {
             match place == 0 && self.color {
@@ -276,8 +276,31 @@ impl Writer {
     }
 }
 
-fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
+fn head(field: &Field) -> Head<'_> {
+    let data_type = field.data_type();
+    if data_type.is_numeric() {
+        Head::Number(field.name())
+    } else if data_type.is_temporal() || *data_type == DataType::Boolean {
+        Head::Whole(field.name())
+    } else {
+        Head::Text(field.name())
+    }
+}
+
+/// The characters of a line that has a row: texts may be cut, nothing else.
+fn needed(schema: &Schema, rows: &[Vec<String>]) -> usize {
+    let column = |(place, field): (usize, &FieldRef)| {
+        let cells = rows.iter().filter_map(|row| row.get(place));
+        let widths = cells.flat_map(|cell| cell.lines().map(|line| line.chars().count()));
+        let widest = widths.chain([field.name().chars().count()]).max();
+        let widest = widest.unwrap_or_default();
+        GAP + match head(field) {
+            Head::Text(_) => widest.min(NARROW),
+            Head::Number(_) | Head::Whole(_) => widest,
+        }
+    };
+    let columns: usize = schema.fields().iter().enumerate().map(column).sum();
+    columns.saturating_sub(GAP)
 }
 
 fn write_json(text: Vec<u8>) -> io::Result<()> {
@@ -285,4 +308,29 @@ fn write_json(text: Vec<u8>) -> io::Result<()> {
     let mut to = io::stdout().lock();
     to.write_all(for_stdout(text).as_bytes())?;
     to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_to_hold_what_cannot_be_cut() {
+        let time = DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None);
+        let schema = Schema::new(vec![
+            Field::new("eventTime", time, true),
+            Field::new("name", DataType::Utf8, true),
+            Field::new("arn", DataType::Utf8, true),
+            Field::new("n", DataType::Int64, true),
+        ]);
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let arn = "arn:aws:iam::111122223333:user/ann";
+        let rows = [
+            row(["2024-05-06T07:08:09Z", "Get", arn, "1"]),
+            row(["", "Put", "", "1234567"]),
+        ];
+        // a time, a name, as much of the ARN as says something, and a number
+        assert_eq!(needed(&schema, &rows), 20 + 2 + 4 + 2 + 12 + 2 + 7);
+        assert_eq!(needed(&schema, &[]), 9 + 2 + 4 + 2 + 3 + 2 + 1);
+    }
 }

@@ -1,14 +1,27 @@
 //! A table of texts.
 
-use comfy_table::{CellAlignment, ContentArrangement, Row, Table, presets::NOTHING};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets::NOTHING,
+};
 
 use super::printable;
 
-/// A column of a [`grid`]: what it is called, and whether it holds numbers.
+/// A column of a [`grid`]: what it is called, and what it holds.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) enum Head<'a> {
     Text(&'a str),
     Number(&'a str),
+    /// What says something else where it is cut, such as a time.
+    Whole(&'a str),
+}
+
+impl<'a> Head<'a> {
+    /// What it is called.
+    pub(in crate::cli) const fn name(self) -> &'a str {
+        match self {
+            Self::Text(name) | Self::Number(name) | Self::Whole(name) => name,
+        }
+    }
 }
 
 /// Lines of a table with a header, cut to the terminal's width if there is one.
@@ -29,9 +42,7 @@ pub(in crate::cli) fn grid(
         // the last column's padding is trimmed away
         table.set_width(u16::try_from(width + 2).unwrap_or(u16::MAX));
     }
-    let names = heads.iter().map(|head| match head {
-        Head::Text(name) | Head::Number(name) => (*name).to_owned(),
-    });
+    let names = heads.iter().map(|head| head.name().to_owned());
     let mut add = |cells: Vec<String>| {
         let mut row = Row::from(cells.iter().map(|cell| printable(cell)).collect::<Vec<_>>());
         row.max_height(1);
@@ -43,6 +54,9 @@ pub(in crate::cli) fn grid(
         column.set_padding((0, 2));
         if matches!(head, Head::Number(_)) {
             column.set_cell_alignment(CellAlignment::Right);
+        }
+        if matches!(head, Head::Whole(_)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table
@@ -79,5 +93,21 @@ mod tests {
             "{lines:#?}"
         );
         assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn what_is_whole_is_not_cut() {
+        let heads = [Head::Text("A"), Head::Whole("TIME"), Head::Text("B")];
+        let row = [
+            "aaaaaaaaaaaaaaaaaaaaaaaa",
+            "2024-05-06T07:08:09Z",
+            "bbbbbbbbbbbb",
+        ];
+        let lines = grid(&heads, [row.map(str::to_owned).to_vec()], Some(40));
+        assert!(lines[1].contains("2024-05-06T07:08:09Z"), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 40),
+            "{lines:#?}"
+        );
     }
 }

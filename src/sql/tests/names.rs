@@ -60,8 +60,24 @@ async fn lists_are_read_as_spark_reads_them() {
 async fn what_there_is_not_is_said() {
     let engine = engine().await;
     for (text, words) in [
-        ("select evntName from cloudtrail", "eventName"),
-        ("select 1 from cloudtrial", "cloudtrial"),
+        (
+            "select evntName from cloudtrail",
+            "there is no column evntName; did you mean eventName?",
+        ),
+        (
+            "select 1 from cloudtrail where eventName = \"Decrypt\"",
+            "a text is put in single quotes: 'Decrypt'); there are eventTime, ",
+        ),
+        ("select nowhere", "in single quotes: 'nowhere')"),
+        (
+            "select 1 from cloudtrial",
+            "there is no table cloudtrial; there are cloudtrail and the views",
+        ),
+        (
+            "select sum(eventName) from cloudtrail",
+            "sum(Utf8View) cannot",
+        ),
+        ("select sum(eventName) from cloudtrail", "cast(x as bigint)"),
         ("select userIdentity.nme from cloudtrail", "nme"),
         ("select strlength(eventName) from cloudtrail", "strlength"),
     ] {
