@@ -83,8 +83,11 @@ impl ReportService for Reports {
             return Err(lacking(report.name, &missing));
         }
         let place = self.queries.place(&asker).await?;
-        let reported = self.queries.engine.report(&report, values, sight).await;
-        let Reported { values, answer } = reported.map_err(failed)?;
+        let reported = self
+            .queries
+            .engine
+            .report(&report, values, typed.now, sight);
+        let Reported { values, answer } = reported.await.map_err(failed)?;
         let header = header(&answer.schema(), values, now);
         let rows = Rows {
             answer,
@@ -175,6 +178,7 @@ impl Reports {
             default_value: it.default.clone().unwrap_or_default(),
             is_required: it.default.is_none(),
             meaning: it.meaning.clone(),
+            allowed_values: it.allowed.clone(),
         });
         let functions = report.functions.iter().map(|name| v1::ReportFunction {
             name: name.clone(),

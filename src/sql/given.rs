@@ -4,8 +4,10 @@ use datafusion::arrow::datatypes::DataType;
 use jiff::tz::TimeZone;
 
 use super::{
+    defaults::MICROS,
+    order,
     parameters::Value,
-    reports::{Kind, Report},
+    reports::{Kind, Parameter, Report},
 };
 use crate::{spelling::Nearest, when::when};
 
@@ -74,7 +76,6 @@ impl Typed {
                 .map(Value::Integer)
                 .map_err(|_| format!("{:?} is no whole number", shown(text))),
             Kind::Time => {
-                const MICROS: i64 = 1_000_000;
                 // what is wrong is said with what was typed
                 let second = when(&shown(text))?.first(self.now, &self.zone);
                 Ok(Value::Time(second.saturating_mul(MICROS)))
@@ -146,7 +147,8 @@ impl Typed {
                 continue;
             }
             named.push(&known.name);
-            match self.value(text, known.of) {
+            let value = self.value(text, known.of);
+            match value.and_then(|value| allowed(known, value)) {
                 Ok(value) => values.push((known.name.clone(), value)),
                 Err(what) => is_wrong(&known.name, Why::Invalid, what),
             }
@@ -157,10 +159,26 @@ impl Typed {
                 is_wrong(&parameter.name, Why::Missing, what);
             }
         }
+        let disorder = order::disorder(report, &values, self.now, &wrong);
+        wrong.extend(disorder);
         match wrong.is_empty() {
             true => Ok(values),
             false => Err(wrong),
         }
+    }
+}
+
+/// The value, if the parameter may have it.
+fn allowed(parameter: &Parameter, value: Value) -> Result<Value, String> {
+    match &value {
+        Value::Text(text) if !parameter.allowed.is_empty() && !parameter.allowed.contains(text) => {
+            let allowed = parameter.allowed.join(" or ");
+            Err(format!(
+                "{:?} is none of its values; give {allowed}",
+                shown(text)
+            ))
+        }
+        _ => Ok(value),
     }
 }
 
@@ -247,14 +265,45 @@ mod tests {
         );
         let zone = crate::when::zone("Asia/Tokyo").unwrap();
         let typed = Typed { now: NOON, zone };
-        let values = typed.values(&report("root_usage").unwrap(), [("since", "2023-07-11")]);
-        // nine hours before noon is three o'clock, and midnight there
+        let values = typed.values(&report("root_usage").unwrap(), [("since", "2023-07-10")]);
+        // the day begins there nine hours earlier
         assert_eq!(
             values.unwrap(),
             [(
                 "since".to_owned(),
-                Value::Time((NOON + 3 * 3_600) * 1_000_000)
+                Value::Time((NOON - 21 * 3_600) * 1_000_000)
             )]
+        );
+    }
+
+    /// What is wrong with these values: of which parameter, and the message.
+    fn wrong(name: &str, given: &[(&str, &str)]) -> Vec<(String, String)> {
+        let values = typed().values(&report(name).unwrap(), given.iter().copied());
+        let wrong = values.err().unwrap_or_default().into_iter();
+        let wrong = wrong.inspect(|it| assert_eq!(it.why, Why::Invalid));
+        wrong.map(|it| (it.parameter, it.message)).collect()
+    }
+
+    #[test]
+    fn values_that_are_not_of_the_list_are_refused() {
+        let resource = ("resource", "x");
+        assert_eq!(
+            wrong("resource_history", &[resource, ("changes_only", "yes")]),
+            []
+        );
+        assert_eq!(wrong("first_seen", &[("new_to", "actor")]), []);
+        for text in ["Yes", "", "true", " yes"] {
+            let told = format!("{text:?} is none of its values; give no or yes");
+            let wrong = wrong("resource_history", &[resource, ("changes_only", text)]);
+            assert_eq!(wrong, [("changes_only".to_owned(), told)]);
+        }
+        let long = "x".repeat(10_000);
+        let [(_, message)] = &wrong("first_seen", &[("new_to", &long)])[..] else {
+            panic!("{:?}", wrong("first_seen", &[("new_to", &long)]));
+        };
+        assert!(
+            message.len() < 200 && message.ends_with("give all or actor"),
+            "{message}"
         );
     }
 

@@ -9,6 +9,7 @@ mod allowed;
 mod answer;
 mod apart;
 mod cells;
+mod defaults;
 mod engine;
 mod error;
 mod files;
@@ -18,6 +19,7 @@ mod given;
 mod guard;
 mod nested;
 mod options;
+mod order;
 mod parameters;
 mod pool;
 mod reports;
@@ -43,7 +45,7 @@ pub use self::{
     given::{Typed, Why, Wrong},
     options::{BATCH_ROWS, Options},
     parameters::{Parameters, Value},
-    reports::{Kind, Parameter, Report, Reported, defaults, nearest, report, reports},
+    reports::{Kind, Parameter, Report, Reported, nearest, report, reports},
     session::{CATALOG, SCHEMA, TABLE, words},
     sight::Sight,
     text::MAX_TEXT,

@@ -75,14 +75,14 @@ QUESTIONS = {
         _FIRST | {"until": world.at(16)},
         _FIRST | {"until": world.at(16), "new_to": "actor", "per_actor": 3},
         _FIRST | {"since": _time(2023, 7, 10, 12), "until": _time(2024, 1, 1)},
-        _FIRST | {"compare_from": world.at(8)},
-        _FIRST | EVER,
+        _FIRST | {"compare_from": world.at(7)},
+        _FIRST | EVER | {"compare_from": _time(2009, 1, 1)},
         _FIRST | {"per_actor": 0},
     ],
     "first_seen_places": [
         _FIRST | {"until": world.at(16)},
         _FIRST | {"until": world.at(16), "new_to": "actor"},
-        _FIRST | EVER,
+        _FIRST | EVER | {"compare_from": _time(2009, 1, 1)},
     ],
     "unused_keys_and_roles": [_USED, _USED | {"known_since": world.at(-130)}, _USED | {"unused_since": world.at(30)}],
     "principal_timeline": [

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cli::{EXIT_FAILED, EXIT_USAGE, connect::block_on, report, time::rfc3339},
     proto::v1::RunReportRequest,
-    sql::{self, Engine, Report, Sight, Value, Wrong},
+    sql::{self, Engine, Report, Sight, Typed, Value, Wrong},
 };
 
 const EXAMPLES: &str = "\
@@ -60,7 +60,8 @@ impl Reports {
     }
 
     async fn answer(&self, report: &Report) -> u8 {
-        let values = given(report, &self.how.values);
+        let typed = value::typed();
+        let values = given(report, &typed, &self.how.values);
         let values = values.and_then(|values| self.how.check().map(|()| values));
         let values = match values {
             Ok(values) => values,
@@ -70,7 +71,7 @@ impl Reports {
         match self.how.engine().await {
             Err(code) => code,
             Ok(Some(engine)) => {
-                let answer = here(&engine, report, values);
+                let answer = here(&engine, report, values, typed.now);
                 self.how.answered(answer, shape).await
             }
             Ok(None) => {
@@ -88,6 +89,7 @@ async fn here(
     engine: &Engine,
     report: &Report,
     values: Vec<(String, Value)>,
+    now: i64,
 ) -> Result<Answer, Failure> {
     let lacking = engine.lacks(report);
     if !lacking.is_empty() {
@@ -98,7 +100,7 @@ async fn here(
             lacking.join(" and ")
         )));
     }
-    let reported = engine.report(report, values, Sight::all()).await?;
+    let reported = engine.report(report, values, now, Sight::all()).await?;
     Ok(reported.answer.into())
 }
 
@@ -122,11 +124,15 @@ fn request(report: &Report, values: Vec<(String, Value)>) -> RunReportRequest {
 }
 
 /// The values that were typed, by the report's own parameters.
-fn given(report: &Report, typed: &[(String, String)]) -> Result<Vec<(String, Value)>, u8> {
-    let given = typed
+fn given(
+    report: &Report,
+    typed: &Typed,
+    values: &[(String, String)],
+) -> Result<Vec<(String, Value)>, u8> {
+    let given = values
         .iter()
         .map(|(name, text)| (name.as_str(), text.as_str()));
-    value::typed().values(report, given).map_err(|wrongs| {
+    typed.values(report, given).map_err(|wrongs| {
         for Wrong {
             parameter, message, ..
         } in wrongs
@@ -149,7 +155,11 @@ fn list() -> io::Result<()> {
                 None => " [required]".to_owned(),
             };
             let (name, meaning) = (&parameter.name, &parameter.meaning);
-            writeln!(to, "  --param {name}=...  {meaning}{default}")?;
+            let values = match parameter.allowed.is_empty() {
+                true => "...".to_owned(),
+                false => parameter.allowed.join("|"),
+            };
+            writeln!(to, "  --param {name}={values}  {meaning}{default}")?;
         }
         writeln!(to)?;
     }
