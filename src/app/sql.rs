@@ -71,10 +71,22 @@ pub async fn engine_at(
         Clock::system(),
         archive::Options::default(),
     );
-    let archive = archive
-        .await
-        .map_err(|error| format!("--archive {place}: {error}"))?;
+    let archive = archive.await.map_err(|error| match error {
+        // by its path, which the store does not know
+        archive::Error::Missing { .. } => {
+            format!("--archive {place}: there is no archive at {}", whole(place))
+        }
+        error => format!("--archive {place}: {error}"),
+    })?;
     engine(archive, store, root, options)
+}
+
+/// A place by its whole path: `.` says little.
+fn whole(place: &Store) -> String {
+    let Store::Dir(path) = place else {
+        return place.to_string();
+    };
+    std::path::absolute(path).map_or_else(|_| place.to_string(), |it| it.display().to_string())
 }
 
 fn engine(

@@ -113,7 +113,14 @@ impl Inner {
         let mut pause = PAUSE;
         // most of the work is done without the turn, by what is known now
         let known = self.known().snapshot.clone();
-        self.prepare(groups, &known, begun).await?;
+        if let Err(error) = self.prepare(groups, &known, begun).await {
+            // what could not be read another may have taken out: the next try goes by that
+            let mut table = self.table.lock().await;
+            if let Err(error) = self.follow(&mut table).await {
+                tracing::debug!(%error, "the archive's log could not be followed");
+            }
+            return Err(error);
+        }
         for _ in 0..TRIES {
             {
                 let mut table = self.table.lock().await;

@@ -53,8 +53,8 @@ impl Archive {
     /// stay until they are vacuumed.
     ///
     /// # Errors
-    /// If the store does not do what it is asked, or a file cannot be read. What was merged
-    /// before is committed.
+    /// If the store does not do what it is asked; if a file cannot be read: then the others'
+    /// partitions are merged all the same. What was merged is committed.
     pub async fn compact(&self) -> Result<Compacted, Error> {
         let archive = &*self.0;
         if !archive.may_write {
@@ -62,10 +62,15 @@ impl Archive {
         }
         let mut done = Compacted::default();
         let snapshot = self.refresh().await?;
+        let mut outcome = Ok(());
         for (partition, files) in archive.candidates(&snapshot) {
-            archive.merge(&partition, files, &mut done).await?;
+            match archive.merge(&partition, files, &mut done).await {
+                // a file that is broken is in nobody else's way
+                Err(error) if !error.may_pass() => outcome = outcome.and(Err(error)),
+                done => done?,
+            }
         }
-        Ok(done)
+        outcome.map(|()| done)
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Snapshot {
     pub(super) files: usize,
     pub(super) bytes: u64,
     pub(super) rows: u64,
+    pub(super) kept_from: Option<Date>,
 }
 
 impl Snapshot {
@@ -61,7 +62,14 @@ impl Snapshot {
             files: 0,
             bytes: 0,
             rows: 0,
+            kept_from: None,
         }
+    }
+
+    /// The day before which events may have been dropped, as too old; `None`: none were.
+    #[must_use]
+    pub fn kept_from(&self) -> Option<Date> {
+        self.kept_from
     }
 
     /// The version of the table.

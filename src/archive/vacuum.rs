@@ -7,7 +7,13 @@ use jiff::civil::Date;
 use rand::RngExt as _;
 
 use super::{
-    Archive, Inner, commit::Plan, error::Error, file, log::action::Remove, snapshot::File, state,
+    Archive, Inner,
+    commit::Plan,
+    error::Error,
+    file,
+    log::{action::Remove, table::retained},
+    snapshot::File,
+    state,
 };
 
 /// Files that one commit takes out: some 300 bytes each.
@@ -32,8 +38,9 @@ pub struct Vacuumed {
 }
 
 impl Archive {
-    /// Takes the days before `before` out of the table; how many files that were. They stay
-    /// in the store until they are vacuumed.
+    /// Takes the days before `before` out of the table, and says so in it
+    /// ([`super::Snapshot::kept_from`]); how many files that were. They stay in the store
+    /// until they are vacuumed.
     ///
     /// # Errors
     /// If the store does not do what it is asked; if other writers always come first.
@@ -108,11 +115,14 @@ impl Inner {
                     .flat_map(|days| days.range(..before));
                 let files = days.flat_map(|(_, files)| files.iter());
                 let files: Vec<Arc<File>> = files.take(FILES).cloned().collect();
-                if files.is_empty() {
+                let is_said = table.snapshot.kept_from >= Some(before);
+                if files.is_empty() && is_said {
                     return Ok(0);
                 }
                 let now = self.clock.now().as_millisecond();
                 let mut plan = Plan::new("DELETE");
+                // before the first file goes: nobody may take a day for empty that was dropped
+                plan.txn = (!is_said).then(|| retained(before, now));
                 plan.remove = files
                     .iter()
                     .map(|file| Remove::of(file, now, true))

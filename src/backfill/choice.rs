@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
+use super::chosen::Why;
 use crate::{
     collect::object_key::{Kind, ObjectKey, Place},
     event::{Event, is_account},
@@ -43,6 +44,8 @@ pub(super) enum Step {
         /// The prefix of the keys of one scope and kind in which it stands, if what
         /// is leapt over are the days of it that were not asked for.
         within: Option<String>,
+        /// Why no file up to there is chosen; `None`: none has records.
+        why: Option<Why>,
     },
 }
 
@@ -68,6 +71,28 @@ impl Choice {
         passes(&self.regions, &self.without_regions, region)
     }
 
+    /// Why an account is left out, if it is.
+    fn why_not_account(&self, account: &str) -> Option<Why> {
+        if self.has_account(account) {
+            return None;
+        }
+        Some(match self.without_accounts.contains(account) {
+            true => Why::WithoutAccount,
+            false => Why::Account,
+        })
+    }
+
+    /// Why a Region is left out, if it is.
+    fn why_not_region(&self, region: &str) -> Option<Why> {
+        if self.has_region(region) {
+            return None;
+        }
+        Some(match self.without_regions.contains(region) {
+            true => Why::WithoutRegion,
+            false => Why::Region,
+        })
+    }
+
     /// Whether an event is loaded of a file whose key does not say what is in it.
     #[must_use]
     pub(super) fn has(&self, event: &Event) -> bool {
@@ -87,20 +112,20 @@ impl Choice {
         };
         let (root, kind) = (&place.root, parsed.kind);
         let account = format!("{}{}/", root.as_str(), place.scope.account);
-        if !self.has_account(&place.scope.account) {
-            return leap_past(&account);
+        if let why @ Some(_) = self.why_not_account(&place.scope.account) {
+            return leap_past(&account, why);
         }
         let prefix = root.scope(kind, &place.scope);
         if !kind.has_records() {
             let region = format!("{}/", place.scope.region);
-            return leap_past(prefix.strip_suffix(&region).unwrap_or(&prefix));
+            return leap_past(prefix.strip_suffix(&region).unwrap_or(&prefix), None);
         }
-        if !self.has_region(&place.scope.region) {
-            return leap_past(&prefix);
+        if let why @ Some(_) = self.why_not_region(&place.scope.region) {
+            return leap_past(&prefix, why);
         }
         let day = place.time.div_euclid(DAY);
         if self.until.is_some_and(|until| until.div_euclid(DAY) < day) {
-            return leap_past(&prefix);
+            return leap_past(&prefix, Some(Why::Until));
         }
         if let Some(since) = self.since.filter(|since| day < since.div_euclid(DAY))
             && let Some(to) = root.day(kind, &place.scope, since)
@@ -108,6 +133,7 @@ impl Choice {
             return Step::Leap {
                 to,
                 within: Some(prefix),
+                why: Some(Why::Since),
             };
         }
         Step::Load(Some(Found { place, prefix }))
@@ -124,11 +150,11 @@ impl Choice {
     fn step_elsewhere(&self, key: &str) -> Step {
         // a bucket that several services log to has millions of theirs
         if let Some((account, service)) = service_of(key) {
-            if !self.has_account(account.1) {
-                return leap_past(account.0);
+            if let why @ Some(_) = self.why_not_account(account.1) {
+                return leap_past(account.0, why);
             }
             if !Kind::of_segment(service.1).is_some_and(Kind::has_records) {
-                return leap_past(service.0);
+                return leap_past(service.0, None);
             }
         }
         // the archive may lie below the place
@@ -187,10 +213,11 @@ fn passes(wanted: &BTreeSet<String>, out: &BTreeSet<String>, name: &str) -> bool
 }
 
 /// Past all keys with a prefix that ends in `/`.
-fn leap_past(prefix: &str) -> Step {
+fn leap_past(prefix: &str, why: Option<Why>) -> Step {
     Step::Leap {
         to: past(prefix),
         within: None,
+        why,
     }
 }
 
@@ -257,18 +284,26 @@ mod tests {
             ..Choice::default()
         };
         let leap = |key: &str| match choice.step(key) {
-            Step::Leap { to, .. } => to,
+            Step::Leap { to, why, .. } => (to, why),
             step => panic!("{step:?}"),
         };
         let logs = |rest: &str| format!("p/AWSLogs/o-1/{rest}");
-        for (account, kind, region, day, to) in [
-            (B, "CloudTrail", "eu-west-1", "2024-02-01", format!("{B}0")),
+        for (account, kind, region, day, to, why) in [
+            (
+                B,
+                "CloudTrail",
+                "eu-west-1",
+                "2024-02-01",
+                format!("{B}0"),
+                Why::Account,
+            ),
             (
                 A,
                 "CloudTrail",
                 "eu-west-2",
                 "2024-02-01",
                 format!("{A}/CloudTrail/eu-west-20"),
+                Why::Region,
             ),
             (
                 A,
@@ -276,6 +311,7 @@ mod tests {
                 "eu-west-1",
                 "2024-01-31",
                 format!("{A}/CloudTrail/eu-west-1/2024/02/01/"),
+                Why::Since,
             ),
             (
                 A,
@@ -283,12 +319,13 @@ mod tests {
                 "eu-west-1",
                 "2024-04-01",
                 format!("{A}/CloudTrail/eu-west-10"),
+                Why::Until,
             ),
         ] {
             let key = key(account, kind, region, day);
             let to = logs(&to);
-            assert_eq!(leap(&key), to);
             assert!(to > key);
+            assert_eq!(leap(&key), (to, Some(why)));
         }
         for day in ["2024-02-01", "2024-03-31"] {
             let key = key(A, "CloudTrail-Insight", "eu-west-1", day);
@@ -307,7 +344,11 @@ mod tests {
     fn other_services_and_digests_are_leapt_over_and_renamed_files_are_loaded() {
         let choice = Choice::default();
         let leap = |key: &str| match choice.step(key) {
-            Step::Leap { to, within: None } => to,
+            Step::Leap {
+                to,
+                within: None,
+                why: None,
+            } => to,
             step => panic!("{key}: {step:?}"),
         };
         assert_eq!(
@@ -344,7 +385,7 @@ mod tests {
         };
         assert!(matches!(
             one.step(&renamed),
-            Step::Leap { to, within: None } if to == format!("AWSLogs/{A}0")
+            Step::Leap { to, within: None, why: Some(Why::WithoutAccount) } if to == format!("AWSLogs/{A}0")
         ));
     }
 

@@ -26,6 +26,10 @@ pub(super) struct Done {
     spans: BTreeMap<String, Spans>,
     /// Files that were passed over since they could not be read.
     failed: BTreeSet<String>,
+    /// Of these those that this process has read since, or found gone: what others
+    /// note of them is older. Not noted, and no more than [`MAX_FAILED`]; what is
+    /// beyond is tried once more.
+    mended: BTreeSet<String>,
     /// How far a pass has come that did not end.
     pass: Option<Pass>,
 }
@@ -95,8 +99,19 @@ impl Done {
         Ok(Self {
             spans: written.done,
             failed: written.failed,
+            mended: BTreeSet::new(),
             pass: written.pass,
         })
+    }
+
+    /// What is left of it for whoever reads all again: the files that could not be
+    /// read, as some of them may not be chosen.
+    #[must_use]
+    pub(super) fn again(self) -> Self {
+        Self {
+            failed: self.failed,
+            ..Self::default()
+        }
     }
 
     /// As it is noted.
@@ -180,13 +195,18 @@ impl Done {
         if self.failed.len() >= MAX_FAILED && !self.failed.contains(key) {
             return false;
         }
+        self.mended.remove(key);
         self.failed.insert(key.to_owned());
         true
     }
 
     /// A file that could not be read was read, or is no more.
     pub(super) fn mend(&mut self, key: &str) {
-        self.failed.remove(key);
+        if let Some(key) = self.failed.take(key)
+            && self.mended.len() < MAX_FAILED
+        {
+            self.mended.insert(key);
+        }
     }
 
     /// Files that could not be read.
@@ -195,8 +215,20 @@ impl Done {
         &self.failed
     }
 
-    /// Adds what somebody else noted meanwhile.
+    /// Adds what somebody else noted meanwhile: what is loaded, and with it the files
+    /// therein that could not be read. Where there is no room for these, neither: what
+    /// is not noted is read again.
     pub(super) fn merge(&mut self, other: &Self) {
+        let more: Vec<_> = other
+            .failed
+            .difference(&self.mended)
+            .filter(|key| !self.failed.contains(*key))
+            .cloned()
+            .collect();
+        if self.failed.len() + more.len() > MAX_FAILED {
+            return;
+        }
+        self.failed.extend(more);
         for (prefix, spans) in &other.spans {
             self.spans.entry(prefix.clone()).or_default().merge(spans);
         }
@@ -282,5 +314,54 @@ mod tests {
         other.add(PREFIX, &key("b"), &key("d"));
         one.merge(&other);
         assert_eq!(one.end_of(PREFIX, &key("a")), Some(key("d")));
+    }
+
+    #[test]
+    fn what_another_could_not_read_is_noted_beside_what_it_loaded() {
+        let [mut one, mut other] = [Done::default(), Done::default()];
+        for name in ["both", "mended", "broken again"] {
+            assert!(one.fail(&key(name)) && other.fail(&key(name)));
+        }
+        assert!(other.fail(&key("c")));
+        other.add(PREFIX, PREFIX, &key("d"));
+        one.mend(&key("mended"));
+        one.mend(&key("broken again"));
+        assert!(one.fail(&key("broken again")));
+        one.merge(&other);
+        let failed = ["both", "broken again", "c"].map(key);
+        assert_eq!(one.failed(), &BTreeSet::from(failed));
+        assert_eq!(one.end_of(PREFIX, &key("c")), Some(key("d")));
+        // another note of the other's has it still
+        one.merge(&other);
+        assert!(!one.failed().contains(&key("mended")));
+    }
+
+    #[test]
+    fn what_another_loaded_is_not_noted_without_room_for_what_it_could_not_read() {
+        let [mut one, mut other] = [Done::default(), Done::default()];
+        for n in 1..MAX_FAILED {
+            assert!(one.fail(&n.to_string()));
+        }
+        assert!(other.fail("1") && other.fail("x"));
+        other.add(PREFIX, PREFIX, &key("d"));
+        let mut full = one.clone();
+        assert!(full.fail("last"));
+        let before = full.clone();
+        full.merge(&other);
+        assert_eq!(full, before);
+        one.merge(&other);
+        assert!(one.failed().contains("x") && one.failed().len() == MAX_FAILED);
+        assert_eq!(one.end_of(PREFIX, &key("c")), Some(key("d")));
+    }
+
+    #[test]
+    fn who_reads_all_again_keeps_what_could_not_be_read() {
+        let mut done = Done::default();
+        done.begin("all", 7);
+        done.add(PREFIX, PREFIX, &key("d"));
+        assert!(done.fail(&key("c")));
+        let again = done.again();
+        assert_eq!(again.failed().len(), 1);
+        assert_eq!((again.end_of(PREFIX, &key("c")), again.at()), (None, None));
     }
 }

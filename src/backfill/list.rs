@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     choice::{Choice, Step},
+    chosen::Chosen,
     done::{Done, Unusable, name_of},
     patience::Patience,
     seen::Seen,
@@ -32,8 +33,8 @@ pub(super) enum Item {
     File(usize, Next),
     /// Something of it cannot be listed: why.
     Broken(usize, String),
-    /// There is no more of it.
-    End(usize),
+    /// There is no more of it, and so much was chosen.
+    End(usize, Chosen),
 }
 
 /// What parts are listed with.
@@ -43,7 +44,7 @@ pub(super) struct Lists {
     pub(super) target: Arc<dyn Target>,
     pub(super) clock: Clock,
     pub(super) seen: Arc<Seen>,
-    /// What was noted before does not count.
+    /// What was noted before as loaded does not count.
     pub(super) again: bool,
 }
 
@@ -89,25 +90,31 @@ impl Lists {
             Err(error) => {
                 to.send(Item::Begin(number, Box::default())).await?;
                 to.send(Item::Broken(number, error)).await?;
-                return to.send(Item::End(number)).await;
+                let none = Chosen::default();
+                return to.send(Item::End(number, none)).await;
             }
         };
         let began = done.begin(&self.choice.word(), self.clock.now_secs());
         to.send(Item::Begin(number, Box::new(done.clone()))).await?;
-        for key in done.failed() {
-            if let Some(file) = self.another_try(key) {
-                to.send(Item::File(number, file)).await?;
-            }
-        }
+        let mut failed = done.failed().clone();
         let mut walk = Walk::new(part.clone(), Arc::clone(&self.choice), done, began);
         while !given_up.load(Relaxed) {
             match walk.next().await {
                 Ok(None) => break,
-                Ok(Some(next)) => to.send(Item::File(number, next)).await?,
+                Ok(Some(next)) => {
+                    failed.remove(&next.key);
+                    to.send(Item::File(number, next)).await?;
+                }
                 Err(error) => to.send(Item::Broken(number, error.to_string())).await?,
             }
         }
-        to.send(Item::End(number)).await
+        // those that are among what is loaded: the walk came by all others
+        for key in failed {
+            if let Some(file) = self.another_try(&key) {
+                to.send(Item::File(number, file)).await?;
+            }
+        }
+        to.send(Item::End(number, walk.chosen())).await
     }
 
     /// A file that could not be read before, if it is chosen.
@@ -120,19 +127,19 @@ impl Lists {
             size: 0,
             place: found.map(|found| found.place),
             span: None,
+            is_another_try: true,
         })
     }
 
     /// What is noted of a part.
     pub(super) async fn noted(&self, part: &Part) -> Result<Done, String> {
-        if self.again {
-            return Ok(Done::default());
-        }
         let noted = load(&*self.target, &name_of(&part.name)).await;
         match noted.map_err(|error| error.message)? {
             None => Ok(Done::default()),
             Some(bytes) => match Done::read(&bytes) {
+                Ok(done) if self.again => Ok(done.again()),
                 Ok(done) => Ok(done),
+                Err(_) if self.again => Ok(Done::default()),
                 Err(error @ Unusable::Newer(_)) => Err(error.to_string()),
                 Err(error) => {
                     self.seen.say(format!("{}: {error}", part.name));

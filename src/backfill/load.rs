@@ -231,7 +231,8 @@ impl Clerk<'_> {
                 readers.spawn(reading.clone().read(source, next, number, now));
             }
             Item::Broken(part, why) => self.break_off(part, why),
-            Item::End(part) => {
+            Item::End(part, chosen) => {
+                self.report.chosen.add(chosen);
                 let number = self.ledger.add(Way::End(part));
                 self.ledger.end(number);
             }

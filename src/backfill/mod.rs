@@ -8,6 +8,7 @@
 
 mod bucket;
 mod choice;
+mod chosen;
 mod done;
 mod estimate;
 mod ledger;
@@ -26,6 +27,7 @@ mod walk;
 
 pub use bucket::Stores;
 pub use choice::Choice;
+pub use chosen::{Chosen, Why};
 pub use estimate::Estimate;
 pub use load::{Load, Options};
 pub use place::{Parts, Place};

@@ -8,7 +8,7 @@ use std::sync::{
     },
 };
 
-use super::read::Counts;
+use super::{chosen::Chosen, read::Counts};
 
 /// Faults that are kept by name; further ones are counted. A damaged bucket must not
 /// fill memory.
@@ -134,6 +134,8 @@ pub struct Report {
     pub counts: Counts,
     /// Events that are new in the archive.
     pub new: u64,
+    /// What was chosen of the files that were listed.
+    pub chosen: Chosen,
     /// The first files that were not read to their end.
     pub faults: Vec<Failed>,
     /// What was not gone through to its end, and why.

@@ -37,8 +37,8 @@ pub(super) struct States {
 struct State {
     done: Done,
     is_noted: bool,
-    /// A file that could not be read is not among those noted: nothing behind it is
-    /// loaded, as far as notes go.
+    /// A file that could not be read is not among those noted, or a directory could not
+    /// be listed: nothing behind it is loaded, as far as notes go.
     is_blocked: bool,
     is_broken: bool,
     /// Files that were denied, none having been read; `None`: one was.
@@ -68,8 +68,10 @@ impl States {
 
     /// Something of a part was not gone through.
     pub(super) fn break_off(&mut self, part: usize) {
-        if let Some(state) = self.states.get_mut(part) {
+        if let (Some(state), Some(of)) = (self.states.get_mut(part), self.parts.get(part)) {
             state.is_broken = true;
+            // of a directory what stands behind it still comes
+            state.is_blocked |= !of.source.is_fixed();
         }
     }
 
@@ -90,7 +92,7 @@ impl States {
             Some(fault) if fault.may_pass() => state.is_blocked |= !state.done.fail(&next.key),
             _ => state.done.mend(&next.key),
         }
-        if !state.is_blocked {
+        if !state.is_blocked && !next.is_another_try {
             match (&next.span, &next.place) {
                 (Some((prefix, from)), Some(place)) => {
                     let is_settled = place.time < now.saturating_sub(SETTLED);
@@ -99,7 +101,6 @@ impl States {
                     }
                 }
                 (_, None) => state.done.reach(&next.key),
-                // one that was tried again is in no stretch
                 (None, Some(_)) => {}
             }
         }

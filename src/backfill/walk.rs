@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     choice::{Choice, Found, Step},
+    chosen::Chosen,
     done::Done,
     patience::Patience,
     source::{Listed, Listing, Source},
@@ -46,11 +47,14 @@ pub(super) struct Next {
     /// Where its key says so: the prefix of its scope and kind, and the key behind
     /// which nothing is left out up to this one.
     pub(super) span: Option<(Arc<str>, Arc<str>)>,
+    /// It could not be read before: nothing is said of what comes before it.
+    pub(super) is_another_try: bool,
 }
 
 pub(super) struct Walk {
     part: Part,
     choice: Arc<Choice>,
+    chosen: Chosen,
     done: Done,
     /// When the pass began: what was changed since is not what was loaded.
     began: i64,
@@ -74,6 +78,7 @@ impl Walk {
         Self {
             part,
             choice,
+            chosen: Chosen::default(),
             done,
             began,
             listing: Some(listing),
@@ -125,6 +130,11 @@ impl Walk {
         }
     }
 
+    /// What was chosen of the files that it came by.
+    pub(super) fn chosen(self) -> Chosen {
+        self.chosen
+    }
+
     /// After a failure: lists anew behind what came, or says that there is no sense
     /// in that.
     async fn again(&mut self, error: ObjectsError) -> Option<ObjectsError> {
@@ -154,9 +164,11 @@ impl Walk {
             return None;
         }
         self.leap = None;
-        let next = match self.choice.step(&key) {
+        let step = self.choice.step(&key);
+        self.chosen.note(&step);
+        let next = match step {
             Step::Pass => None,
-            Step::Leap { to, within } => {
+            Step::Leap { to, within, .. } => {
                 if let Some(prefix) = within {
                     self.within = Some((prefix.into(), to.as_str().into()));
                 }
@@ -168,6 +180,7 @@ impl Walk {
                 size,
                 place: None,
                 span: None,
+                is_another_try: false,
             }),
             Step::Load(Some(found)) => self.of_trail(&key, size, changed, found),
         };
@@ -218,6 +231,7 @@ impl Walk {
             size,
             place: Some(place),
             span: Some((prefix, from)),
+            is_another_try: false,
         })
     }
 

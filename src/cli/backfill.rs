@@ -500,7 +500,7 @@ impl Backfill {
             ));
         }
         if report.files == 0 && !report.is_stopped && report.broken.is_empty() {
-            note("no log files there that the archive lacks");
+            note(tally::nothing(&report.chosen));
         }
         let told = Told::new(&report, &found, start.elapsed());
         let written = report::written(told.write(self.output == Format::Json));

@@ -131,7 +131,7 @@ impl Call {
         request: DynamicMessage,
         has_answered: &mut bool,
     ) -> End {
-        let timeout = self.connect.timeout;
+        let timeout = self.connect.timeout();
         if !self.method.is_server_streaming() {
             return match client.call(&self.method, request, timeout).await {
                 Ok(answer) => written(&answer, false),

@@ -23,6 +23,12 @@ use crate::{
 /// The gateway of this machine, on the port that it has unless set.
 const LOCAL: &str = "http://127.0.0.1:50051";
 
+/// The variable that has a gateway for all commands.
+const ENDPOINT: &str = "TRAILGATE_ENDPOINT";
+
+/// How long one answer may take where nothing is said.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Which gateway, and how long it may take.
 #[derive(Debug, Args)]
 pub(super) struct Connect {
@@ -31,7 +37,7 @@ pub(super) struct Connect {
     /// name, else http://127.0.0.1:50051]
     #[arg(
         long,
-        env = "TRAILGATE_ENDPOINT",
+        env = ENDPOINT,
         hide_env_values = true,
         value_name = "URL",
         value_parser = endpoint,
@@ -82,15 +88,14 @@ pub(super) struct Connect {
         help_heading = "Gateway"
     )]
     cli_config: Option<PathBuf>,
-    /// How long one answer may take; a search goes on from page to page
+    /// How long one answer may take; a search goes on from page to page [default: 30s]
     #[arg(
         long,
         value_name = "SPAN",
-        default_value = "30s",
         value_parser = time::some_span,
         help_heading = "Gateway"
     )]
-    pub(super) timeout: Duration,
+    pub(super) timeout: Option<Duration>,
     /// What is asked where nothing is said.
     #[arg(skip)]
     usual: OnceLock<&'static str>,
@@ -106,6 +111,21 @@ impl Connect {
                     false => LOCAL,
                 })
         })
+    }
+
+    /// Whether the command line names a gateway: what the environment has is for all
+    /// commands, whether they ask one or not.
+    #[cfg(feature = "sql")]
+    pub(super) fn names_endpoint(&self) -> bool {
+        let usual = std::env::var_os(ENDPOINT);
+        self.endpoint
+            .as_ref()
+            .is_some_and(|given| usual.is_none_or(|usual| usual.to_str() != Some(given)))
+    }
+
+    /// How long one answer may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
     }
 
     /// A client of the gateway; `None` after saying why there is none.

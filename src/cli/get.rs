@@ -108,7 +108,7 @@ impl Get {
             request.view = EventView::Full.into();
         }
         let id = request.event_id.clone();
-        let found = match client.get(request, self.connect.timeout).await {
+        let found = match client.get(request, self.connect.timeout()).await {
             Ok(found) => found,
             Err(status) if status.code() == Code::NotFound => {
                 report::note(format_args!(

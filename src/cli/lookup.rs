@@ -220,11 +220,11 @@ impl Lookup {
             return self.estimate(&client, request, &asked).await;
         }
         let limit = self.limit.0.filter(|_| !self.all);
-        if !self.yes && !is_wanted(&client, &request, limit, self.connect.timeout).await {
+        if !self.yes && !is_wanted(&client, &request, limit, self.connect.timeout()).await {
             return EXIT_INTERRUPTED;
         }
         let options = LookupOptions {
-            page_timeout: self.connect.timeout,
+            page_timeout: self.connect.timeout(),
             first_page_timeout: Some(FIRST_PAGE_TIMEOUT),
         };
         let page_size = u64::try_from(request.page_size).unwrap_or(PAGE_SIZE);
@@ -337,7 +337,7 @@ impl Lookup {
             page_size: i32::try_from(size).unwrap_or(i32::MAX),
             ..request
         };
-        let answer = estimate(client, request, self.connect.timeout, self.output);
+        let answer = estimate(client, request, self.connect.timeout(), self.output);
         answer.await.unwrap_or_else(|status| {
             let call = Call {
                 endpoint: self.connect.endpoint(),

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{client::Fault, proto::code_name};
 
+/// The gateway's word for a query that took longer than it lets queries take.
+const SQL_TIME: &str = "SQL_TIME_EXCEEDED";
+
 /// Where the call went, and what it asked.
 pub(super) struct Call<'a> {
     pub(super) endpoint: &'a str,
@@ -150,6 +153,10 @@ impl Call<'_> {
         let wait = details.retry_info().and_then(|info| info.retry_delay);
         match (wait, status.code()) {
             (Some(wait), _) => lines.push(format!("  try again in {}", seconds(wait))),
+            // it has a time of its own
+            (None, Code::DeadlineExceeded) if reason.ends_with(SQL_TIME) => {
+                lines.push("  that is the server's --sql-timeout".to_owned());
+            }
             (None, Code::DeadlineExceeded) => {
                 lines.push("  give it more time with --timeout".to_owned());
             }
@@ -272,6 +279,10 @@ mod tests {
         assert!(lines[0].contains("https://"), "{lines:?}");
         let lines = call("e", false).lines(&Status::deadline_exceeded("slow"));
         assert!(lines[1].contains("--timeout"), "{lines:?}");
+        let details = ErrorDetails::with_error_info("SQL_TIME_EXCEEDED", "trailgate", []);
+        let status = Status::with_error_details(Code::DeadlineExceeded, "slow", details);
+        let lines = call("e", false).lines(&status);
+        assert_eq!(lines[1..], ["  that is the server's --sql-timeout"]);
     }
 
     #[test]

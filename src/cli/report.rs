@@ -28,6 +28,16 @@ pub(super) fn note(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "trailgate: {line}");
 }
 
+/// Writes lines to stderr, such as a help text of ours.
+#[cfg(feature = "sql")]
+pub(super) fn lines(text: &str) {
+    let mut to = io::stderr().lock();
+    for line in text.lines() {
+        // with stderr gone there is nobody to tell
+        let _ = writeln!(to, "{}", printable(line));
+    }
+}
+
 /// The exit code of a command that is over once it has written: whoever reads may
 /// have enough, as `head` has.
 pub(super) fn written(result: io::Result<()>) -> u8 {

@@ -133,7 +133,7 @@ impl Scopes {
             input: origin,
             ..Asked::default()
         };
-        let scopes = match client.list_scopes(request, self.connect.timeout).await {
+        let scopes = match client.list_scopes(request, self.connect.timeout()).await {
             Ok(answer) => answer.scopes,
             Err(status) => {
                 let call = Call {

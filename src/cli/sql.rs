@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 pub(super) use self::reports::Reports;
 use self::{
-    ask::{Answer, Asked, Failure, Known},
+    ask::{Answer, Asked, By, Failure, Known},
     write::{Shape, Writer},
 };
 use super::{
@@ -57,9 +57,14 @@ and what differs from Spark.
 Exit codes: 0 answered; 1 the query failed; 64 usage, or no query that can be answered;
 130 interrupted.";
 
+/// What `--timeout` is here.
+const TIMEOUT: &str = "How long an answer may take until it is written whole, by a server or \
+                       from --archive [default: as long as the server's --sql-timeout lets it, \
+                       and from --archive without end]";
+
 /// What `trailgate sql` is asked.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("timeout", |arg| arg.help(TIMEOUT)))]
 pub(super) struct Sql {
     /// The query; - reads it from standard input, as does a pipe. Without one, on a
     /// terminal, a shell is opened
@@ -159,6 +164,7 @@ impl Sql {
                 let query = Known {
                     query: &query,
                     values: &self.how.values,
+                    by: By::Options,
                 };
                 self.how.answered(asked.ask(query), self.how.output).await
             }
@@ -186,6 +192,9 @@ impl How {
             "--csv-raw is for -o csv"
         } else if self.output.is_binary() && is_terminal {
             "-o arrow and parquet are not for a terminal; redirect them to a file"
+        } else if self.archive.is_some() && self.connect.names_endpoint() {
+            "--endpoint does not go with --archive (TRAILGATE_SQL_ARCHIVE): an archive is read \
+             here, and no server is asked"
         } else if self.places.is_some() && self.archive.is_none() {
             "--sql-places is for --archive; a server has its own"
         } else {
@@ -224,6 +233,7 @@ impl How {
     ) -> u8 {
         let begun = Instant::now();
         let mut interrupted = pin!(interrupted());
+        let mut over = pin!(over(self.connect.timeout));
         let mut written = Writer::new(shape, self.csv_raw, self.view.color());
         let end = {
             let work = write(answer, &mut written);
@@ -232,6 +242,14 @@ impl How {
                 () = &mut interrupted => {
                     report::note("interrupted; the query was ended");
                     return EXIT_INTERRUPTED;
+                }
+                within = &mut over => {
+                    let seconds = within.as_secs_f64();
+                    report::note(format_args!(
+                        "no whole answer within {seconds} s, and the query was ended; give it more \
+                         time with --timeout, or ask for less"
+                    ));
+                    return EXIT_FAILED;
                 }
                 end = work => end,
             }
@@ -277,6 +295,15 @@ impl From<Failure> for End {
 fn summary(rows: u64, took: Duration) -> String {
     let rows = report::count(i64::try_from(rows).unwrap_or(i64::MAX), "row");
     format!("{rows} in {:.2} s", took.as_secs_f64())
+}
+
+/// Ends when an answer has taken as long as it may, and says how long that is.
+async fn over(limit: Option<Duration>) -> Duration {
+    let Some(limit) = limit else {
+        return future::pending().await;
+    };
+    tokio::time::sleep(limit).await;
+    limit
 }
 
 /// Ends with Ctrl-C.

@@ -189,14 +189,14 @@ impl Summary {
         let none = LookupEventsRequest::default();
         if !self.yes
             && let Some(same) = recast((&request, REQUEST), (&none, "LookupEventsRequest"))
-            && !is_wanted(&client, &same, None, self.connect.timeout).await
+            && !is_wanted(&client, &same, None, self.connect.timeout()).await
         {
             return EXIT_INTERRUPTED;
         }
         let mut searching = Searching {
             client,
             request,
-            timeout: self.connect.timeout,
+            timeout: self.connect.timeout(),
             progress: Progress::start(),
             asked_at: Instant::now(),
             searched: Searched::new(asked.order),

@@ -7,6 +7,7 @@
 //! event all the same.
 
 pub mod columns;
+mod day;
 mod encoded;
 mod fields;
 mod identity;
@@ -21,6 +22,7 @@ mod scope;
 mod stored;
 mod wire;
 
+pub use day::{day_number, numbered_day};
 pub use encoded::Event;
 pub use fields::{RECORD_FIELDS, is_documented_field};
 pub use identity::{Identity, is_uuid};

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     audit::Notes,
     clock::Clock,
+    event::numbered_day,
     proto::{
         server::report_service_server::{ReportService, ReportServiceServer},
         v1::{self, ReportType, report_cell, run_report_response::Piece},
@@ -241,9 +242,8 @@ fn cell(value: Value) -> v1::ReportCell {
             nanos: i32::try_from(micros.rem_euclid(MICROS) * 1_000).unwrap_or(0),
         })),
         Value::Day(days) => {
-            let epoch = jiff::civil::Date::constant(1970, 1, 1);
-            let day = epoch.checked_add(jiff::SignedDuration::from_hours(i64::from(days) * 24));
-            day.ok().map(|day| Told::Day(day.to_string()))
+            let day = numbered_day(days.into());
+            day.map(|day| Told::Day(day.to_string()))
         }
     };
     v1::ReportCell { value }

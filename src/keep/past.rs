@@ -18,7 +18,9 @@ const BYTES: usize = 4 << 20;
 
 impl Past for Keeper {
     fn complete(&self, scope: &Scope, second: i64) -> Option<TimeRange> {
-        self.spans().find(scope, second)
+        let span = self.spans().find(scope, second)?;
+        let kept = TimeRange::new(span.from.max(self.dropped_before()), span.to);
+        kept.contains(second).then_some(kept)
     }
 
     /// The days from the first that has events to the last.
@@ -32,7 +34,8 @@ impl Past for Keeper {
     }
 
     fn below(&self, scope: &Scope, second: i64) -> Option<i64> {
-        self.spans().below(scope, second)
+        let end = self.spans().below(scope, second)?;
+        (end > self.dropped_before()).then_some(end)
     }
 
     fn read<'a>(&'a self, scope: &'a Scope, range: TimeRange, downward: bool) -> Reading<'a> {
@@ -45,11 +48,32 @@ impl Past for Keeper {
                 let batch = batch.map_err(|error| PastError(error.to_string()))?;
                 let Some(batch) = batch else { break };
                 if page.takes(batch.into_iter().map(Arc::new)) {
-                    return Ok(page.cut(range, downward));
+                    return self.still_kept(scope, page.cut(range, downward));
                 }
             }
-            Ok(page.whole(range, downward))
+            self.still_kept(scope, page.whole(range, downward))
         })
+    }
+}
+
+impl Keeper {
+    /// The second before which days were dropped, whatever was complete of them.
+    fn dropped_before(&self) -> i64 {
+        let kept_from = self.archive.snapshot().kept_from();
+        kept_from.map_or(i64::MIN, seconds_of)
+    }
+
+    /// A page, unless a part of it was dropped in the meantime. What was loaded since then
+    /// is there, and proves nothing.
+    fn still_kept(&self, scope: &Scope, page: PastPage) -> Result<PastPage, PastError> {
+        let before = self.dropped_before();
+        let from = page.range.from;
+        match from >= before || self.loaded(scope, from).is_some() {
+            true => Ok(page),
+            false => Err(PastError(format!(
+                "days before second {before} were dropped from the archive, as too old"
+            ))),
+        }
     }
 }
 

@@ -338,6 +338,50 @@ async fn what_is_kept_answers_without_a_request_also_what_aws_has_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn days_that_were_dropped_are_claimed_no_longer() {
+    const DAY: u64 = 86_400;
+    let world = World::new();
+    let process = world.begin().await;
+    for number in 0..30 {
+        world.happens(number, 10 + 10 * number as i64);
+    }
+    // the next day begins 75,355 seconds after the start
+    pass(DAY).await;
+    process.keeper.stop().await;
+    let (early, midnight) = (world.start + 100, world.start + 75_355);
+    let keeper = &process.keeper;
+    assert!(keeper.complete(&scope(), early).is_some());
+    assert!(keeper.below(&scope(), midnight).is_none());
+    // another server drops it
+    let other = world.archive().await;
+    let dropped = other.retain("2026-01-03".parse().unwrap()).await;
+    assert!(dropped.unwrap() > 0);
+    let is_dropped = |keeper: &Keeper| {
+        assert_eq!(keeper.complete(&scope(), early), None);
+        assert_eq!(keeper.complete(&scope(), midnight - 1), None);
+        assert_eq!(keeper.below(&scope(), midnight), None);
+        let kept = keeper.complete(&scope(), midnight).unwrap();
+        assert_eq!(kept.from, midnight);
+    };
+    // who planned by the version before does not take it for empty either
+    let range = TimeRange::new(early, early + 100);
+    let before = keeper.read(&scope(), range, true).await;
+    assert!(before.is_ok_and(|page| !page.events.is_empty()));
+    keeper.archive().refresh().await.unwrap();
+    let error = keeper.read(&scope(), range, true).await.unwrap_err();
+    assert!(error.0.contains("were dropped"), "{error:?}");
+    is_dropped(keeper);
+    drop(process);
+    // AWS has it all the same
+    let process = world.begin().await;
+    is_dropped(&process.keeper);
+    let answer = process.ask(&world, Order::OldestFirst, None).await;
+    let found: Vec<_> = answer.events.iter().map(|event| number(event)).collect();
+    assert_eq!(found, (0..30).collect::<Vec<_>>());
+    process.keeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_archive_of_another_version_is_not_gone_on_with() {
     let world = World::new();
     let process = world.begin().await;

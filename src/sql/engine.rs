@@ -13,7 +13,7 @@ use datafusion::{
 use futures_util::StreamExt;
 use moka::sync::Cache;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, Answer, Piece, Running},
     apart::apart,
+    days,
     error::{Bounds, Error},
     files::Source,
     functions::{NoPlaces, Places, hold},
@@ -102,6 +103,9 @@ struct Inner {
     options: Options,
     bounds: Bounds,
     threads: Threads,
+    /// As many as may be answered at once may be described beside: to plan takes memory
+    /// and threads as well.
+    describing: Semaphore,
     /// By its text, what a query without values would answer: the table's columns never
     /// change, so that it is the same for all who may ask.
     described: Cache<String, Described>,
@@ -131,6 +135,7 @@ impl Engine {
                 memory: options.share(),
                 disk: options.disk,
             },
+            describing: Semaphore::new(options.queries.max(1)),
             options,
             threads,
             described: Cache::builder()
@@ -165,12 +170,20 @@ impl Engine {
     /// it has values they say of which types it is.
     ///
     /// # Errors
-    /// If it cannot be planned.
+    /// If no place comes, or it cannot be planned.
     pub async fn describe(&self, question: Question, sight: Sight) -> Result<Described, Error> {
         let is_whole = question.parameters.is_empty();
         if is_whole && let Some(described) = self.0.described.get(&question.text) {
             return Ok(described);
         }
+        let wait = self.0.options.wait;
+        let busy = |_| Error::Busy {
+            most: self.0.options.queries,
+            wait,
+        };
+        let _place = timeout(wait, self.0.describing.acquire())
+            .await
+            .map_err(busy)?;
         let inner = Arc::clone(&self.0);
         let limit = inner.options.timeout;
         let own = self.0.threads.now();
@@ -319,6 +332,7 @@ impl Inner {
         let parsed = Parsed::Statement(Box::new(statement));
         let plan = state.statement_to_plan(parsed).await.map_err(of)?;
         guard::check_plan(&plan)?;
+        days::check(&plan)?;
         let plan = hold(plan).and_then(apart).map_err(of)?;
         Ok(Planned { state, plan, found })
     }

@@ -7,11 +7,13 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use jiff::civil::Date;
 use object_store::{ObjectStore, path::Path};
 use tokio::time::Instant;
 
-use crate::archive::{self, Archive, Snapshot};
+use crate::{
+    archive::{self, Archive, Snapshot},
+    event::day_number,
+};
 
 /// One version of the table.
 #[derive(Clone, Debug, Default)]
@@ -133,7 +135,7 @@ impl Archived {
             rows: file.rows,
             account: Arc::clone(&scope.account),
             region: Arc::clone(&scope.region),
-            date: (file.partition.date - Date::constant(1970, 1, 1)).get_days(),
+            date: day_number(file.partition.date),
             times,
         })
     }

@@ -9,7 +9,7 @@ use super::{
     parameters::Value,
     reports::{Kind, Parameter, Report},
 };
-use crate::{spelling::Nearest, when::when};
+use crate::{event::day_number, spelling::Nearest, when::when};
 
 /// The longest name that is compared with those that are known, in bytes.
 const MAX_NAME: usize = 100;
@@ -18,6 +18,9 @@ const MAX_NAME: usize = 100;
 const MOST: usize = 100;
 /// The signs that are told of a value that cannot be read: as many as any time takes.
 const SHOWN: usize = 60;
+
+/// A day, in seconds.
+const DAY: i64 = 86_400;
 
 /// When and where values are typed: times count back from now, and are of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,11 +94,25 @@ impl Typed {
         match data_type {
             Some(DataType::Timestamp(..)) => self.value(text, Kind::Time),
             Some(DataType::Date32 | DataType::Date64) => {
-                let day: jiff::civil::Date = text
-                    .parse()
-                    .map_err(|_| format!("{text:?} is no day; write it like 2024-05-06"))?;
-                let epoch = jiff::civil::Date::constant(1970, 1, 1);
-                Ok(Value::Day((day - epoch).get_days()))
+                let text = text.trim();
+                // of a time jiff would take the day that is written, whatever its zone
+                if !text.contains([':', ' '])
+                    && let Ok(day) = text.parse::<jiff::civil::Date>()
+                {
+                    return Ok(Value::Day(day_number(day)));
+                }
+                // days of events are those of UTC
+                let wrong = |_| {
+                    format!(
+                        "{:?} is no day; write it like 2024-05-06, or 30d",
+                        shown(text)
+                    )
+                };
+                let second = when(&shown(text))
+                    .map_err(wrong)?
+                    .first(self.now, &self.zone);
+                let day = i32::try_from(second.div_euclid(DAY));
+                day.map(Value::Day).map_err(|error| error.to_string())
             }
             Some(DataType::Boolean) => {
                 let truth = text.parse();
@@ -229,6 +246,19 @@ mod tests {
             Ok(Value::Time(NOON * 1_000_000))
         );
         assert_eq!(of("1970-01-03", &DataType::Date32), Ok(Value::Day(2)));
+        let today = i32::try_from(NOON / DAY).unwrap();
+        for (text, ago) in [
+            ("now", 0),
+            ("30d", 30),
+            ("13h", 1),
+            ("2023-07-09T23:00-02:00", 0),
+        ] {
+            assert_eq!(
+                of(text, &DataType::Date32),
+                Ok(Value::Day(today - ago)),
+                "{text}"
+            );
+        }
         assert_eq!(of("7", &DataType::Int64), Ok(Value::Integer(7)));
         assert_eq!(of("true", &DataType::Boolean), Ok(Value::Truth(true)));
         assert_eq!(of("0.5", &DataType::Float64), Ok(Value::Number(0.5)));
@@ -297,6 +327,9 @@ mod tests {
             let wrong = wrong("resource_history", &[resource, ("changes_only", text)]);
             assert_eq!(wrong, [("changes_only".to_owned(), told)]);
         }
+        let told = "\"Actor\" is none of its values; give all or actor".to_owned();
+        let wrong_case = wrong("first_seen", &[("new_to", "Actor")]);
+        assert_eq!(wrong_case, [("new_to".to_owned(), told)]);
         let long = "x".repeat(10_000);
         let [(_, message)] = &wrong("first_seen", &[("new_to", &long)])[..] else {
             panic!("{:?}", wrong("first_seen", &[("new_to", &long)]));

@@ -297,16 +297,24 @@ fn not_a_query(body: &SetExpr) -> Option<Error> {
 
 /// Whether a plan is one that reads, by functions that are known.
 pub(super) fn check_plan(plan: &LogicalPlan) -> Result<(), Error> {
-    let mut refused = None;
+    check_nodes(plan, node_error)
+}
+
+/// Whether no part of a plan, and of the queries in it, has an error: else the first.
+pub(super) fn check_nodes(
+    plan: &LogicalPlan,
+    of: impl Fn(&LogicalPlan) -> Option<Error>,
+) -> Result<(), Error> {
+    let mut wrong = None;
     // it fails only where the walk does, which does not
     let _ = plan.apply_with_subqueries(|node| {
-        refused = node_error(node);
-        Ok(match refused {
+        wrong = of(node);
+        Ok(match wrong {
             Some(_) => TreeNodeRecursion::Stop,
             None => TreeNodeRecursion::Continue,
         })
     });
-    refused.map_or(Ok(()), Err)
+    wrong.map_or(Ok(()), Err)
 }
 
 fn node_error(node: &LogicalPlan) -> Option<Error> {

@@ -9,6 +9,7 @@ mod allowed;
 mod answer;
 mod apart;
 mod cells;
+mod days;
 mod defaults;
 mod engine;
 mod error;
@@ -27,6 +28,7 @@ mod runtime;
 mod schema;
 mod session;
 mod sight;
+mod split;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,7 @@ pub use self::{
     reports::{Kind, Parameter, Report, Reported, nearest, report, reports},
     session::{CATALOG, SCHEMA, TABLE, words},
     sight::Sight,
+    split::{Split, split},
     text::MAX_TEXT,
     views::{View, views},
 };

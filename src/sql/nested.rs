@@ -5,18 +5,20 @@
 use datafusion::{
     arrow::datatypes::{DataType, Field, Fields},
     common::{Column, DFSchema, DataFusionError, Result, ScalarValue, TableReference, plan_err},
-    functions::core::get_field,
-    functions_nested::extract::array_element,
+    functions::core::{get_field, planner::CoreFunctionPlanner},
+    functions_nested::{extract::array_element, planner::NestedFunctionPlanner},
     logical_expr::{
         Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit,
-        planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr},
+        planner::{
+            ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr, RawFieldAccessExpr,
+        },
         when,
     },
     sql::sqlparser::ast::BinaryOperator,
 };
 use std::sync::Arc;
 
-use super::functions::{FieldOfEach, Joined};
+use super::functions::{FieldOfEach, Joined, hold_call};
 
 /// See the module.
 #[derive(Debug)]
@@ -55,6 +57,14 @@ impl Nested {
             _ => None,
         }
     }
+}
+
+/// What was planned, with its type held.
+fn held<T>(planned: Result<PlannerResult<T>>) -> Result<PlannerResult<T>> {
+    Ok(match planned? {
+        PlannerResult::Planned(call) => PlannerResult::Planned(hold_call(call)),
+        original @ PlannerResult::Original(_) => original,
+    })
 }
 
 /// The member of that name whatever its case.
@@ -98,6 +108,26 @@ impl ExprPlanner for Nested {
             }
         }
         Ok(PlannerResult::Planned(member))
+    }
+
+    fn plan_dictionary_literal(
+        &self,
+        expr: RawDictionaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawDictionaryExpr>> {
+        held(CoreFunctionPlanner::default().plan_dictionary_literal(expr, schema))
+    }
+
+    fn plan_struct_literal(
+        &self,
+        args: Vec<Expr>,
+        is_named: bool,
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        held(CoreFunctionPlanner::default().plan_struct_literal(args, is_named))
+    }
+
+    fn plan_make_map(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        held(NestedFunctionPlanner.plan_make_map(args))
     }
 
     fn plan_field_access(

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 pub struct Options {
     /// Memory for what queries hold, all together, in bytes. Each has an equal share;
     /// what it is about to decode and to send comes on top: some batches of
-    /// [`BATCH_ROWS`] rows a thread.
+    /// [`BATCH_ROWS`] rows a thread, or half as many.
     pub memory: u64,
     /// Disk for what does not fit into that, all together, in bytes; 0: none.
     pub disk: u64,
@@ -25,8 +25,9 @@ pub struct Options {
     pub places: Option<PathBuf>,
 }
 
-/// The most rows of a batch: with records of some 2 KB some 8 MB.
-pub const BATCH_ROWS: usize = 4096;
+/// The most rows of a batch: with records of some 2 KB some 16 MB. Where a query's share is
+/// less than eight times that, half as many.
+pub const BATCH_ROWS: usize = 8192;
 
 impl Default for Options {
     fn default() -> Self {
@@ -46,6 +47,14 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Rows of a batch: operators take some time for each, which more rows share.
+    pub(super) fn batch_rows(&self) -> usize {
+        match self.share() < 128 << 20 {
+            true => BATCH_ROWS / 2,
+            false => BATCH_ROWS,
+        }
+    }
+
     /// The memory of one query, in bytes.
     pub(super) fn share(&self) -> u64 {
         self.memory / u64::try_from(self.queries.max(1)).unwrap_or(1)

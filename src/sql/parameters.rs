@@ -155,16 +155,16 @@ impl Parameters {
 pub(super) fn types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
     let mut types: HashMap<String, DataType> = HashMap::new();
     plan.apply_with_subqueries(|plan| {
+        // the planner does not say what the only one is that there may be
+        let usual = matches!(plan, LogicalPlan::Limit(_)).then_some(DataType::Int64);
         plan.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Expr::Placeholder(Placeholder {
-                    id,
-                    field: Some(field),
-                }) = expr
+                if let Expr::Placeholder(Placeholder { id, field }) = expr
+                    && let Some(of) = field.as_ref().map(|it| it.data_type()).or(usual.as_ref())
                 {
                     let known = types.get(id);
                     if known.is_none_or(|known| matches!(known, DataType::Interval(_))) {
-                        types.insert(id.clone(), field.data_type().clone());
+                        types.insert(id.clone(), of.clone());
                     }
                 }
                 Ok(TreeNodeRecursion::Continue)

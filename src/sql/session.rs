@@ -28,7 +28,7 @@ use super::{
     files::Files,
     functions::{self, Places},
     nested::Nested,
-    options::{BATCH_ROWS, Options},
+    options::Options,
     pool::Pool,
     schema::Columns,
     sight::Sight,
@@ -220,7 +220,7 @@ fn config(options: &Options) -> SessionConfig {
     config.execution.parquet.reorder_filters = true;
     SessionConfig::from(config)
         .with_target_partitions(options.threads.max(1))
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(options.batch_rows())
 }
 
 fn planners() -> Vec<Arc<dyn ExprPlanner>> {
@@ -233,7 +233,8 @@ fn scalar_functions(places: Option<&Arc<Places>>) -> Vec<Arc<ScalarUDF>> {
     let all = SessionStateDefaults::default_scalar_functions();
     let allowed = all
         .into_iter()
-        .filter(|function| is_allowed(function.name()));
+        .filter(|function| is_allowed(function.name()))
+        .map(functions::hold_type);
     let own = functions::all(places).into_iter().map(Arc::new);
     allowed.chain(own).collect()
 }

@@ -25,7 +25,8 @@ PATIENCE = 60
 def binary():
     """The trailgate under test."""
     if given := os.environ.get("TRAILGATE_BIN"):
-        return given
+        # a command may run in another directory
+        return str(Path(given).absolute())
     built = [ROOT / "target" / profile / "trailgate" for profile in ("debug", "release")]
     for path in built:
         if path.exists():
@@ -170,13 +171,13 @@ class Server(Trailgate):
         self.endpoint = f"http://{self.target}"
 
 
-def run(*args, env=None):
+def run(*args, env=None, cwd=None):
     """Runs trailgate to its end, with nothing of this machine's settings."""
     with tempfile.TemporaryDirectory() as home:
         return subprocess.run(
             [binary(), *map(str, args)],
             env={**bare_environment(home), **(env or {})},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, cwd=cwd,
         )
 
 

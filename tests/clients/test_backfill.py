@@ -462,4 +462,39 @@ def test_what_is_wrong_is_said(tmp_path):
     assert "--archive: cannot use the directory" in refused("--archive", tmp_path / "file", tmp_path, code=1)
     (tmp_path / "empty").mkdir()
     empty = refused("--archive", tmp_path / "a", tmp_path / "empty", code=0)
-    assert "no log files there that the archive lacks" in empty
+    assert empty.splitlines()[-1] == "trailgate: no log files there"
+
+
+def test_what_was_not_chosen_is_told_apart_from_what_is_loaded(tmp_path):
+    place = tmp_path / "logs" / "AWSLogs"
+    for n, account in enumerate(MEMBERS):
+        key, body = log_file(account, REGION, "2024-02-01", [n])
+        (place / key).parent.mkdir(parents=True)
+        (place / key).write_bytes(body)
+
+    def said(*options):
+        done = run("backfill", "--archive", tmp_path / "archive", "-o", "json", *options, place)
+        assert done.returncode == 0 and json.loads(done.stdout)["files"] == 0, done.stderr
+        return done.stderr
+
+    none = "no log file there was chosen: "
+    assert f"{none}--region leaves out what there is" in said("--region", "eu-north-1")
+    assert f"{none}--account leaves out" in said("--account", "999999999999")
+    assert f"{none}--since leaves out" in said("--since", "2024-03-01")
+    assert f"{none}--until leaves out" in said("--until", "2024-01-01")
+    both = said("--exclude-account", MEMBERS[0], "--region", "eu-north-1")
+    assert f"{none}--exclude-account and --region leave out" in both
+
+
+def test_files_that_cannot_be_read_are_told_once_each_time(tmp_path):
+    place = tmp_path / "logs" / "AWSLogs"
+    for n in range(4):
+        key, body = log_file(MEMBERS[0], REGION, f"2024-02-0{1 + n}", [n])
+        (place / key).parent.mkdir(parents=True)
+        (place / key).write_bytes([body, body[:-20], b"neither", body][n])
+    for _ in range(3):
+        done = run("backfill", "--archive", tmp_path / "archive", "-o", "json", place)
+        told = json.loads(done.stdout)
+        assert done.returncode == 2 and (told["files"], told["files_failed"]) == (4, 2), told
+        assert len({fault["file"] for fault in told["faults"]}) == len(told["faults"]) == 2
+        assert len(done.stderr.splitlines()) == 2, done.stderr

@@ -25,7 +25,7 @@ const LIBRARIES: [(&str, &[&str]); 27] = [
     ),
     ("hyper", &["grpc", "http"]),
     ("hyper_util", &["grpc", "http"]),
-    ("moka", &["coverage"]),
+    ("moka", &["coverage", "sql"]),
     ("jsonwebtoken", &["bearer"]),
     ("ring", &["bearer", "tls"]),
     ("tokio_rustls", &["tls"]),

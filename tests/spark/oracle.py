@@ -178,6 +178,9 @@ def console_logins(events):
     return rows
 
 
+CONSOLE = {"signin.amazonaws.com", "AWS Internal"}
+
+
 def root_usage(events):
     names = (
         "eventTime account_id region principal eventSource eventName eventType readOnly failed denied errorCode "
@@ -186,7 +189,9 @@ def root_usage(events):
     return [
         _only(event, names)
         for event in events
-        if event["principal_type"] == "Root" and event["invoked_by"] is None and event["eventType"] != "AwsServiceEvent"
+        if event["principal_type"] == "Root"
+        and event["eventType"] != "AwsServiceEvent"
+        and (event["invoked_by"] is None or event["invoked_by"] in CONSOLE)
     ]
 
 

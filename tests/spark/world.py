@@ -159,6 +159,7 @@ def _root(world):
     world.tell(at(6), ROOT | {"accessKeyId": "AKIAROOT000000000001"}, "s3", "CreateBucket")
     world.tell(at(6, 1), ROOT, "iam", "CreateAccessKey", errorCode="LimitExceeded", errorMessage="no more")
     world.tell(at(6, 2), ROOT | {"invokedBy": "signin.amazonaws.com"}, "iam", "CreateAccessKey")
+    world.tell(at(6, 2, 1), ROOT | {"invokedBy": "AWS Internal"}, "iam", "DeleteAccessKey", sourceIPAddress="AWS Internal")
     world.tell(at(6, 3), ROOT | {"invokedBy": "autoscaling.amazonaws.com"}, "ec2", "RunInstances")
     world.tell(at(6, 4), ROOT, "ec2", "SharedSnapshotVolumeCreated", eventType="AwsServiceEvent")
     world.tell(at(6, 5), {"type": "Root", "accountId": OTHER}, "sts", "GetSessionToken")

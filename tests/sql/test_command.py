@@ -1,6 +1,7 @@
 """`trailgate sql`, as one types it."""
 
 import csv
+import datetime
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
-from conftest import OWN, RECORDS
+from conftest import DAYS, OWN, RECORDS, server_of
 from processes import binary, run
 
 BINARY = binary()
@@ -92,19 +93,81 @@ def test_what_is_wrong_is_said(where, query, said):
 
 
 def test_a_place_that_is_no_archive_is_named(tmp_path):
-    found = run("sql", "--archive", tmp_path, "select 1")
-    assert found.returncode != 0 and str(tmp_path) in found.stderr
+    for place in [tmp_path, "."]:
+        found = run("sql", "--archive", place, "select 1", cwd=tmp_path)
+        assert found.returncode != 0 and f"no archive at {tmp_path}" in found.stderr
     assert not list(tmp_path.iterdir()), "nothing is made where one reads"
+
+
+def test_a_server_and_an_archive_are_not_both_asked(archive):
+    found = run("sql", "--archive", archive, "--endpoint", "127.0.0.1:9", "select 1")
+    assert found.returncode == 64 and "--endpoint does not go with --archive" in found.stderr
+    # the environment's is for all commands
+    there = {"TRAILGATE_ENDPOINT": "127.0.0.1:9"}
+    found = run("sql", "--archive", archive, "select 1 x", "-o", "json", env=there)
+    assert found.returncode == 0 and json.loads(found.stdout) == [{"x": 1}]
+
+
+ENDLESS = "select count(*) from generate_series(1, 9000000000000)"
+
+
+def test_an_answer_takes_no_longer_than_it_may(where):
+    begun = time.monotonic()
+    found = asked(where, "--timeout", "1s", ENDLESS)
+    assert time.monotonic() - begun < 20
+    assert found.returncode == 1 and not found.stdout
+    assert "no whole answer within 1 s" in found.stderr and "with --timeout" in found.stderr
+    assert asked(where, "--timeout", "1m", "select 1").returncode == 0
+
+
+def test_what_the_server_ended_is_told_as_such(archive):
+    with server_of(archive, "--sql-timeout", "1s") as server:
+        for more in [[], ["--timeout", "1m"]]:
+            found = asked(["--endpoint", server.endpoint], ENDLESS, *more)
+            assert found.returncode == 1 and "ended after 1 s" in found.stderr
+            assert "that is the server's --sql-timeout" in found.stderr
+            assert "with --timeout" not in found.stderr
+
+
+def test_plans_are_read_line_by_line(where):
+    found = asked(where, "explain select count(*) from cloudtrail where username = 'ann'")
+    assert found.returncode == 0 and "\ufffd" not in found.stdout
+    lines = found.stdout.splitlines()
+    assert lines[0].split() == ["plan_type", "plan"]
+    assert any(re.match(r"\s+\|\s+TableScan: cloudtrail", line) for line in lines), found.stdout
+    # a row of its own has no mark
+    found = asked(where, "select 'a' || chr(10) || 'b' || chr(27) x, 'c' y")
+    assert [line.split() for line in found.stdout.splitlines()] == [["x", "y"], ["a", "c"], ["|", "b\ufffd"]]
+
+
+def test_values_have_the_types_that_their_places_take(where):
+    query = "select eventID from cloudtrail where date >= :d order by 1 limit :n offset :m"
+    today = datetime.datetime.now(datetime.UTC).date()
+    ago = (today - datetime.date.fromisoformat(DAYS[1])).days
+    found = asked(where, query, "--param", f"d={ago}d", "--param", "n=3", "--param", "m=1", "-o", "json")
+    assert found.returncode == 0, found.stderr
+    since = sorted(one["eventID"] for one in RECORDS if one["eventTime"] >= DAYS[1])
+    assert [row["eventID"] for row in json.loads(found.stdout)] == since[1:4]
+    for wrong, said in [("d=soon", "no day"), ("n=x", "no whole number")]:
+        values = {"d": "1d", "n": "1", "m": "0"} | dict([wrong.split("=")])
+        given = [word for pair in values.items() for word in ("--param", "=".join(pair))]
+        found = asked(where, query, *given)
+        assert found.returncode == 64 and said in found.stderr, found.stderr
+
+
+def test_a_day_is_compared_with_no_number(where):
+    found = asked(where, "select count(*) from cloudtrail where date >= 2023")
+    assert found.returncode == 64 and "date >= 2023 compares a day with a number" in found.stderr, found.stderr
 
 
 class Shell:
     """`trailgate sql` on a terminal."""
 
-    def __init__(self, where, home):
+    def __init__(self, where, home, *args):
         pid, self.terminal = pty.fork()
         if pid == 0:
             os.environ.update(TERM="xterm", XDG_STATE_HOME=str(home), NO_COLOR="1")
-            os.execv(BINARY, [str(BINARY), "sql", *map(str, where)])
+            os.execv(BINARY, [str(BINARY), "sql", *map(str, where), *args])
         self.pid, self.told = pid, ""
         self.wait(r"sql> ")
 
@@ -125,8 +188,8 @@ class Shell:
     def type(self, text):
         os.write(self.terminal, text.encode())
 
-    def end(self):
-        self.type("\\q\r")
+    def end(self, leave="\\q\r"):
+        self.type(leave)
         end = time.monotonic() + 30
         while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
             assert time.monotonic() < end, self.told
@@ -195,4 +258,59 @@ def test_ctrl_c_ends_a_query_and_not_the_shell(shell):
     shell.wait(r"sql> ")
     shell.type("select 'still ' || 'there' x;\r")
     shell.wait(r"still there")
+    shell.end()
+
+
+def test_what_is_pasted_and_typed_ahead_is_answered(shell):
+    # more at once than the editor reads at once, and while queries are under way
+    shell.type("".join(f"select 'line' || {n} /* {'-' * 300} */ x;\r" for n in range(5)))
+    for n in range(5):
+        shell.wait(rf"\bline{n}\b")
+    # as terminals paste that say so
+    shell.type("\x1b[200~select 'one;' || 1 x; select 'it''s' || 2 x;\n-- three;\nselect 'la' || 'st' x;\x1b[201~\r")
+    for found in ["one;1", "it's2", "last"]:
+        shell.wait(rf"\b{found}\b")
+    # what is wrong keeps nothing back
+    shell.type("select nothing from cloudtrail; select 'still ' || 'there' x;\r")
+    shell.wait(r"nothing")
+    shell.wait(r"still there")
+    shell.end()
+
+
+def test_a_shell_helps_and_is_left_as_others_are(shell, where, tmp_path):
+    shell.type("help\r")
+    shell.wait(r"\r\n  \\d NAME +the columns of one\r\n")
+    shell.wait(r"sql> ")
+    # a command stands on any line of a query
+    shell.type("select 'be' ||\r\\?\r")
+    shell.wait(r"\r\n  \\d NAME")
+    shell.type("'gun' x;\r")
+    shell.wait(r"\bbegun\b")
+    shell.type("select forgotten\r\\r\r\\o csv\rselect 'aft' || 'er';\r")
+    shell.wait(r"\bafter\b")
+    shell.type("select 1\r")
+    shell.wait(r"\.\.\.> ")
+    shell.end()
+    for leave in ["exit\r", "quit;\r"]:
+        shell = Shell(where, tmp_path)
+        shell.end(leave)
+
+
+def test_a_shell_has_values_of_parameters(where, tmp_path):
+    shell = Shell(where, tmp_path, "--param", "who=ann")
+    count = sum(one["userIdentity"]["userName"] == "ann" for one in RECORDS)
+    # who names none is none the worse
+    shell.type("select 'with' || 'out' x;\r")
+    shell.wait(r"\bwithout\b")
+    shell.type("select 'n=' || count(*) n from cloudtrail where username = :WHO;\r")
+    shell.wait(rf"n={count}\b")
+    shell.type("select 'n=' || count(*) n from cloudtrail where username = :who and date >= :since;\r")
+    shell.wait(r"the query has :since; give it a value with \\set since VALUE")
+    shell.type("\\set since 2026-01-03\r\\set who 'bob'\r\\set\r")
+    shell.wait(r":since = 2026-01-03\r\n:who = bob\r\n")
+    count = sum(one["userIdentity"]["userName"] == "bob" and one["eventTime"] >= "2026-01-03" for one in RECORDS)
+    shell.type("select 'n=' || count(*) n from cloudtrail where username = :who and date >= :since;\r")
+    shell.wait(rf"n={count}\b")
+    shell.type("\\unset who\rselect :who x;\r")
+    shell.wait(r"the query has :who; ")
     shell.end()

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::civil::Date;
+
 use super::{
     super::{
         error::Error,
@@ -14,9 +16,13 @@ use super::{
     },
     action::{Line, MetaData, Protocol, Remove, Txn},
 };
+use crate::event::{day_number, numbered_day};
 
 /// The name under which the table's log says how far its consumer has come.
 pub(in super::super) const APP: &str = "trailgate";
+/// And that under which it says which days were dropped: as its version, the first day
+/// that was kept, in days since 1970-01-01.
+pub(in super::super) const RETENTION: &str = "trailgate-retention";
 /// The newest protocol that this program reads and writes.
 pub(in super::super) const READER: i32 = 1;
 /// As [`READER`], for who writes.
@@ -124,6 +130,10 @@ impl Table {
                 self.metadata = Some(metadata);
             }
             if let Some(txn) = line.txn {
+                if txn.app_id == RETENTION {
+                    // what was dropped does not come back
+                    snapshot.kept_from = snapshot.kept_from.max(numbered_day(txn.version));
+                }
                 self.txns.insert(txn.app_id.clone(), txn);
             }
             removed.extend(line.remove);
@@ -171,6 +181,15 @@ impl Table {
     /// Files of the table.
     pub(in super::super) fn files(&self) -> impl Iterator<Item = &Arc<File>> {
         self.snapshot.all()
+    }
+}
+
+/// That days before one are dropped.
+pub(in super::super) fn retained(from: Date, now: i64) -> Txn {
+    Txn {
+        app_id: RETENTION.to_owned(),
+        version: day_number(from).into(),
+        last_updated: Some(now),
     }
 }
 

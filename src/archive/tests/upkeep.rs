@@ -106,6 +106,24 @@ async fn a_stretch_of_time_is_read_of_the_files_that_have_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broken_file_is_in_the_way_of_its_own_partition_alone() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let archive = open_with(&stage.store(), &clock, Options::default()).await;
+    filled(&archive).await;
+    let before = archive.snapshot();
+    let broken = before.all().next().unwrap();
+    stage
+        .put(&format!("{ROOT}/{}", broken.path), "no file")
+        .await;
+    let error = archive.compact().await.unwrap_err();
+    assert!(error.to_string().contains(&*broken.path), "{error}");
+    let after = archive.snapshot();
+    assert_eq!(after.files(), 5 + before.of(&broken.partition).len());
+    assert_eq!(after.rows(), before.rows());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_removed_stays_for_a_day_and_goes_then() {
     let clock = clock();
     let stage = Stage::new(&clock);
@@ -116,10 +134,16 @@ async fn what_is_removed_stays_for_a_day_and_goes_then() {
     let mut left = sorted(&events);
     left.retain(|event| event.time >= 1_767_312_000);
     assert_eq!(all(&archive).await, left);
-    assert_eq!(
-        archive.retain("2026-01-02".parse().unwrap()).await.unwrap(),
-        0
-    );
+    let kept_from = Some("2026-01-02".parse().unwrap());
+    assert_eq!(archive.snapshot().kept_from(), kept_from);
+    let version = archive.snapshot().version();
+    // again, or less: there is nothing to do, nor to say
+    for day in ["2026-01-02", "2026-01-01"] {
+        assert_eq!(archive.retain(day.parse().unwrap()).await.unwrap(), 0);
+    }
+    assert_eq!(archive.snapshot().version(), version);
+    let again = open_with(&stage.store(), &clock, Options::default()).await;
+    assert_eq!(again.snapshot().kept_from(), kept_from);
     archive.compact().await.unwrap();
     // one that nobody committed, and one of somebody else's
     let orphan = format!(
@@ -144,6 +168,33 @@ async fn what_is_removed_stays_for_a_day_and_goes_then() {
     let data = data.iter().filter(|path| path.contains("/part-")).count();
     assert_eq!(data, archive.snapshot().files());
     assert_eq!(archive.vacuum().await.unwrap().files, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_goes_on_when_a_file_that_it_cannot_read_was_taken_out() {
+    let clock = clock();
+    let stage = Stage::new(&clock);
+    let other = open_with(&stage.store(), &clock, Options::default()).await;
+    let old = [event("1", 0, "2026-01-01T00:00:00Z", "")];
+    other.commit(&old, None).await.unwrap();
+    let archive = open_with(&stage.store(), &clock, Options::default()).await;
+    let paths = stage.paths().await;
+    let lost = paths.iter().find(|path| path.contains("/part-")).unwrap();
+    stage.put(lost, "x").await;
+    let new = [event("1", 1, "2026-01-01T00:00:01Z", "")];
+    for _ in 0..2 {
+        let error = archive.commit(&new, None).await.unwrap_err();
+        let name = lost.rsplit('/').next().unwrap();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    assert_eq!(
+        other.retain("2026-01-02".parse().unwrap()).await.unwrap(),
+        1
+    );
+    // it does not know yet
+    assert!(archive.commit(&new, None).await.is_err());
+    archive.commit(&new, None).await.unwrap();
+    assert_eq!(all(&archive).await, sorted(&new));
 }
 
 #[tokio::test(start_paused = true)]

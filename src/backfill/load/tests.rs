@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     backfill::{
-        done::name_of,
+        done::{Done, name_of},
         source::{Listed, Listing, Source},
         target::Compacted,
         walk::tests::key,
@@ -31,6 +31,8 @@ pub(in crate::backfill) struct Store {
     is_fixed: bool,
     /// How long a file takes to be opened.
     slow: Duration,
+    /// Listings of a bucket tell nothing, and those of a directory not the second day.
+    breaks: AtomicBool,
     /// Reads that fail, of any file.
     failing: AtomicUsize,
     /// How often each was opened.
@@ -39,17 +41,23 @@ pub(in crate::backfill) struct Store {
 
 impl Source for Store {
     fn list(&self, prefix: &str, after: Option<&str>) -> Listing {
+        let breaks = self.breaks.load(SeqCst);
+        if breaks && self.is_fixed {
+            let denied = ObjectsError::Denied("no".to_owned());
+            return stream::iter([Err(denied)]).boxed();
+        }
         let after = after.unwrap_or_default();
         let files = self.files.lock().unwrap();
         let listed: Vec<_> = files
             .keys()
             .filter(|key| key.starts_with(prefix) && key.as_str() > after)
-            .map(|key| {
-                Ok(Listed {
+            .map(|key| match breaks && key.contains("/2024/01/02/") {
+                true => Err(ObjectsError::Failed("no".to_owned())),
+                false => Ok(Listed {
                     key: key.clone(),
                     size: 10,
                     changed: (!self.is_fixed).then_some(0),
-                })
+                }),
             })
             .collect();
         stream::iter(listed).boxed()
@@ -308,6 +316,111 @@ async fn files_that_cannot_be_read_are_named_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_of_two_could_not_read_is_tried_again() {
+    let bad = key(A, "CloudTrail", "r-1", 3, 0);
+    let good = Ok(file(0..3));
+    let mut all = BTreeMap::from([
+        (key(A, "CloudTrail", "r-1", 1, 0), Ok(file(3..6))),
+        (bad.clone(), Err(ObjectsError::Denied("no".to_owned()))),
+        (key(A, "CloudTrail", "r-1", 5, 0), Ok(file(6..9))),
+        (key(A, "CloudTrail", "r-2", 1, 0), Ok(file(9..12))),
+    ]);
+    let fast = store(all.clone());
+    // begins before the other, and notes after it
+    let slow = Arc::new(Store {
+        files: Mutex::new(all.clone()),
+        is_fixed: true,
+        slow: Duration::from_secs(30),
+        ..Store::default()
+    });
+    let target = Arc::<Memory>::default();
+    let of_region = |store: &Arc<Store>, region: &str| {
+        let choice = Choice {
+            regions: [region.to_owned()].into(),
+            ..Choice::default()
+        };
+        let target = Arc::clone(&target) as Arc<dyn Target>;
+        Load::new(parts(store), choice, target, options(), clock())
+    };
+    let (first, second) = (of_region(&fast, "r-1"), of_region(&slow, "r-2"));
+    let (second, first) = tokio::join!(
+        second.run(CancellationToken::new()),
+        first.run(CancellationToken::new())
+    );
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.files, first.failed), (3, 1));
+    assert_eq!((second.files, second.failed), (1, 0));
+    let third = run(&fast, &target).await;
+    assert_eq!((third.files, third.failed), (1, 1), "{third:?}");
+    all.insert(bad, good);
+    assert_eq!(run(&store(all), &target).await.new, 3);
+    assert_each_once(&target, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_read_is_told_once_however_often_it_is_tried() {
+    let mut all = files(4);
+    let damaged = Bytes::from_static(b"{\"Records\":[{}, x");
+    let bad = all.keys().next().cloned().unwrap();
+    all.insert(bad, Ok(damaged.clone()));
+    all.insert(format!("AWSLogs/{A}/renamed.json"), Ok(damaged));
+    for is_fixed in [true, false] {
+        let store = Arc::new(Store {
+            files: Mutex::new(all.clone()),
+            is_fixed,
+            ..Store::default()
+        });
+        let target = Arc::default();
+        let first = run(&store, &target).await;
+        assert_eq!((first.files, first.failed), (5, 2));
+        for _ in 0..2 {
+            let again = run(&store, &target).await;
+            // of a bucket what is loaded is not read again
+            let files = if is_fixed { 2 } else { 5 };
+            assert_eq!((again.files, again.failed), (files, 2), "{again:?}");
+        }
+        let mut all_again = load(&store, &target);
+        all_again.lists.again = true;
+        let again = all_again.run(CancellationToken::new()).await.unwrap();
+        assert_eq!((again.files, again.failed), (5, 2), "{again:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_tried_again_says_nothing_of_those_before_it() {
+    let names = ["a", "b", "z"].map(|name| format!("AWSLogs/{A}/{name}.json"));
+    let mut all: BTreeMap<_, _> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| (name.clone(), Ok(file(3 * n..3 * n + 3))))
+        .collect();
+    let z = all.remove(&names[2]).unwrap();
+    let target = Arc::<Memory>::default();
+    let mut done = Done::default();
+    assert!(done.fail(&names[2]));
+    let part = format!("s3://b/AWSLogs/{A}/");
+    target
+        .kept
+        .lock()
+        .unwrap()
+        .insert(name_of(&part), done.write(&part));
+    // the one is there, and the listing breaks off before it
+    let broken = store(all.clone());
+    broken
+        .files
+        .lock()
+        .unwrap()
+        .insert(names[2].clone(), z.clone());
+    broken.breaks.store(true, SeqCst);
+    let first = run(&broken, &target).await;
+    assert_eq!((first.files, first.failed), (1, 0), "{first:?}");
+    broken.breaks.store(false, SeqCst);
+    let second = run(&broken, &target).await;
+    // its mending is not noted as loaded, since the pass goes by it
+    assert_eq!((second.files, second.failed), (3, 0), "{second:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_breaks_off_is_read_again_and_what_may_pass_is_waited_for() {
     let store = store(files(50));
     let target = Arc::new(Memory {
@@ -401,6 +514,22 @@ async fn a_newer_note_is_left_alone() {
     assert!(report.broken[0].1.contains("version 9"), "{report:?}");
     assert_eq!(report.files, 10);
     assert_eq!(target.kept.lock().unwrap()[&name], newer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_listed_of_a_directory_is_not_passed_the_next_time() {
+    let store = Arc::new(Store {
+        files: Mutex::new(files(14)),
+        breaks: AtomicBool::new(true),
+        ..Store::default()
+    });
+    let target = Arc::default();
+    let first = run(&store, &target).await;
+    assert_eq!((first.files, first.broken.len()), (12, 2), "{first:?}");
+    store.breaks.store(false, SeqCst);
+    let second = run(&store, &target).await;
+    assert_eq!((second.new, second.broken.len()), (6, 0), "{second:?}");
+    assert_each_once(&target, 14);
 }
 
 #[tokio::test(start_paused = true)]

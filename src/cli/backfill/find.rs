@@ -81,7 +81,18 @@ impl Backfill {
             return Ok(found);
         }
         if found.not_found.is_empty() {
-            progress.note("there is nothing to load: no account has log files there");
+            let of = match (
+                choice.accounts.is_empty(),
+                choice.without_accounts.is_empty(),
+            ) {
+                (true, true) => "",
+                (false, true) => " that --account names",
+                (true, false) => " that --exclude-account leaves",
+                (false, false) => " that --account and --exclude-account leave",
+            };
+            progress.note(format_args!(
+                "there is nothing to load: no account{of} has log files there"
+            ));
         }
         Err(Over(EXIT_FAILED))
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::find::Found;
 use crate::{
-    backfill::{Estimate, Report},
+    backfill::{Chosen, Estimate, Report, Why},
     cli::{refusal, table::printable},
 };
 
@@ -51,6 +51,34 @@ fn broken(broken: &[(String, String)]) -> Vec<Broken<'_>> {
     broken
         .map(|(place, message)| Broken { place, message })
         .collect()
+}
+
+/// Why no file was read.
+pub(super) fn nothing(chosen: &Chosen) -> String {
+    if chosen.some {
+        return "no log files there that the archive lacks".to_owned();
+    }
+    let options: Vec<_> = chosen.left_out.iter().copied().map(option).collect();
+    match options.split_last() {
+        None => "no log files there".to_owned(),
+        Some((one, [])) => format!("no log file there was chosen: {one} leaves out what there is"),
+        Some((last, others)) => format!(
+            "no log file there was chosen: {} and {last} leave out what there is",
+            others.join(", ")
+        ),
+    }
+}
+
+/// The option that leaves files out.
+const fn option(why: Why) -> &'static str {
+    match why {
+        Why::Account => "--account",
+        Why::WithoutAccount => "--exclude-account",
+        Why::Region => "--region",
+        Why::WithoutRegion => "--exclude-region",
+        Why::Since => "--since",
+        Why::Until => "--until",
+    }
 }
 
 impl<'a> Told<'a> {

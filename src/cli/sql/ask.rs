@@ -42,6 +42,34 @@ pub(super) enum Asked {
 pub(super) struct Known<'a> {
     pub(super) query: &'a str,
     pub(super) values: &'a [(String, String)],
+    pub(super) by: By,
+}
+
+/// How values are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// At the command line, for the one query that it has.
+    Options,
+    /// In the shell, for all queries that name them.
+    Shell,
+}
+
+impl By {
+    /// A value by what it was given with.
+    fn given(self, name: &str) -> String {
+        match self {
+            Self::Options => format!("--param {name}"),
+            Self::Shell => format!("\\set {name}"),
+        }
+    }
+
+    /// What gives a value.
+    fn give(self, name: &str) -> String {
+        match self {
+            Self::Options => format!("give --param {name}=VALUE"),
+            Self::Shell => format!("give it a value with \\set {name} VALUE"),
+        }
+    }
 }
 
 impl Known<'_> {
@@ -49,7 +77,9 @@ impl Known<'_> {
     fn values(&self, parameters: &[(String, Option<DataType>)]) -> Result<Vec<Value>, Failure> {
         let is_parameter = |name: &str| parameters.iter().any(|(other, _)| same(other, name));
         let mut names = self.values.iter().map(|(name, _)| name);
-        if let Some(name) = names.find(|name| !is_parameter(name)) {
+        if self.by == By::Options
+            && let Some(name) = names.find(|name| !is_parameter(name))
+        {
             let told: Vec<_> = parameters
                 .iter()
                 .map(|(name, _)| format!(":{name}"))
@@ -64,13 +94,13 @@ impl Known<'_> {
         let typed = value::typed();
         let value = |(name, of): &(String, Option<DataType>)| {
             let missing =
-                || Failure::Usage(format!("the query has :{name}; give --param {name}=VALUE"));
+                || Failure::Usage(format!("the query has :{name}; {}", self.by.give(name)));
             let mut values = self.values.iter().rev();
             let (_, text) = values
                 .find(|(other, _)| same(other, name))
                 .ok_or_else(missing)?;
             let read = typed.of_type(text, of.as_ref());
-            read.map_err(|wrong| Failure::Usage(format!("--param {name}: {wrong}")))
+            read.map_err(|wrong| Failure::Usage(format!("{}: {wrong}", self.by.given(name))))
         };
         parameters.iter().map(value).collect()
     }
@@ -222,7 +252,9 @@ async fn server(
     known: Known<'_>,
 ) -> Result<Answer, Failure> {
     let text = known.query.to_owned();
-    let info = match known.values.is_empty() && !text.contains([':', '$', '?']) {
+    // a value that was given is one that has to be looked for
+    let is_given = known.by == By::Options && !known.values.is_empty();
+    let info = match !is_given && !text.contains([':', '$', '?']) {
         true => client.execute(text, None).await?,
         false => {
             let mut prepared = client.prepare(text, None).await?;

@@ -32,7 +32,7 @@ Exit codes: 0 answered; 1 the query failed; 64 usage; 130 interrupted.";
 
 /// What `trailgate report` is asked.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("timeout", |arg| arg.help(super::TIMEOUT)))]
 pub(in crate::cli) struct Reports {
     /// Which; without one they are listed
     #[arg(value_name = "NAME")]

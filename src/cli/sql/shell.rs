@@ -1,35 +1,41 @@
 //! The shell: queries one after the other, with history and completion.
 
 mod complete;
+mod said;
+mod typed;
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    ops::ControlFlow::{self, Break, Continue},
+    path::PathBuf,
+};
 
 use rustyline::{Config, EditMode, Editor, error::ReadlineError, history::FileHistory};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::complete::Helper;
+use self::{
+    complete::Helper,
+    said::{Said, said},
+    typed::{Typed, Whole},
+};
 use super::{
     How,
-    ask::{Asked, Known},
+    ask::{Asked, By, Known},
     write::Shape,
 };
-use crate::cli::{EXIT_FAILED, report};
-use clap::ValueEnum;
+use crate::{
+    cli::{EXIT_FAILED, EXIT_INTERRUPTED, report},
+    sql::MAX_TEXT,
+};
 
 /// The queries that are remembered.
 const HISTORY: usize = 1000;
 
-const HELP: &str = "\
-A query ends with a semicolon, and may have many lines. Ctrl-C ends a query under way.
-  \\d           the tables and views
-  \\d NAME      the columns of one
-  \\o FORMAT    table, csv or json
-  \\q           leave (so does Ctrl-D)";
-
-type Edited = (Editor<Helper, FileHistory>, Result<String, ReadlineError>);
+type Line = Editor<Helper, FileHistory>;
+type Edited = (Line, Result<String, ReadlineError>);
 
 /// Asks what is typed until there is no more.
-pub(super) async fn run(how: &How, mut asked: Asked) -> u8 {
+pub(super) async fn run(how: &How, asked: Asked) -> u8 {
     let mut editor = match editor() {
         Ok(editor) => editor,
         Err(error) => {
@@ -44,11 +50,20 @@ pub(super) async fn run(how: &How, mut asked: Asked) -> u8 {
         // there may be none yet
         let _ = editor.load_history(path);
     }
-    let mut shape = how.output;
-    let mut query = String::new();
-    report::note("\\? has help, \\q leaves");
-    loop {
-        let prompt = if query.is_empty() { "sql> " } else { "...> " };
+    let mut shell = Shell {
+        how,
+        asked,
+        shape: how.output,
+        values: how.values.clone(),
+        typed: Typed::default(),
+    };
+    report::note("a query ends with a semicolon; \\? has help, \\q leaves");
+    let mut is_over = false;
+    while !is_over {
+        let prompt = match shell.typed.is_empty() {
+            true => "sql> ",
+            false => "...> ",
+        };
         let reading = tokio::task::spawn_blocking(move || {
             let mut editor = editor;
             let line = editor.readline(prompt);
@@ -58,38 +73,14 @@ pub(super) async fn run(how: &How, mut asked: Asked) -> u8 {
             return EXIT_FAILED;
         };
         editor = back;
-        let line = match line {
-            Ok(line) => line,
-            Err(ReadlineError::Interrupted) => {
-                query.clear();
-                continue;
-            }
-            Err(ReadlineError::Eof) => break,
+        match line {
+            Ok(text) => is_over = shell.take(&text, &mut editor).await.is_break(),
+            Err(ReadlineError::Interrupted) => shell.typed.clear(),
+            Err(ReadlineError::Eof) => is_over = true,
             Err(error) => {
                 report::note(format_args!("cannot read: {error}"));
-                break;
+                is_over = true;
             }
-        };
-        if query.is_empty()
-            && let Some(command) = line.trim().strip_prefix('\\')
-        {
-            let _ = editor.add_history_entry(line.trim());
-            match said(command) {
-                Said::Leave => break,
-                Said::Ask(text) => ask(how, &mut asked, &text, shape).await,
-                Said::Shape(other) => shape = other,
-                Said::Tell(text) => report::note(text),
-            }
-            continue;
-        }
-        query.push_str(&line);
-        query.push('\n');
-        if query.trim().is_empty() {
-            query.clear();
-        } else if query.trim_end().ends_with(';') {
-            let text = std::mem::take(&mut query);
-            let _ = editor.add_history_entry(text.trim_end());
-            ask(how, &mut asked, &text, shape).await;
         }
     }
     if let Some(path) = &history
@@ -100,42 +91,102 @@ pub(super) async fn run(how: &How, mut asked: Asked) -> u8 {
     0
 }
 
-/// What a line that begins with a backslash says.
-enum Said {
-    Leave,
-    Ask(String),
-    Shape(Shape),
-    Tell(String),
+/// What goes on from line to line.
+struct Shell<'a> {
+    how: &'a How,
+    asked: Asked,
+    shape: Shape,
+    values: Vec<(String, String)>,
+    typed: Typed,
 }
 
-fn said(command: &str) -> Said {
-    let (command, rest) = command
-        .split_once(char::is_whitespace)
-        .unwrap_or((command, ""));
-    let rest = rest.trim();
-    match (command, rest) {
-        ("q", _) => Said::Leave,
-        ("?", _) => Said::Tell(HELP.to_owned()),
-        ("d", "") => Said::Ask("SHOW TABLES".to_owned()),
-        ("d", name) => Said::Ask(format!("DESCRIBE {name}")),
-        ("o", name) => match Shape::from_str(name, true) {
-            Ok(shape) if !shape.is_binary() => Said::Shape(shape),
-            _ => Said::Tell(format!("\\o {name}: give table, csv or json")),
-        },
-        _ => Said::Tell(format!("\\{command} is not known; \\? has help")),
+impl Shell<'_> {
+    /// Takes what was typed, some lines if it was pasted, and does what it says; breaks
+    /// where that is to leave.
+    async fn take(&mut self, text: &str, editor: &mut Line) -> ControlFlow<()> {
+        for line in text.split('\n') {
+            for whole in self.typed.line(line) {
+                let end = match whole {
+                    Whole::Statement(text) => {
+                        let _ = editor.add_history_entry(&text);
+                        self.ask(&text).await
+                    }
+                    Whole::Command(command) => {
+                        let _ = editor.add_history_entry(line.trim());
+                        match said(&command) {
+                            Said::Leave => return Break(()),
+                            Said::Ask(text) => self.ask(&text).await,
+                            other => {
+                                self.set(other);
+                                0
+                            }
+                        }
+                    }
+                    Whole::TooLong => {
+                        report::note(format_args!(
+                            "the query has more than {MAX_TEXT} bytes, and is forgotten"
+                        ));
+                        return Continue(());
+                    }
+                };
+                // nor is what was typed with it wanted
+                if end == EXIT_INTERRUPTED {
+                    self.typed.clear();
+                    return Continue(());
+                }
+            }
+        }
+        Continue(())
+    }
+
+    /// Asks, and says what went wrong: the shell goes on.
+    async fn ask(&mut self, text: &str) -> u8 {
+        let query = Known {
+            query: text,
+            values: &self.values,
+            by: By::Shell,
+        };
+        self.how.answered(self.asked.ask(query), self.shape).await
+    }
+
+    /// What a command says that neither asks nor leaves.
+    fn set(&mut self, said: Said) {
+        match said {
+            Said::Leave | Said::Ask(_) => {}
+            Said::Shape(shape) => self.shape = shape,
+            Said::Set(name, value) => {
+                self.unset(&name);
+                self.values.push((name, value));
+            }
+            Said::Unset(name) => {
+                if !self.unset(&name) {
+                    report::note(format_args!(":{name} has no value"));
+                }
+            }
+            Said::Values if self.values.is_empty() => {
+                report::note("no parameter has a value; \\set NAME VALUE gives it one");
+            }
+            Said::Values => {
+                for (name, value) in &self.values {
+                    report::lines(&format!(":{name} = {value}"));
+                }
+            }
+            Said::Reset => self.typed.clear(),
+            Said::Tell(text) => report::lines(text),
+            Said::Wrong(text) => report::note(text),
+        }
+    }
+
+    /// Whether it had a value.
+    fn unset(&mut self, name: &str) -> bool {
+        let before = self.values.len();
+        self.values
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self.values.len() < before
     }
 }
 
-/// Asks, and says what went wrong: the shell goes on.
-async fn ask(how: &How, asked: &mut Asked, text: &str, shape: Shape) {
-    let query = Known {
-        query: text,
-        values: &how.values,
-    };
-    how.answered(asked.ask(query), shape).await;
-}
-
-fn editor() -> rustyline::Result<Editor<Helper, FileHistory>> {
+fn editor() -> rustyline::Result<Line> {
     let config = Config::builder()
         .max_history_size(HISTORY)?
         .history_ignore_dups(true)?
@@ -154,25 +205,10 @@ fn history() -> Option<PathBuf> {
     Some(state.or_else(home)?.join("trailgate/sql_history"))
 }
 
-fn save(editor: &mut Editor<Helper, FileHistory>, path: &PathBuf) -> rustyline::Result<()> {
+fn save(editor: &mut Line, path: &PathBuf) -> rustyline::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     // for its owner alone, as rustyline does it
     editor.save_history(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_with_a_backslash_are_commands() {
-        assert!(matches!(said("q"), Said::Leave));
-        assert!(matches!(said("d"), Said::Ask(text) if text == "SHOW TABLES"));
-        assert!(matches!(said("d  cloudtrail"), Said::Ask(text) if text == "DESCRIBE cloudtrail"));
-        assert!(matches!(said("o csv"), Said::Shape(Shape::Csv)));
-        assert!(matches!(said("o parquet"), Said::Tell(_)));
-        assert!(matches!(said("x"), Said::Tell(text) if text.contains("\\x")));
-    }
 }

@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 use super::ask::{Answer, Failure};
 use crate::{
     client::Client,
+    event::day_number,
     proto::v1::{
         ReportCell, ReportRow, ReportRows, ReportType, RunReportRequest, RunReportResponse,
         report_cell::Value, run_report_response::Piece,
@@ -125,9 +126,7 @@ impl Column {
                 column.append_option(micros);
             }
             (Self::Day(column), Some(Value::Day(day))) => {
-                let epoch = jiff::civil::Date::constant(1970, 1, 1);
-                let day: Option<jiff::civil::Date> = day.parse().ok();
-                column.append_option(day.map(|day| (day - epoch).get_days()));
+                column.append_option(day.parse().ok().map(day_number));
             }
             (Self::Text(column), None) => column.append_null(),
             (Self::Integer(column), None) => column.append_null(),

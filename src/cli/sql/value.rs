@@ -4,13 +4,18 @@ use crate::{cli::view, clock::Clock, sql::Typed};
 
 /// A name and a value.
 pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
+    let (of, value) = text
         .split_once('=')
         .ok_or("is no NAME=VALUE; write it like since=7d")?;
-    let name = name.trim_start_matches(':');
+    Ok((name(of)?.to_owned(), value.to_owned()))
+}
+
+/// The name of a parameter, which may be typed as a query has it.
+pub(super) fn name(text: &str) -> Result<&str, String> {
+    let name = text.trim_start_matches(':');
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match !name.is_empty() && name.chars().all(is_name) {
-        true => Ok((name.to_owned(), value.to_owned())),
+        true => Ok(name),
         false => Err(format!("{name:?} is no name of a parameter")),
     }
 }

@@ -1,6 +1,7 @@
 //! Answers as they are written: for people, for programs, and for other engines.
 
 mod cells;
+mod lines;
 
 use std::io::{self, Write};
 
@@ -19,7 +20,10 @@ use datafusion::{
     },
 };
 
-use self::cells::Text;
+use self::{
+    cells::Text,
+    lines::{height, lines},
+};
 use crate::{
     cli::{
         output::{for_stdout, terminal_width},
@@ -54,6 +58,10 @@ impl Shape {
 /// The rows of a table that are looked at together, for the width of its columns: some
 /// screens.
 const BLOCK: usize = 500;
+
+/// The lines of rows that are kept for a block, at most: rows of a batch, where a cell
+/// has lines of its own.
+const LINES: usize = 8192;
 
 /// The rows of a Parquet file's row group, at most; the other bound is [`GROUP_BYTES`].
 const GROUP_ROWS: usize = 100_000;
@@ -152,10 +160,19 @@ impl Writer {
         self.rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
         match &mut self.to {
             To::Nothing => {}
-            To::Table { block, .. } => {
+            To::Table { .. } => {
                 let text = Text::of(batch, true)?;
+                let mut kept = 0;
                 for row in 0..batch.num_rows() {
-                    block.push(text.row(row)?);
+                    let row = text.row(row)?;
+                    kept += height(&row);
+                    if let To::Table { block, .. } = &mut self.to {
+                        block.push(row);
+                    }
+                    if kept > LINES {
+                        self.blocks(1)?;
+                        kept = 0;
+                    }
                 }
                 self.blocks(BLOCK)?;
             }
@@ -231,7 +248,7 @@ impl Writer {
         if self.width.is_some_and(|width| columns * NARROW > width) {
             for row in rows {
                 let pairs = schema.fields().iter().zip(row);
-                let pairs = pairs.map(|(field, cell)| vec![field.name().clone(), cell]);
+                let pairs = pairs.flat_map(|(field, cell)| lines(&[field.name().clone(), cell]));
                 let heads = [Head::Text(""), Head::Text("")];
                 for line in grid(&heads, pairs, self.width).iter().skip(1) {
                     writeln!(to, "{line}")?;
@@ -248,6 +265,7 @@ impl Writer {
                 false => Head::Text(field.name()),
             })
             .collect();
+        let rows = rows.iter().flat_map(|row| lines(row));
         for (place, line) in grid(&heads, rows, self.width).iter().enumerate() {
             match place == 0 && self.color {
                 true => writeln!(to, "{}", bold(line))?,

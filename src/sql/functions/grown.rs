@@ -22,7 +22,7 @@ use datafusion::{
 
 use crate::sql::error::Error;
 
-/// The most that a function may make of a batch, in bytes: its records are some 8 MB,
+/// The most that a function may make of a batch, in bytes: its records are some 16 MB,
 /// and this is what a thread may hold beside its share.
 pub(crate) const MOST: u64 = 128 << 20;
 
@@ -40,13 +40,20 @@ enum How {
     Length,
     /// It looks at each of the one for each of the other.
     Pairs,
+    /// As [`How::Sum`]; and so is its type, which is walked wherever it is planned with.
+    Type,
 }
+
+/// The most members that a type may have, within each other: each record has some fifty.
+/// One that is made of itself twice, and so on, is soon of more than can be counted.
+const MOST_MEMBERS: usize = 4096;
 
 /// The functions that are held, and how.
 fn how(name: &str) -> Option<How> {
     Some(match name {
         "array_append" | "array_concat" | "array_prepend" | "array_to_string" | "array_union"
         | "concat" | "concat_ws" | "make_array" | "overlay" => How::Sum,
+        "arrays_zip" | "map" | "named_struct" | "struct" => How::Type,
         "regexp_replace" | "replace" => How::Product,
         "lpad" | "rpad" => How::Length,
         "array_has_all" | "array_has_any" | "levenshtein" => How::Pairs,
@@ -60,6 +67,49 @@ pub(crate) fn hold(plan: LogicalPlan) -> Result<LogicalPlan> {
         node.map_expressions(|expression| expression.transform_up(|one| Ok(hold_one(one))))
     })?;
     Ok(plan.data)
+}
+
+/// Holds a function whose type may grow: the engine asks for it while it plans.
+pub(crate) fn hold_type(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    let is_held = function.inner().is::<Held>();
+    match how(function.name()) {
+        Some(How::Type) if !is_held => Arc::new(ScalarUDF::from(Held {
+            inner: function,
+            how: How::Type,
+        })),
+        _ => function,
+    }
+}
+
+/// The same for a call of one.
+pub(crate) fn hold_call(call: Expr) -> Expr {
+    match call {
+        Expr::ScalarFunction(call) => {
+            let function = hold_type(call.func);
+            Expr::ScalarFunction(ScalarFunction::new_udf(function, call.args))
+        }
+        other => other,
+    }
+}
+
+/// Members of a type, within each other, as far as so many.
+fn members(of: &DataType, most: usize) -> usize {
+    match of {
+        DataType::Struct(fields) => fields.iter().fold(1, |sum, field| {
+            let left = most.saturating_sub(sum);
+            sum + if left == 0 {
+                0
+            } else {
+                members(field.data_type(), left)
+            }
+        }),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => 1 + members(field.data_type(), most.saturating_sub(1)),
+        _ => 1,
+    }
 }
 
 fn hold_one(expression: Expr) -> Transformed<Expr> {
@@ -87,9 +137,8 @@ struct Held {
 pub(super) fn check(name: &str, bytes: u64) -> Result<()> {
     match bytes > MOST {
         true => Err(Error::refused(format!(
-            "{name} would make {} MB of {} rows, or take as long; at most {} MB",
+            "{name} would make {} MB of a batch of rows, or take as long; at most {} MB",
             bytes >> 20,
-            super::super::options::BATCH_ROWS,
             MOST >> 20
         ))
         .into()),
@@ -189,11 +238,24 @@ fn greatest(argument: &ColumnarValue) -> u64 {
 }
 
 impl Held {
+    fn check_type(&self, of: &DataType) -> Result<()> {
+        let is_large = self.how == How::Type && members(of, MOST_MEMBERS + 1) > MOST_MEMBERS;
+        match is_large {
+            true => Err(Error::refused(format!(
+                "{} would make values of more than {MOST_MEMBERS} members, those of members \
+                 counted as well",
+                self.name()
+            ))
+            .into()),
+            false => Ok(()),
+        }
+    }
+
     fn bound(&self, arguments: &[ColumnarValue], rows: usize) -> u64 {
         let rows_told = u64::try_from(rows).unwrap_or(u64::MAX);
         let given = arguments.iter().map(|argument| bytes(argument, rows));
         match self.how {
-            How::Sum => given.fold(0, u64::saturating_add),
+            How::Sum | How::Type => given.fold(0, u64::saturating_add),
             How::Product => {
                 let text = arguments.first().map_or(0, |text| bytes(text, rows));
                 let by = arguments.get(2).map_or(0, longest);
@@ -228,11 +290,15 @@ impl ScalarUDFImpl for Held {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(types)
+        let made = self.inner.return_type(types)?;
+        self.check_type(&made)?;
+        Ok(made)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.return_field_from_args(args)
+        let made = self.inner.return_field_from_args(args)?;
+        self.check_type(made.data_type())?;
+        Ok(made)
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {

@@ -23,7 +23,11 @@ use datafusion::{
 };
 
 use self::gathered::Gathered;
-pub(super) use self::{field::FieldOfEach, grown::hold, joined::Joined};
+pub(super) use self::{
+    field::FieldOfEach,
+    grown::{hold, hold_call, hold_type},
+    joined::Joined,
+};
 use self::{get_json_object::GetJsonObject, place::PlaceOf, to_json::ToJson};
 pub use place::NoPlaces;
 pub(super) use place::Places;

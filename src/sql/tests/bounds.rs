@@ -408,6 +408,35 @@ async fn what_makes_much_of_little_is_refused() {
 }
 
 #[tokio::test]
+async fn types_of_types_are_bounded() {
+    let engine = engine().await;
+    for twice in [
+        "struct(x, x)",
+        "(x, x)",
+        "{'a': x, 'b': x}",
+        "named_struct('a', x, 'b', x)",
+        "map([x], [x])",
+        "map {x: x}",
+        "arrays_zip([x], [x])",
+    ] {
+        let chain = |levels: usize| {
+            let levels =
+                (1..=levels).map(|n| format!(", a{n} as (select {twice} x from a{})", n - 1));
+            let levels: Vec<_> = levels.collect();
+            let last = levels.len();
+            let levels = levels.concat();
+            format!(
+                "with a0 as (select eventID x from cloudtrail){levels} select count(x) n from a{last}"
+            )
+        };
+        assert_eq!(ask(&engine, &chain(3)).await, ["n", "6"], "{twice}");
+        let error = error(&engine, &chain(40)).await;
+        let is_said = matches!(&error, Error::Refused(what) if what.contains("4096 members"));
+        assert!(is_said, "{twice}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn so_many_queries_run_at_once_and_others_wait() {
     let engine = bounded(Options {
         queries: 1,

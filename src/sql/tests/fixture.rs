@@ -21,8 +21,12 @@ use futures_util::{FutureExt, TryStreamExt, future::BoxFuture};
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use serde_json::{Value, json};
 
-use crate::sql::{
-    Engine, Error, File, Files, Options, Question, Sight, Source, Unlisted, View, schema::Columns,
+use crate::{
+    event::day_number,
+    sql::{
+        Engine, Error, File, Files, Options, Question, Sight, Source, Unlisted, View,
+        schema::Columns,
+    },
 };
 
 /// Files in memory, and how often they were listed.
@@ -129,14 +133,13 @@ pub(super) async fn stored(events: &[Value], rows_a_file: usize) -> Arc<Stored> 
                 })
                 .collect();
             let date: jiff::civil::Date = date.parse().unwrap();
-            let epoch = jiff::civil::Date::constant(1970, 1, 1);
             files.push(File {
                 path,
                 bytes: size,
                 rows: Some(events.len() as u64),
                 account: account.as_str().into(),
                 region: region.as_str().into(),
-                date: (date - epoch).get_days(),
+                date: day_number(date),
                 times: times.iter().min().copied().zip(times.iter().max().copied()),
             });
         }

@@ -69,3 +69,45 @@ async fn what_there_is_not_is_said() {
         assert!(error.contains(words), "{text}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_day_is_compared_with_no_number() {
+    let engine = engine().await;
+    for condition in [
+        "date >= 2023",
+        "2023 < DATE",
+        "date = 2023-07-10",
+        "date between 2023 and '2024-01-01'",
+        "region = 'us-east-1' and not (date in ('2023-07-10', -1))",
+        "date is distinct from 0",
+        "cast(eventTime as date) <> 1",
+    ] {
+        for text in [
+            format!("select 1 from cloudtrail where {condition}"),
+            format!("explain select * from (select count(*) from cloudtrail c where {condition})"),
+            format!("select 1 where exists (select 1 from cloudtrail c where {condition})"),
+            format!("select count(case when {condition} then 1 end) from cloudtrail"),
+        ] {
+            let error = error(&engine, &text).await;
+            let told = error.to_string();
+            assert!(
+                matches!(error, crate::sql::Error::Wrong(_)),
+                "{text}: {told}"
+            );
+            assert!(
+                told.contains("compares a day with a number"),
+                "{text}: {told}"
+            );
+        }
+    }
+    for condition in [
+        "date >= '2023'::text || '-01-01'",
+        "date >= date '2023-01-01'",
+        "date_part('year', date) >= 2023",
+        "date - interval '1' day > '2022-12-31' and length(eventName) > 1 + 1",
+        "extract(year from date) in (2023, 2024)",
+    ] {
+        let text = format!("select count(*) n from cloudtrail where {condition}");
+        assert_eq!(ask(&engine, &text).await, ["n", "6"], "{condition}");
+    }
+}

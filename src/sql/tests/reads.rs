@@ -218,6 +218,15 @@ async fn parameters_are_bound() {
         "{time}"
     );
     assert!(text.is_string(), "{text}");
+    let text = "select eventName from cloudtrail limit :n offset :m";
+    let described = engine.describe(Question::of(text), Sight::all()).await;
+    for (name, of) in described.unwrap().parameters {
+        assert_eq!(
+            of,
+            Some(datafusion::arrow::datatypes::DataType::Int64),
+            "{name}"
+        );
+    }
     // where nothing else tells, values say of which type they are
     let question = Question {
         text: "select :a x".to_owned(),

@@ -5,6 +5,7 @@ use maud::Markup;
 use super::read::Read;
 use crate::{
     chart::{Bar, Bars, Columns, Counted, Moment, Part, Timeline, Words},
+    event::day_number,
     proto::v1::{Report, report_cell::Value},
 };
 
@@ -163,9 +164,8 @@ impl<'a> Row<'a> {
         match self.value(place)? {
             Value::Time(time) => Some(time.seconds),
             Value::Day(day) => {
-                let day: jiff::civil::Date = day.parse().ok()?;
-                let epoch = jiff::civil::Date::constant(1970, 1, 1);
-                Some(i64::from((day - epoch).get_days()) * DAY)
+                let day = day_number(day.parse().ok()?);
+                Some(i64::from(day) * DAY)
             }
             _ => None,
         }
