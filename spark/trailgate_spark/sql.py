@@ -28,7 +28,7 @@ _DEFAULT = re.compile(
     r"|TIMESTAMP '(?P<time>[^']*)'|'(?P<text>[^']*)'|(?P<number>\d+)"
 )
 # of which the first has to be before the second, as src/sql/order.rs has it
-_ORDER = (("compare_from", "since"), ("since", "until"))
+_ORDER = (("compare_from", "since"), ("since", "until"), ("known_since", "unused_since"))
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

@@ -165,17 +165,22 @@ impl Rows {
     }
 }
 
+impl From<Kind> for ReportType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Time => Self::Time,
+            Kind::Text => Self::Text,
+            Kind::Integer => Self::Integer,
+        }
+    }
+}
+
 impl Reports {
     fn told(&self, report: &Report) -> v1::Report {
         let lacking = self.queries.engine.lacks(report);
         let parameters = report.parameters.iter().map(|it| v1::ReportParameter {
             name: it.name.clone(),
-            r#type: match it.of {
-                Kind::Time => ReportType::Time,
-                Kind::Text => ReportType::Text,
-                Kind::Integer => ReportType::Integer,
-            }
-            .into(),
+            r#type: ReportType::from(it.of).into(),
             default_value: it.default.clone().unwrap_or_default(),
             is_required: it.default.is_none(),
             meaning: it.meaning.clone(),

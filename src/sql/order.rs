@@ -10,7 +10,11 @@ use crate::when::rfc3339;
 
 /// Moments of which the first has to be before the second, where a report has both: the
 /// answer would be empty otherwise, or everything new, and nobody told why.
-const ORDER: [(&str, &str); 2] = [("compare_from", "since"), ("since", "until")];
+const ORDER: [(&str, &str); 3] = [
+    ("compare_from", "since"),
+    ("since", "until"),
+    ("known_since", "unused_since"),
+];
 
 /// The moments that are not in order, beside what is wrong already: told of what was
 /// given, as the other may be a default as of `now`, in seconds since the Unix epoch.
@@ -123,6 +127,42 @@ mod tests {
         );
         let given = [("since", "2023-05-20"), ("compare_from", "2023-05-19")];
         assert_eq!(wrong("first_seen", &given), []);
+        let given = [
+            ("since", "30d"),
+            ("compare_from", "60d"),
+            ("new_to", "actor"),
+        ];
+        assert_eq!(wrong("first_seen", &given), []);
+        // of a time that is not looked at nothing is known
+        assert_eq!(
+            wrong(
+                "unused_keys_and_roles",
+                &[
+                    ("known_since", "2023-05-20"),
+                    ("unused_since", "2023-05-20")
+                ]
+            ),
+            told(
+                "known_since",
+                "2023-05-20T00:00:00Z is not before unused_since (2023-05-20T00:00:00Z); \
+                 give an earlier known_since or a later unused_since"
+            )
+        );
+        assert_eq!(
+            wrong("unused_keys_and_roles", &[("known_since", "90d")]).len(),
+            1
+        );
+        let given = [("unused_since", "1999-12-31")];
+        let [(parameter, message)] = &wrong("unused_keys_and_roles", &given)[..] else {
+            panic!("{:?}", wrong("unused_keys_and_roles", &given));
+        };
+        assert!(
+            parameter == "unused_since"
+                && message.contains("is not after known_since (by default 2000-01-01T00:00:00Z)"),
+            "{message}"
+        );
+        let given = [("known_since", "91d")];
+        assert_eq!(wrong("unused_keys_and_roles", &given), []);
         // what cannot be read is in no order
         let given = [
             ("since", "soon"),

@@ -132,6 +132,17 @@ def test_times_ago(given, seconds):
             "give an earlier compare_from or a later since",
         ),
         ("first_seen_places", {"compare_from": "1d"}, "it is not before since (by default "),
+        (
+            "unused_keys_and_roles",
+            {"known_since": "2024-05-20", "unused_since": "2024-05-20"},
+            "known_since cannot be 2024-05-20T00:00:00Z: it is not before unused_since (2024-05-20T00:00:00Z); "
+            "give an earlier known_since or a later unused_since",
+        ),
+        (
+            "unused_keys_and_roles",
+            {"unused_since": "1999-12-31"},
+            "it is not after known_since (by default 2000-01-01T00:00:00Z)",
+        ),
         # there is no time before it
         ("first_seen", {"since": "0001-01-01"}, "since cannot be 0001-01-01T00:00:00Z: it is not after compare_from"),
     ],

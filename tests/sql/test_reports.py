@@ -141,6 +141,8 @@ def test_a_timeline_has_each_event_once(server):
     ({"name": "first_seen", "parameters": {"compare_from": "2024-05-27", "since": "2024-05-26"}},
      ["parameters[compare_from]", "2024-05-27T00:00:00Z is not before since (2024-05-26T00:00:00Z)",
       "give an earlier compare_from or a later since"]),
+    ({"name": "unused_keys_and_roles", "parameters": {"known_since": "2024-05-27", "unused_since": "2024-05-26"}},
+     ["parameters[known_since]", "2024-05-27T00:00:00Z is not before unused_since (2024-05-26T00:00:00Z)"]),
     ({"name": "first_seen", "parameters": {"new_to": "Actors"}},
      ["parameters[new_to]", '"Actors" is none of its values; give all or actor']),
 ])
@@ -178,7 +180,38 @@ def test_values_that_would_tell_nothing_are_refused_before_anything_is_asked(arc
 def test_the_list_says_which_values_there_are():
     told = run("report").stdout
     assert "  --param changes_only=no|yes  " in told and "  --param new_to=all|actor  " in told
-    assert "  --param compare_from=...  " in told and "[default: :since - interval '90' day]" in told
+    assert "  --param compare_from=...  " in told and "[default: 90 days before since]" in told
+    assert "interval" not in told
+
+
+def test_the_list_is_json_where_that_is_asked(server):
+    told = run("report", "-o", "json")
+    assert told.returncode == 0 and not told.stderr, told.stderr
+    reports = json.loads(told.stdout)["reports"]
+    assert [report["name"] for report in reports] == REPORTS
+    # as a server tells it, by the contract's names
+    [answer] = call(server, "ListReports")
+    for here, there in zip(reports, answer["reports"], strict=True):
+        parameters = [
+            {"isRequired": it["is_required"], "defaultValue": it.get("default_value"),
+             "allowedValues": it.get("allowed_values", []), **{key: it[key] for key in ("name", "type", "meaning")}}
+            for it in here["parameters"]]
+        assert parameters == [
+            {"isRequired": False, "defaultValue": None, "allowedValues": []} | it for it in there["parameters"]]
+        assert here.get("functions", []) == there.get("functions", [])
+        assert all(here[key] == there[key] for key in ("title", "about", "query"))
+
+
+@pytest.mark.parametrize("given, words", [
+    (["-o", "csv"], ["-o csv", "trailgate report NAME"]),
+    (["-o", "parquet"], ["as a table or as json"]),
+    (["--param", "since=7d"], ["--param is for a report", "trailgate report NAME"]),
+])
+def test_the_list_takes_no_option_of_a_reports_rows(given, words):
+    done = run("report", *given)
+    assert done.returncode == 64 and not done.stdout, done.stdout
+    for word in words:
+        assert word in done.stderr, done.stderr
 
 
 def test_the_command_line_tells_the_same(server, archive):

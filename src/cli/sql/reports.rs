@@ -1,9 +1,8 @@
 //! `trailgate report`: questions with parameters, by their names.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+mod list;
+
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -11,6 +10,7 @@ use super::{
     How,
     ask::{Answer, Failure},
     told, value,
+    write::Shape,
 };
 use crate::{
     cli::{EXIT_FAILED, EXIT_USAGE, connect::block_on, report, time::rfc3339},
@@ -46,7 +46,7 @@ impl Reports {
     pub(in crate::cli) fn run(self) -> ExitCode {
         self.how.view.apply();
         let Some(name) = &self.name else {
-            return ExitCode::from(report::written(list()));
+            return ExitCode::from(self.list());
         };
         let Some(found) = sql::report(name) else {
             let hint = match sql::nearest(name) {
@@ -57,6 +57,25 @@ impl Reports {
             return ExitCode::from(EXIT_USAGE);
         };
         ExitCode::from(block_on(self.answer(&found)).unwrap_or(EXIT_FAILED))
+    }
+
+    /// Writes which there are.
+    fn list(&self) -> u8 {
+        if !self.how.values.is_empty() {
+            report::note("--param is for a report; name one: trailgate report NAME");
+            return EXIT_USAGE;
+        }
+        report::written(match self.how.output {
+            Shape::Table => list::text(),
+            Shape::Json => list::json(),
+            Shape::Csv | Shape::Arrow | Shape::Parquet => {
+                report::note(
+                    "reports are listed as a table or as json; -o csv, arrow and parquet are for \
+                     the rows of one: trailgate report NAME",
+                );
+                return EXIT_USAGE;
+            }
+        })
     }
 
     async fn answer(&self, report: &Report) -> u8 {
@@ -141,27 +160,4 @@ fn given(
         }
         EXIT_USAGE
     })
-}
-
-/// Writes which reports there are.
-fn list() -> io::Result<()> {
-    let mut to = io::stdout().lock();
-    for report in sql::reports() {
-        writeln!(to, "{}: {}", report.name, report.title)?;
-        writeln!(to, "  {}", report.about)?;
-        for parameter in &report.parameters {
-            let default = match &parameter.default {
-                Some(default) => format!(" [default: {default}]"),
-                None => " [required]".to_owned(),
-            };
-            let (name, meaning) = (&parameter.name, &parameter.meaning);
-            let values = match parameter.allowed.is_empty() {
-                true => "...".to_owned(),
-                false => parameter.allowed.join("|"),
-            };
-            writeln!(to, "  --param {name}={values}  {meaning}{default}")?;
-        }
-        writeln!(to)?;
-    }
-    to.flush()
 }

@@ -7,6 +7,7 @@ use super::HERE;
 use crate::{
     grpc::Refusal,
     proto::v1::{Report, ReportParameter, ReportType, RunReportRequest},
+    typed::usual,
 };
 
 /// The most parts of a query that are read: more than a form has.
@@ -122,7 +123,8 @@ impl Given {
                 label {
                     span { (it.name) @if it.is_required { " (required)" } }
                     @if it.allowed_values.is_empty() {
-                        input name=(it.name) value=(self.value(&it.name)) placeholder=(default(it))
+                        input name=(it.name) value=(self.value(&it.name))
+                            placeholder=(usual(&it.default_value))
                             inputmode=[(it.r#type() == ReportType::Integer).then_some("numeric")]
                             required[it.is_required] aria-describedby=(about)
                             aria-invalid=[wrong.map(|_| "true")] autocomplete="off" spellcheck="false";
@@ -143,7 +145,7 @@ impl Given {
     /// What a list has, its default as what is not said, and what was typed if that is none
     /// of them.
     fn choices(&self, it: &ReportParameter) -> Markup {
-        let (typed, usual) = (self.value(&it.name), default(it));
+        let (typed, usual) = (self.value(&it.name), usual(&it.default_value));
         let is_usual = typed.is_empty() || typed == usual;
         let is_other = !is_usual && !it.allowed_values.iter().any(|value| value == typed);
         html! {
@@ -163,26 +165,6 @@ impl Given {
 /// The parameter that a field of a request is.
 fn parameter(field: &str) -> Option<&str> {
     field.strip_prefix("parameters[")?.strip_suffix(']')
-}
-
-/// A default as one would type it.
-fn default(it: &ReportParameter) -> String {
-    let default = it.default_value.as_str();
-    if default == "now()" {
-        return "now".to_owned();
-    }
-    let back = default.strip_suffix("' day");
-    if let Some((from, days)) = back.and_then(|it| it.split_once(" - interval '")) {
-        return match from.strip_prefix(':') {
-            Some(name) => format!("{days}d before {name}"),
-            None => format!("{days}d"),
-        };
-    }
-    let quoted = default.strip_prefix("TIMESTAMP ").unwrap_or(default);
-    let quoted = quoted
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix('\''));
-    quoted.unwrap_or(default).to_owned()
 }
 
 #[cfg(test)]
@@ -291,24 +273,5 @@ mod tests {
             ..report.clone()
         };
         assert!(Given::parse(Some(&free), "").is_enough(&free));
-    }
-
-    #[test]
-    fn defaults_are_told_as_one_types_them() {
-        for (sql, typed) in [
-            ("now()", "now"),
-            ("now() - interval '90' day", "90d"),
-            (":since - interval '90' day", "90d before since"),
-            ("'no'", "no"),
-            ("TIMESTAMP '2000-01-01 00:00:00'", "2000-01-01 00:00:00"),
-            ("10000", "10000"),
-            ("", ""),
-        ] {
-            let it = ReportParameter {
-                default_value: sql.to_owned(),
-                ..ReportParameter::default()
-            };
-            assert_eq!(default(&it), typed);
-        }
     }
 }
