@@ -1,4 +1,5 @@
-//! Conditions as one types them: on the command line and in the console.
+//! Conditions, and defaults of reports, as one types them: on the command line and in
+//! the console.
 
 use crate::proto::v1::{Match, Operator};
 
@@ -214,4 +215,50 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
         }
     }
     Err(format!("{text:?} has no closing quote"))
+}
+
+/// The default of a report's parameter, which is SQL, as one types it; one that counts back
+/// from another parameter, as one says it.
+pub(crate) fn usual(default: &str) -> String {
+    if default == "now()" {
+        return "now".to_owned();
+    }
+    let back = default.strip_suffix("' day");
+    if let Some((from, days)) = back.and_then(|it| it.split_once(" - interval '")) {
+        return match from.strip_prefix(':') {
+            Some(name) if days == "1" => format!("1 day before {name}"),
+            Some(name) => format!("{days} days before {name}"),
+            None => format!("{days}d"),
+        };
+    }
+    if let Some(name) = default.strip_prefix(':') {
+        return name.to_owned();
+    }
+    let quoted = default.strip_prefix("TIMESTAMP ").unwrap_or(default);
+    let quoted = quoted
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''));
+    quoted.unwrap_or(default).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_told_as_one_types_them() {
+        for (sql, typed) in [
+            ("now()", "now"),
+            ("now() - interval '90' day", "90d"),
+            (":since - interval '90' day", "90 days before since"),
+            (":since - interval '1' day", "1 day before since"),
+            (":since", "since"),
+            ("'no'", "no"),
+            ("TIMESTAMP '2000-01-01 00:00:00'", "2000-01-01 00:00:00"),
+            ("10000", "10000"),
+            ("", ""),
+        ] {
+            assert_eq!(usual(sql), typed);
+        }
+    }
 }

@@ -58,7 +58,8 @@ def _list():
         print(f"{report.name}: {report.title}")
         for parameter in report.parameters:
             default = "needed" if parameter.default is None else parameter.default
-            print(f"    {parameter.name} ({parameter.type}, {default}): {parameter.about}")
+            values = f": {' or '.join(parameter.values)}" if parameter.values else ""
+            print(f"    {parameter.name} ({parameter.type}{values}, {default}): {parameter.about}")
     return 0
 
 

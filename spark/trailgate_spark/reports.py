@@ -31,5 +31,5 @@ def report(spark, name, **parameters):
                 f"report {name} needs the function {function}(address): "
                 "call places(spark, database) with a GeoIP database first, or register one"
             )
-    return spark.sql(wanted.sql, args=sql.values_of(wanted, values))
+    return spark.sql(wanted.sql, args=sql.complete(wanted, values))
 

@@ -16,30 +16,32 @@ UTC = datetime.timezone.utc
 VIEWS = ("principal_activity", "console_logins", "root_usage", "denied_calls", "iam_changes")
 
 _HEADER = re.compile(r"--\s*(title|about|param|functions|needs):\s*(.*)")
-_PARAMETER = re.compile(r"(\w+)\s+(timestamp|string|integer)(?:\s*=\s*(.*?))?\s+--\s*(.*)")
-# what stands for a default; Spark itself is not asked, as its days have 23 hours in some zones
-_DEFAULT = re.compile(
-    r":since - interval '(?P<before>\d+)' day|"
-    r"(?P<now>now\(\)(?: - interval '(?P<days>\d+)' day)?)|TIMESTAMP '(?P<time>[^']*)'|'(?P<text>[^']*)'|(?P<number>\d+)"
+# with the only values that it may have, if there are such, and its default, if there is one
+_PARAMETER = re.compile(
+    r"(?P<name>\w+)\s+(?P<type>timestamp|string|integer)(?:\s+of\s+(?P<values>'[^']*'(?:\s*,\s*'[^']*')*))?"
+    r"(?:\s*=\s*(?P<default>.*?))?\s+--\s*(?P<about>.*)"
 )
+# what stands for a default, as src/sql/defaults.rs reads it: a moment is now or that of a parameter before it;
+# Spark itself is not asked, as its days have 23 hours in some zones
+_DEFAULT = re.compile(
+    r"(?P<moment>now\(\)|:(?P<name>\w+))(?: - interval '(?P<days>\d+)' day)?"
+    r"|TIMESTAMP '(?P<time>[^']*)'|'(?P<text>[^']*)'|(?P<number>\d+)"
+)
+# of which the first has to be before the second, as src/sql/order.rs has it
+_ORDER = (("compare_from", "since"), ("since", "until"), ("known_since", "unused_since"))
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a report is told. Without a default it has to be."""
+    """What a report is told. Without a default it has to be; with values it is one of them."""
 
     name: str
     type: str
     default: str | None
     about: str
-
-    def choices(self):
-        """The only texts that it may have, if they are told: those in quotes, of one with a default."""
-        if self.type != "string" or self.default is None:
-            return []
-        return list(dict.fromkeys(re.findall("'([^']*)'", self.default + " " + self.about)))
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,31 +103,34 @@ def _report(name):
             continue
         last, text = header.groups()
         if last == "param":
-            parameters.append(Parameter(*_PARAMETER.fullmatch(text).groups()))
+            said = _PARAMETER.fullmatch(text).groupdict()
+            said["values"] = tuple(re.findall("'([^']*)'", said["values"] or ""))
+            parameters.append(Parameter(**said))
         else:
             told[last] = text
     functions = tuple(function.strip() for function in told["functions"].split(",") if function.strip())
     return Report(name, told["title"], told["about"], tuple(parameters), functions, sql)
 
 
-def values_of(report, given):
-    """What a report's parameters are with these given: the others as they are when nothing is said. All times are of
-    one now."""
-    now = datetime.datetime.now(UTC)
+def complete(report, given, now=None):
+    """The values of all parameters: those given, and defaults where nothing is said. All times are of one now."""
+    now = now or datetime.datetime.now(UTC)
     values = dict(given)
-    # one that goes by another comes after it
     for each in report.parameters:
         if each.default is not None and each.name not in values:
             values[each.name] = _default(each.default, now, values)
     return values
 
 
-def _default(text, now, values):
+def _default(text, now, known):
     told = _DEFAULT.fullmatch(text)
-    if told["before"]:
-        return values["since"] - datetime.timedelta(days=int(told["before"]))
-    if told["now"]:
-        return now - datetime.timedelta(days=int(told["days"] or 0))
+    if told["moment"]:
+        moment = known[told["name"]] if told["name"] else now
+        try:
+            return moment - datetime.timedelta(days=int(told["days"] or 0))
+        except OverflowError:
+            # the first moment that there is
+            return datetime.datetime.min.replace(tzinfo=UTC)
     if told["time"]:
         return datetime.datetime.fromisoformat(told["time"]).replace(tzinfo=UTC)
     return int(told["number"]) if told["number"] else told["text"]
@@ -145,36 +150,48 @@ def check(report, given):
                 f"report {report.name} wants {parameter.name} ({parameter.about}): "
                 f"give it as {parameter.name}=..."
             )
-    values = {name: value_of(known[name], value) for name, value in given.items() if value is not None}
-    # what ends before it begins has nothing in it, whoever asks
-    for early, late in (("since", "until"), ("compare_from", "since")):
-        if early in values and late in values and values[early] >= values[late]:
-            raise BadParameter(f"{early}, {values[early]}, is not before {late}, {values[late]}")
+    now = datetime.datetime.now(UTC)
+    values = {name: value_of(known[name], value, now) for name, value in given.items() if value is not None}
+    _ordered(values, complete(report, values, now))
     return values
 
 
-def value_of(parameter, value):
+def _ordered(given, values):
+    """Refuses times between which there is none: the answer would be empty, or everything new."""
+    for first, second in _ORDER:
+        if first in values and second in values and values[first] >= values[second]:
+            name, other, how = (first, second, "before") if first in given else (second, first, "after")
+            by_default = "" if other in given else "by default "
+            raise BadParameter(
+                f"{name} cannot be {_shown(values[name])}: "
+                f"it is not {how} {other} ({by_default}{_shown(values[other])}); "
+                f"give an earlier {first} or a later {second}"
+            )
+
+
+def _shown(time):
+    return time.replace(tzinfo=None).isoformat() + "Z"
+
+
+def value_of(parameter, value, now):
     """A value as a parameter's type has it: a time zone's absence is UTC."""
     try:
         if parameter.type == "timestamp":
-            return _time(value)
+            return _time(value, now)
         if parameter.type == "integer":
             if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
                 raise ValueError
             return _bounded(int(value))
-        if not isinstance(value, str):
+        if not isinstance(value, str) or (parameter.values and value not in parameter.values):
             raise ValueError
+        return value
     except (ValueError, OverflowError, TypeError):
         wanted = {
             "timestamp": "a datetime, a timedelta before now, or text such as 2026-01-31, 2026-01-31T12:00:00Z or 7d",
             "integer": "a whole number from 0 to 2147483647",
-            "string": "text",
+            "string": " or ".join(map(repr, parameter.values)) or "text",
         }[parameter.type]
         raise BadParameter(f"{parameter.name} cannot be {value!r}: it is {wanted}") from None
-    choices = parameter.choices()
-    if choices and value not in choices:
-        raise BadParameter(f"{parameter.name} cannot be {value!r}: it is one of {', '.join(choices)}")
-    return value
 
 
 def _bounded(number):
@@ -184,7 +201,7 @@ def _bounded(number):
     return number
 
 
-def _time(value):
+def _time(value, now):
     if isinstance(value, str):
         text = value.strip()
         ago = _AGO.fullmatch(text)
@@ -194,7 +211,7 @@ def _time(value):
             # before 3.11 Python does not read the Z
             value = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text)
     if isinstance(value, datetime.timedelta):
-        value = datetime.datetime.now(UTC) - value
+        value = now - value
     if not isinstance(value, datetime.datetime):
         if not isinstance(value, datetime.date):
             raise ValueError

@@ -5,7 +5,7 @@
 -- param: since timestamp = now() - interval '7' day -- the period begins
 -- param: until timestamp = now() -- and ends
 -- param: compare_from timestamp = :since - interval '90' day -- the time before begins; what was seen earlier is forgotten
--- param: new_to string = 'all' -- 'all': nobody had it before; 'actor': this actor had not
+-- param: new_to string of 'all', 'actor' = 'all' -- 'all': nobody had it before; 'actor': this actor had not
 -- param: per_actor integer = 5 -- values that are shown of each kind for each actor, the earliest
 SELECT
   kind, value, actor, first_time, last_time, calls, days, actors,

@@ -3,7 +3,7 @@
 -- param: resource string -- an ARN, a name or an id
 -- param: since timestamp = now() - interval '30' day -- from this time on
 -- param: until timestamp = now() -- and before this one
--- param: changes_only string = 'no' -- 'yes': without what only reads
+-- param: changes_only string of 'no', 'yes' = 'no' -- 'yes': without what only reads
 -- param: rows integer = 10000 -- no more than so many, the first ones
 SELECT
   eventTime, account_id, region, eventSource, eventName, readOnly, failed, errorCode, principal, principal_type,

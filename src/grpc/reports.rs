@@ -84,8 +84,11 @@ impl ReportService for Reports {
             return Err(lacking(report.name, &missing));
         }
         let place = self.queries.place(&asker).await?;
-        let reported = self.queries.engine.report(&report, values, sight).await;
-        let Reported { values, answer } = reported.map_err(failed)?;
+        let reported = self
+            .queries
+            .engine
+            .report(&report, values, typed.now, sight);
+        let Reported { values, answer } = reported.await.map_err(failed)?;
         let header = header(&answer.schema(), values, now);
         let rows = Rows {
             answer,
@@ -162,20 +165,26 @@ impl Rows {
     }
 }
 
+impl From<Kind> for ReportType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Time => Self::Time,
+            Kind::Text => Self::Text,
+            Kind::Integer => Self::Integer,
+        }
+    }
+}
+
 impl Reports {
     fn told(&self, report: &Report) -> v1::Report {
         let lacking = self.queries.engine.lacks(report);
         let parameters = report.parameters.iter().map(|it| v1::ReportParameter {
             name: it.name.clone(),
-            r#type: match it.of {
-                Kind::Time => ReportType::Time,
-                Kind::Text => ReportType::Text,
-                Kind::Integer => ReportType::Integer,
-            }
-            .into(),
+            r#type: ReportType::from(it.of).into(),
             default_value: it.default.clone().unwrap_or_default(),
             is_required: it.default.is_none(),
             meaning: it.meaning.clone(),
+            allowed_values: it.allowed.clone(),
         });
         let functions = report.functions.iter().map(|name| v1::ReportFunction {
             name: name.clone(),

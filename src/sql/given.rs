@@ -4,8 +4,10 @@ use datafusion::arrow::datatypes::DataType;
 use jiff::tz::TimeZone;
 
 use super::{
+    defaults::MICROS,
+    order,
     parameters::Value,
-    reports::{Kind, Report},
+    reports::{Kind, Parameter, Report},
 };
 use crate::{event::day_number, spelling::Nearest, when::when};
 
@@ -77,7 +79,6 @@ impl Typed {
                 .map(Value::Integer)
                 .map_err(|_| format!("{:?} is no whole number", shown(text))),
             Kind::Time => {
-                const MICROS: i64 = 1_000_000;
                 // what is wrong is said with what was typed
                 let second = when(&shown(text))?.first(self.now, &self.zone);
                 Ok(Value::Time(second.saturating_mul(MICROS)))
@@ -163,32 +164,10 @@ impl Typed {
                 continue;
             }
             named.push(&known.name);
-            let choices = known.choices();
-            if !choices.is_empty() && !choices.contains(&text) {
-                let what = format!("{:?} is none of {}", shown(text), choices.join(", "));
-                is_wrong(&known.name, Why::Invalid, what);
-                continue;
-            }
-            match self.value(text, known.of) {
+            let value = self.value(text, known.of);
+            match value.and_then(|value| allowed(known, value)) {
                 Ok(value) => values.push((known.name.clone(), value)),
                 Err(what) => is_wrong(&known.name, Why::Invalid, what),
-            }
-        }
-        // what ends before it begins has nothing in it, whoever asks
-        let time = |name: &str| match values.iter().find(|(it, _)| it == name) {
-            Some((_, Value::Time(micros))) => Some(*micros),
-            _ => None,
-        };
-        for (early, late) in [("since", "until"), ("compare_from", "since")] {
-            if let (Some(from), Some(to)) = (time(early), time(late))
-                && from >= to
-            {
-                let told = |micros: i64| {
-                    jiff::Timestamp::from_microsecond(micros)
-                        .map_or_else(|_| micros.to_string(), |time| time.to_string())
-                };
-                let what = format!("{} is not before {late}, {}", told(from), told(to));
-                is_wrong(early, Why::Invalid, what);
             }
         }
         for parameter in &report.parameters {
@@ -197,10 +176,26 @@ impl Typed {
                 is_wrong(&parameter.name, Why::Missing, what);
             }
         }
+        let disorder = order::disorder(report, &values, self.now, &wrong);
+        wrong.extend(disorder);
         match wrong.is_empty() {
             true => Ok(values),
             false => Err(wrong),
         }
+    }
+}
+
+/// The value, if the parameter may have it.
+fn allowed(parameter: &Parameter, value: Value) -> Result<Value, String> {
+    match &value {
+        Value::Text(text) if !parameter.allowed.is_empty() && !parameter.allowed.contains(text) => {
+            let allowed = parameter.allowed.join(" or ");
+            Err(format!(
+                "{:?} is none of its values; give {allowed}",
+                shown(text)
+            ))
+        }
+        _ => Ok(value),
     }
 }
 
@@ -300,50 +295,49 @@ mod tests {
         );
         let zone = crate::when::zone("Asia/Tokyo").unwrap();
         let typed = Typed { now: NOON, zone };
-        let values = typed.values(&report("root_usage").unwrap(), [("since", "2023-07-11")]);
-        // nine hours before noon is three o'clock, and midnight there
+        let values = typed.values(&report("root_usage").unwrap(), [("since", "2023-07-10")]);
+        // the day begins there nine hours earlier
         assert_eq!(
             values.unwrap(),
             [(
                 "since".to_owned(),
-                Value::Time((NOON + 3 * 3_600) * 1_000_000)
+                Value::Time((NOON - 21 * 3_600) * 1_000_000)
             )]
         );
     }
 
+    /// What is wrong with these values: of which parameter, and the message.
+    fn wrong(name: &str, given: &[(&str, &str)]) -> Vec<(String, String)> {
+        let values = typed().values(&report(name).unwrap(), given.iter().copied());
+        let wrong = values.err().unwrap_or_default().into_iter();
+        let wrong = wrong.inspect(|it| assert_eq!(it.why, Why::Invalid));
+        wrong.map(|it| (it.parameter, it.message)).collect()
+    }
+
     #[test]
-    fn a_period_has_an_order_and_choices_are_few() {
-        let first_seen = report("first_seen").unwrap();
-        for (given, parameter, words) in [
-            (
-                vec![("since", "2023-02-01"), ("until", "2023-01-01")],
-                "since",
-                "is not before until",
-            ),
-            (
-                vec![("since", "2023-02-01"), ("compare_from", "2023-02-01")],
-                "compare_from",
-                "is not before since",
-            ),
-            (
-                vec![("new_to", "Actor")],
-                "new_to",
-                "\"Actor\" is none of all, actor",
-            ),
-        ] {
-            let wrong = typed().values(&first_seen, given).unwrap_err();
-            assert_eq!(wrong.len(), 1, "{wrong:?}");
-            assert!(
-                wrong[0].parameter == parameter && wrong[0].message.contains(words),
-                "{wrong:?}"
-            );
+    fn values_that_are_not_of_the_list_are_refused() {
+        let resource = ("resource", "x");
+        assert_eq!(
+            wrong("resource_history", &[resource, ("changes_only", "yes")]),
+            []
+        );
+        assert_eq!(wrong("first_seen", &[("new_to", "actor")]), []);
+        for text in ["Yes", "", "true", " yes"] {
+            let told = format!("{text:?} is none of its values; give no or yes");
+            let wrong = wrong("resource_history", &[resource, ("changes_only", text)]);
+            assert_eq!(wrong, [("changes_only".to_owned(), told)]);
         }
-        let given = [
-            ("since", "30d"),
-            ("compare_from", "60d"),
-            ("new_to", "actor"),
-        ];
-        assert_eq!(typed().values(&first_seen, given).unwrap().len(), 3);
+        let told = "\"Actor\" is none of its values; give all or actor".to_owned();
+        let wrong_case = wrong("first_seen", &[("new_to", "Actor")]);
+        assert_eq!(wrong_case, [("new_to".to_owned(), told)]);
+        let long = "x".repeat(10_000);
+        let [(_, message)] = &wrong("first_seen", &[("new_to", &long)])[..] else {
+            panic!("{:?}", wrong("first_seen", &[("new_to", &long)]));
+        };
+        assert!(
+            message.len() < 200 && message.ends_with("give all or actor"),
+            "{message}"
+        );
     }
 
     #[test]

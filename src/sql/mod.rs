@@ -10,6 +10,7 @@ mod answer;
 mod apart;
 mod cells;
 mod days;
+mod defaults;
 mod engine;
 mod error;
 mod files;
@@ -19,6 +20,7 @@ mod given;
 mod guard;
 mod nested;
 mod options;
+mod order;
 mod parameters;
 mod pool;
 mod reports;
@@ -46,7 +48,7 @@ pub use self::{
     given::{Typed, Why, Wrong},
     options::{BATCH_ROWS, Options},
     parameters::{Parameters, Value},
-    reports::{Kind, Parameter, Report, Reported, defaults, nearest, report, reports},
+    reports::{Kind, Parameter, Report, Reported, nearest, report, reports},
     session::{CATALOG, SCHEMA, TABLE, words},
     sight::Sight,
     split::{Split, split},

@@ -1,10 +1,8 @@
 //! Reports: questions with parameters, by their names. See `sql/reports`.
 
-use datafusion::arrow::array::RecordBatch;
-use futures_util::TryStreamExt;
-
 use super::{
     answer::Answer,
+    defaults::{self, quoted},
     engine::{Engine, Question},
     error::Error,
     given,
@@ -36,7 +34,10 @@ pub struct Parameter {
     pub name: String,
     /// What its values are.
     pub of: Kind,
-    /// What it is where nothing is said, in SQL; `None`: it has to be said.
+    /// The only values that it may have; none: any of its kind.
+    pub allowed: Vec<String>,
+    /// What it is where nothing is said, in SQL that may name a parameter before it;
+    /// `None`: it has to be said.
     pub default: Option<String>,
     /// What it means.
     pub meaning: String,
@@ -69,29 +70,6 @@ impl Kind {
         all.into_iter().find(|kind| kind.sql() == name)
     }
 }
-
-impl Parameter {
-    /// The only texts that it may have, if they are told: those in quotes, of one with a
-    /// default.
-    #[must_use]
-    pub fn choices(&self) -> Vec<&str> {
-        let Some(default) = self.default.as_deref().filter(|_| self.of == Kind::Text) else {
-            return Vec::new();
-        };
-        let quoted = [default, &self.meaning].into_iter();
-        let quoted = quoted.flat_map(|text| text.split('\'').skip(1).step_by(2));
-        let mut choices: Vec<&str> = Vec::new();
-        for choice in quoted {
-            if !choices.contains(&choice) {
-                choices.push(choice);
-            }
-        }
-        choices
-    }
-}
-
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
 
 /// A file of `sql/reports`: its name is the report's.
 macro_rules! file {
@@ -136,6 +114,26 @@ pub fn nearest(name: &str) -> Option<String> {
     given::nearest(name, FILES.into_iter().map(|(known, _)| known))
 }
 
+impl Report {
+    /// The values of all parameters, in order: those that are given, and for parameters
+    /// that have none their defaults, all as of one moment: `now`, in seconds since the
+    /// Unix epoch.
+    #[must_use]
+    pub fn complete(&self, mut given: Vec<(String, Value)>, now: i64) -> Vec<(String, Value)> {
+        for Parameter { name, default, .. } in &self.parameters {
+            let default = default.as_ref();
+            if !given.iter().any(|(known, _)| known == name)
+                && let Some(value) = default.and_then(|it| defaults::value(it, now, &given))
+            {
+                given.push((name.clone(), value));
+            }
+        }
+        let place = |name: &str| self.parameters.iter().position(|it| it.name == name);
+        given.sort_by_key(|(name, _)| place(name));
+        given
+    }
+}
+
 /// A report's answer, and what it is of.
 #[derive(Debug)]
 pub struct Reported {
@@ -146,49 +144,25 @@ pub struct Reported {
 }
 
 impl Engine {
-    /// Runs a report whose caller sees this: with these values, and for parameters that
-    /// have none with their defaults, all as of one moment.
+    /// Runs a report whose caller sees this: with these values, completed as of `now` by
+    /// [`Report::complete`].
     ///
     /// # Errors
     /// If no place comes, or it cannot be answered.
     pub async fn report(
         &self,
         report: &Report,
-        mut given: Vec<(String, Value)>,
+        given: Vec<(String, Value)>,
+        now: i64,
         sight: Sight,
     ) -> Result<Reported, Error> {
-        let parameters = report.parameters.iter();
-        let open = parameters.filter(|it| !given.iter().any(|(name, _)| *name == it.name));
-        let open: Vec<_> = open.cloned().collect();
-        if let Some(query) = defaults(&open) {
-            let answer = self.ask(Question::of(query), sight.clone()).await?;
-            let schema = answer.schema();
-            let batches: Vec<_> = answer.try_collect().await?;
-            let columns = batches.iter().flat_map(RecordBatch::columns);
-            for (field, column) in schema.fields().iter().zip(columns) {
-                if let Some(value) = Value::of(column, 0) {
-                    given.push((field.name().clone(), value));
-                }
-            }
-        }
-        for (parameter, days) in open.iter().filter_map(since) {
-            let since = given.iter().find(|(name, _)| name == "since");
-            if let Some((_, Value::Time(since))) = since {
-                let from = since.saturating_sub(days.saturating_mul(DAY));
-                given.push((parameter.name.clone(), Value::Time(from)));
-            }
-        }
-        let place = |name: &str| report.parameters.iter().position(|it| it.name == name);
-        given.sort_by_key(|(name, _)| place(name));
+        let values = report.complete(given, now);
         let question = Question {
             text: report.text.to_owned(),
-            parameters: Parameters::named(given.iter().cloned()),
+            parameters: Parameters::named(values.iter().cloned()),
         };
         let answer = self.ask(question, sight).await?;
-        Ok(Reported {
-            values: given,
-            answer,
-        })
+        Ok(Reported { values, answer })
     }
 
     /// The functions of a report that have nothing to answer from here.
@@ -201,30 +175,8 @@ impl Engine {
     }
 }
 
-/// Of a parameter whose default is so many days before the period begins.
-fn since(of: &Parameter) -> Option<(&Parameter, i64)> {
-    let default = of.default.as_deref()?;
-    let days = default.strip_prefix(":since - interval '")?;
-    Some((of, days.strip_suffix("' day")?.parse().ok()?))
-}
-
-/// The values of parameters that have a default, all of one moment: a query whose
-/// columns are called as they are. Those that go by another parameter are not among them.
-#[must_use]
-pub fn defaults(of: &[Parameter]) -> Option<String> {
-    let columns = of.iter().filter_map(|parameter| {
-        let (name, default) = (&parameter.name, parameter.default.as_ref()?);
-        if default.starts_with(':') {
-            return None;
-        }
-        Some(format!("{default} AS \"{name}\""))
-    });
-    let columns: Vec<String> = columns.collect();
-    (!columns.is_empty()).then(|| format!("SELECT {}", columns.join(", ")))
-}
-
 /// Reads a report's header: comments, each line `-- KEY: VALUE`, or going on with what
-/// it is about.
+/// it is about. `docs/sql.md` tells what lines of parameters say.
 fn read(name: &'static str, text: &'static str) -> Report {
     let mut report = Report {
         name,
@@ -269,7 +221,8 @@ fn read(name: &'static str, text: &'static str) -> Report {
     report
 }
 
-/// `NAME TYPE = DEFAULT -- meaning`.
+/// `NAME TYPE -- meaning`, and before the meaning `of 'VALUE', 'VALUE'` where only these
+/// may be given, then `= DEFAULT` where it need not be, as [`defaults`] has it.
 fn parameter(text: &str) -> Option<Parameter> {
     let (text, meaning) = text.split_once(" -- ").unwrap_or((text, ""));
     let (head, default) = match text.split_once(" = ") {
@@ -277,9 +230,17 @@ fn parameter(text: &str) -> Option<Parameter> {
         None => (text, None),
     };
     let (name, kind) = head.trim().split_once(' ')?;
+    let (kind, allowed) = match kind.split_once(" of ") {
+        Some((kind, values)) => {
+            let values = values.split(',').map(|value| quoted(value.trim()));
+            (kind, values.map(|it| it.map(str::to_owned)).collect())
+        }
+        None => (kind, Some(Vec::new())),
+    };
     Some(Parameter {
         name: name.to_owned(),
         of: Kind::of(kind.trim())?,
+        allowed: allowed?,
         default,
         meaning: meaning.trim().to_owned(),
     })
@@ -288,22 +249,6 @@ fn parameter(text: &str) -> Option<Parameter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_may_be_chosen_is_in_quotes() {
-        let choices = |name: &str| {
-            let all = reports().into_iter().flat_map(|report| report.parameters);
-            let mut all = all.filter(|parameter| parameter.name == name);
-            let parameter = all.next().unwrap();
-            let choices = parameter.choices().into_iter();
-            choices.map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(choices("new_to"), ["all", "actor"]);
-        assert_eq!(choices("changes_only"), ["no", "yes"]);
-        for free in ["principal", "since", "per_actor"] {
-            assert!(choices(free).is_empty(), "{free}");
-        }
-    }
 
     #[test]
     fn every_report_has_a_header_that_is_read() {
@@ -315,6 +260,22 @@ mod tests {
             );
             let params = report.text.matches("-- param: ").count();
             assert_eq!(report.parameters.len(), params, "{name}");
+            // all defaults are read, and of the parameters' kinds
+            let values = report.complete(Vec::new(), 0);
+            for parameter in &report.parameters {
+                let value = values.iter().find(|(name, _)| *name == parameter.name);
+                let is_right = match value.map(|(_, value)| value) {
+                    None => parameter.default.is_none(),
+                    Some(Value::Time(_)) => parameter.of == Kind::Time,
+                    Some(Value::Integer(_)) => parameter.of == Kind::Integer,
+                    Some(Value::Text(text)) => {
+                        parameter.of == Kind::Text && parameter.allowed.contains(text)
+                    }
+                    Some(_) => false,
+                };
+                assert!(is_right, "{name} {parameter:?} {value:?}");
+                assert!(parameter.allowed.is_empty() || parameter.of == Kind::Text);
+            }
             for parameter in &report.parameters {
                 assert!(!parameter.meaning.is_empty(), "{name} {}", parameter.name);
                 let used = format!(":{}", parameter.name);
@@ -329,14 +290,17 @@ mod tests {
             "x",
             "-- title: A b\n-- about: One: two.\n-- Three.\n-- functions: f, g\n\
              -- param: since timestamp = now() - interval '7' day -- begins\n\
-             -- param: who string -- whose\nSELECT ':no' -- param: not integer\n",
+             -- param: who string -- whose\n\
+             -- param: how string of 'a b', 'c' = 'c' -- in which way\n\
+             -- param: before timestamp = :since - interval '90' day -- from\n\
+             SELECT ':no' -- param: not integer\n",
         );
         assert_eq!(
             (&*report.title, &*report.about),
             ("A b", "One: two. Three.")
         );
         assert_eq!(report.functions, ["f", "g"]);
-        let [since, who] = report.parameters.as_slice() else {
+        let [since, who, how, before] = report.parameters.as_slice() else {
             panic!("{report:?}");
         };
         assert_eq!(since.of, Kind::Time);
@@ -345,10 +309,62 @@ mod tests {
             (&*who.name, who.of, &who.default, &*who.meaning),
             ("who", Kind::Text, &None, "whose")
         );
+        assert!(since.allowed.is_empty() && who.allowed.is_empty());
         assert_eq!(
-            defaults(&report.parameters).as_deref(),
-            Some("SELECT now() - interval '7' day AS \"since\"")
+            (how.of, &*how.allowed),
+            (Kind::Text, &["a b", "c"].map(str::to_owned)[..])
         );
-        assert_eq!(defaults(&report.parameters[1..]), None);
+        assert_eq!(
+            (how.default.as_deref(), &*how.meaning),
+            (Some("'c'"), "in which way")
+        );
+        assert_eq!(
+            before.default.as_deref(),
+            Some(":since - interval '90' day")
+        );
+        assert_eq!(parameter("how string of a, 'b' -- without quotes"), None);
+    }
+
+    #[test]
+    fn the_time_before_is_counted_back_from_where_the_period_begins() {
+        const DAY: i64 = 86_400;
+        const MICROS: i64 = 1_000_000;
+        for name in ["first_seen", "first_seen_places"] {
+            let report = report(name).unwrap();
+            let times = |given: &[(&str, i64)]| {
+                let given = given
+                    .iter()
+                    .map(|(name, day)| ((*name).to_owned(), Value::Time(day * DAY * MICROS)));
+                let values = report.complete(given.collect(), 20_000 * DAY);
+                ["compare_from", "since", "until"]
+                    .map(|name| defaults::time(&values, name).map(|micros| micros / MICROS / DAY))
+            };
+            let some = |days: [i64; 3]| days.map(Some);
+            assert_eq!(times(&[]), some([19_903, 19_993, 20_000]));
+            assert_eq!(times(&[("since", 9_000)]), some([8_910, 9_000, 20_000]));
+            assert_eq!(
+                times(&[("until", 9_005), ("since", 9_000)]),
+                some([8_910, 9_000, 9_005])
+            );
+            assert_eq!(
+                times(&[("since", 9_000), ("compare_from", 5)]),
+                some([5, 9_000, 20_000])
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_completed_in_order() {
+        let timeline = report("principal_timeline").unwrap();
+        let given = vec![
+            ("rows".to_owned(), Value::Integer(3)),
+            ("principal".to_owned(), Value::Text("ann".to_owned())),
+        ];
+        let values = timeline.complete(given, 0);
+        let names: Vec<_> = values.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["principal", "since", "until", "rows"]);
+        assert_eq!(values[3].1, Value::Integer(3));
+        // what has no default has to be given
+        assert_eq!(timeline.complete(Vec::new(), 0).len(), 3);
     }
 }

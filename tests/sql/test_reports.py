@@ -93,6 +93,9 @@ def test_reports_are_listed(server):
     [principal, since, *_] = reports["principal_timeline"]["parameters"]
     assert principal["isRequired"] and principal["type"] == "REPORT_TYPE_TEXT" and principal["meaning"]
     assert since["type"] == "REPORT_TYPE_TIME" and since["defaultValue"] == "now() - interval '7' day"
+    before, new_to = reports["first_seen"]["parameters"][2:4]
+    assert before["defaultValue"] == ":since - interval '90' day" and not before.get("allowedValues")
+    assert (new_to["allowedValues"], new_to["defaultValue"]) == (["all", "actor"], "'all'")
     # nothing answers them here
     assert reports["first_seen_places"]["functions"] == [{"name": "country"}, {"name": "city"}]
 
@@ -131,11 +134,84 @@ def test_a_timeline_has_each_event_once(server):
     ({"name": "principal_timeline", "parameters": {"principal": "a", "rows": "many"}},
      ["parameters[rows]", "no whole number"]),
     ({"name": "first_seen_places"}, ["country and city", "--sql-places"]),
+    ({"name": "root_usage", "parameters": {"since": "2024-05-26", "until": "2024-05-20"}},
+     ["parameters[since]", "2024-05-26T00:00:00Z is not before until (2024-05-20T00:00:00Z)", "give an earlier since"]),
+    ({"name": "root_usage", "parameters": {"until": "2024-05-20"}},
+     ["parameters[until]", "2024-05-20T00:00:00Z is not after since (by default "]),
+    ({"name": "first_seen", "parameters": {"compare_from": "2024-05-27", "since": "2024-05-26"}},
+     ["parameters[compare_from]", "2024-05-27T00:00:00Z is not before since (2024-05-26T00:00:00Z)",
+      "give an earlier compare_from or a later since"]),
+    ({"name": "unused_keys_and_roles", "parameters": {"known_since": "2024-05-27", "unused_since": "2024-05-26"}},
+     ["parameters[known_since]", "2024-05-27T00:00:00Z is not before unused_since (2024-05-26T00:00:00Z)"]),
+    ({"name": "first_seen", "parameters": {"new_to": "Actors"}},
+     ["parameters[new_to]", '"Actors" is none of its values; give all or actor']),
 ])
 def test_what_cannot_be_run_says_why(server, request_, words):
     said = refusal(server, "RunReport", request_)
     for word in words:
         assert word in said, said
+
+
+def test_a_period_long_ago_is_compared_with_the_time_before_it(server):
+    period = {"since": "2026-01-01", "until": "2026-01-10"}
+    header, rows = ran(server, "first_seen", period)
+    told = {it["name"]: it["value"].get("time") for it in header["parameters"]}
+    assert told["compare_from"] == "2025-10-03T00:00:00Z"
+    assert {"address", "principal"} <= {row["kind"] for row in rows}
+    # and what came before it is known
+    _, rows = ran(server, "first_seen", {"since": "2026-01-10", "until": "2026-01-20"})
+    assert rows == []
+
+
+@pytest.mark.parametrize("given, words", [
+    (["since=2024-05-26", "until=2024-05-20"], ["--param since: 2024-05-26T00:00:00Z is not before until"]),
+    (["since=2024-05-20", "until=2024-05-26", "compare_from=2024-05-20"],
+     ["--param compare_from: 2024-05-20T00:00:00Z is not before since (2024-05-20T00:00:00Z)"]),
+    (["new_to=Actors", "since=1d", "until=7d"], ["--param new_to: ", "give all or actor", "--param since: "]),
+])
+def test_values_that_would_tell_nothing_are_refused_before_anything_is_asked(archive, given, words):
+    given = [part for one in given for part in ("--param", one)]
+    done = run("report", "first_seen", *given, "--archive", archive)
+    assert done.returncode == 64 and not done.stdout, done.stdout
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_the_list_says_which_values_there_are():
+    told = run("report").stdout
+    assert "  --param changes_only=no|yes  " in told and "  --param new_to=all|actor  " in told
+    assert "  --param compare_from=...  " in told and "[default: 90 days before since]" in told
+    assert "interval" not in told
+
+
+def test_the_list_is_json_where_that_is_asked(server):
+    told = run("report", "-o", "json")
+    assert told.returncode == 0 and not told.stderr, told.stderr
+    reports = json.loads(told.stdout)["reports"]
+    assert [report["name"] for report in reports] == REPORTS
+    # as a server tells it, by the contract's names
+    [answer] = call(server, "ListReports")
+    for here, there in zip(reports, answer["reports"], strict=True):
+        parameters = [
+            {"isRequired": it["is_required"], "defaultValue": it.get("default_value"),
+             "allowedValues": it.get("allowed_values", []), **{key: it[key] for key in ("name", "type", "meaning")}}
+            for it in here["parameters"]]
+        assert parameters == [
+            {"isRequired": False, "defaultValue": None, "allowedValues": []} | it for it in there["parameters"]]
+        assert here.get("functions", []) == there.get("functions", [])
+        assert all(here[key] == there[key] for key in ("title", "about", "query"))
+
+
+@pytest.mark.parametrize("given, words", [
+    (["-o", "csv"], ["-o csv", "trailgate report NAME"]),
+    (["-o", "parquet"], ["as a table or as json"]),
+    (["--param", "since=7d"], ["--param is for a report", "trailgate report NAME"]),
+])
+def test_the_list_takes_no_option_of_a_reports_rows(given, words):
+    done = run("report", *given)
+    assert done.returncode == 64 and not done.stdout, done.stdout
+    for word in words:
+        assert word in done.stderr, done.stderr
 
 
 def test_the_command_line_tells_the_same(server, archive):
@@ -258,6 +334,10 @@ def test_a_form_keeps_what_was_typed_and_says_what_is_wrong(server):
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
     assert 'value="soon"' in text and "is no time" in text and 'aria-invalid="true"' in text
     assert "the report has no such parameter" in text
+    status, text = page(server, "/reports/resource_history?resource=x&changes_only=Yes")
+    assert status == 400 and "give no or yes" in text and '<option value="Yes" selected>' in text
+    status, text = page(server, "/reports/resource_history?resource=x&changes_only=yes")
+    assert status == 200 and '<select name="changes_only"' in text and '<option value="yes" selected>' in text
     status, text = page(server, f"/reports/{quote('root_use')}")
     assert status == 404 and "did you mean root_usage?" in text
 

@@ -1,9 +1,8 @@
 //! `trailgate report`: questions with parameters, by their names.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+mod list;
+
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -11,11 +10,12 @@ use super::{
     How,
     ask::{Answer, Failure},
     told, value,
+    write::Shape,
 };
 use crate::{
     cli::{EXIT_FAILED, EXIT_USAGE, connect::block_on, report, time::rfc3339},
     proto::v1::RunReportRequest,
-    sql::{self, Engine, Report, Sight, Value, Wrong},
+    sql::{self, Engine, Report, Sight, Typed, Value, Wrong},
 };
 
 const EXAMPLES: &str = "\
@@ -46,7 +46,7 @@ impl Reports {
     pub(in crate::cli) fn run(self) -> ExitCode {
         self.how.view.apply();
         let Some(name) = &self.name else {
-            return ExitCode::from(report::written(list()));
+            return ExitCode::from(self.list());
         };
         let Some(found) = sql::report(name) else {
             let hint = match sql::nearest(name) {
@@ -59,8 +59,28 @@ impl Reports {
         ExitCode::from(block_on(self.answer(&found)).unwrap_or(EXIT_FAILED))
     }
 
+    /// Writes which there are.
+    fn list(&self) -> u8 {
+        if !self.how.values.is_empty() {
+            report::note("--param is for a report; name one: trailgate report NAME");
+            return EXIT_USAGE;
+        }
+        report::written(match self.how.output {
+            Shape::Table => list::text(),
+            Shape::Json => list::json(),
+            Shape::Csv | Shape::Arrow | Shape::Parquet => {
+                report::note(
+                    "reports are listed as a table or as json; -o csv, arrow and parquet are for \
+                     the rows of one: trailgate report NAME",
+                );
+                return EXIT_USAGE;
+            }
+        })
+    }
+
     async fn answer(&self, report: &Report) -> u8 {
-        let values = given(report, &self.how.values);
+        let typed = value::typed();
+        let values = given(report, &typed, &self.how.values);
         let values = values.and_then(|values| self.how.check().map(|()| values));
         let values = match values {
             Ok(values) => values,
@@ -70,7 +90,7 @@ impl Reports {
         match self.how.engine().await {
             Err(code) => code,
             Ok(Some(engine)) => {
-                let answer = here(&engine, report, values);
+                let answer = here(&engine, report, values, typed.now);
                 self.how.answered(answer, shape).await
             }
             Ok(None) => {
@@ -88,6 +108,7 @@ async fn here(
     engine: &Engine,
     report: &Report,
     values: Vec<(String, Value)>,
+    now: i64,
 ) -> Result<Answer, Failure> {
     let lacking = engine.lacks(report);
     if !lacking.is_empty() {
@@ -98,7 +119,7 @@ async fn here(
             lacking.join(" and ")
         )));
     }
-    let reported = engine.report(report, values, Sight::all()).await?;
+    let reported = engine.report(report, values, now, Sight::all()).await?;
     Ok(reported.answer.into())
 }
 
@@ -122,11 +143,15 @@ fn request(report: &Report, values: Vec<(String, Value)>) -> RunReportRequest {
 }
 
 /// The values that were typed, by the report's own parameters.
-fn given(report: &Report, typed: &[(String, String)]) -> Result<Vec<(String, Value)>, u8> {
-    let given = typed
+fn given(
+    report: &Report,
+    typed: &Typed,
+    values: &[(String, String)],
+) -> Result<Vec<(String, Value)>, u8> {
+    let given = values
         .iter()
         .map(|(name, text)| (name.as_str(), text.as_str()));
-    value::typed().values(report, given).map_err(|wrongs| {
+    typed.values(report, given).map_err(|wrongs| {
         for Wrong {
             parameter, message, ..
         } in wrongs
@@ -135,23 +160,4 @@ fn given(report: &Report, typed: &[(String, String)]) -> Result<Vec<(String, Val
         }
         EXIT_USAGE
     })
-}
-
-/// Writes which reports there are.
-fn list() -> io::Result<()> {
-    let mut to = io::stdout().lock();
-    for report in sql::reports() {
-        writeln!(to, "{}: {}", report.name, report.title)?;
-        writeln!(to, "  {}", report.about)?;
-        for parameter in &report.parameters {
-            let default = match &parameter.default {
-                Some(default) => format!(" [default: {default}]"),
-                None => " [required]".to_owned(),
-            };
-            let (name, meaning) = (&parameter.name, &parameter.meaning);
-            writeln!(to, "  --param {name}=...  {meaning}{default}")?;
-        }
-        writeln!(to)?;
-    }
-    to.flush()
 }

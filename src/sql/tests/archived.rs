@@ -10,7 +10,10 @@ use crate::{
     archive::{self, Archive},
     clock::Clock,
     event::{Event, Origin, Scope},
-    sql::{Archived, Cells, Engine, Reported, Sight, Source, Type, Value, report, reports, views},
+    sql::{
+        Archived, Cells, Engine, Question, Reported, Sight, Source, Type, Value, report, reports,
+        views,
+    },
 };
 
 fn event(account: &str, region: &str, number: i64, name: &str) -> Arc<Event> {
@@ -132,15 +135,15 @@ async fn every_report_is_answered_with_its_defaults() {
         // all that there is
         let given = report.parameters.iter().filter_map(|it| {
             let value = match it.name.as_str() {
-                "since" | "compare_from" => Value::Time(0),
+                "since" => Value::Time(0),
                 "resource" => Value::Text("bucket-1".to_owned()),
                 "principal" | "role" => Value::Text("ann".to_owned()),
                 _ => return None,
             };
             Some((it.name.clone(), value))
         });
-        let reported = engine.report(&report, given.collect(), Sight::all()).await;
-        let answer = reported.map(|Reported { values, answer }| {
+        let reported = engine.report(&report, given.collect(), NOON + 60, Sight::all());
+        let answer = reported.await.map(|Reported { values, answer }| {
             let names: Vec<_> = values.iter().map(|(name, _)| name).collect();
             let wanted: Vec<_> = report.parameters.iter().map(|it| &it.name).collect();
             assert_eq!(names, wanted, "{}", report.name);
@@ -189,6 +192,36 @@ async fn a_caller_sees_its_part_of_views_as_well() {
 }
 
 #[tokio::test]
+async fn defaults_are_what_sql_makes_of_them() {
+    /// Microseconds that the two may be asked apart.
+    const APART: u64 = 60_000_000;
+    let (_archive, engine) = begun().await;
+    for report in reports() {
+        let values = report.complete(Vec::new(), Clock::system().now_secs());
+        let mut before: Vec<(String, String)> = Vec::new();
+        for it in &report.parameters {
+            let Some(mut text) = it.default.clone() else {
+                continue;
+            };
+            for (name, default) in &before {
+                text = text.replace(&format!(":{name}"), &format!("({default})"));
+            }
+            let query = format!("SELECT {text} AS value");
+            let answer = engine.ask(Question::of(query), Sight::all()).await.unwrap();
+            let batches: Vec<_> = answer.try_collect().await.unwrap();
+            let told = Value::of(batches[0].column(0), 0).unwrap();
+            let (_, read) = values.iter().find(|(name, _)| *name == it.name).unwrap();
+            let is_near = match (&told, read) {
+                (Value::Time(told), Value::Time(read)) => told.abs_diff(*read) < APART,
+                _ => told == *read,
+            };
+            assert!(is_near, "{} {}: {told:?} {read:?}", report.name, it.name);
+            before.push((it.name.clone(), text));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reports_cells_are_typed_and_its_caller_sees_its_own() {
     let (archive, engine) = begun().await;
     let of = |account: &str| -> Vec<_> {
@@ -201,12 +234,18 @@ async fn a_reports_cells_are_typed_and_its_caller_sees_its_own() {
     let given = || vec![("since".to_owned(), Value::Time(0))];
     let usage = report("root_usage").unwrap();
     let own = Sight::of(Some(["222222222222".into()].into()), None);
-    let reported = engine.report(&usage, given(), own).await.unwrap();
+    let reported = engine
+        .report(&usage, given(), NOON + 60, own)
+        .await
+        .unwrap();
     let [(since, of_since), (until, Value::Time(of_until))] = &reported.values[..] else {
         panic!("{:?}", reported.values)
     };
     assert_eq!((since.as_str(), of_since), ("since", &Value::Time(0)));
-    assert!(until == "until" && *of_until > NOON * 1_000_000);
+    assert_eq!(
+        (until.as_str(), *of_until),
+        ("until", (NOON + 60) * 1_000_000)
+    );
     let schema = reported.answer.schema();
     let types: Vec<_> = schema
         .fields()

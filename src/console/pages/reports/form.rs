@@ -7,6 +7,7 @@ use super::HERE;
 use crate::{
     grpc::Refusal,
     proto::v1::{Report, ReportParameter, ReportType, RunReportRequest},
+    typed::usual,
 };
 
 /// The most parts of a query that are read: more than a form has.
@@ -121,10 +122,18 @@ impl Given {
             div {
                 label {
                     span { (it.name) @if it.is_required { " (required)" } }
-                    input name=(it.name) value=(self.value(&it.name)) placeholder=(default(it))
-                        inputmode=[(it.r#type() == ReportType::Integer).then_some("numeric")]
-                        required[it.is_required] aria-describedby=(about)
-                        aria-invalid=[wrong.map(|_| "true")] autocomplete="off" spellcheck="false";
+                    @if it.allowed_values.is_empty() {
+                        input name=(it.name) value=(self.value(&it.name))
+                            placeholder=(usual(&it.default_value))
+                            inputmode=[(it.r#type() == ReportType::Integer).then_some("numeric")]
+                            required[it.is_required] aria-describedby=(about)
+                            aria-invalid=[wrong.map(|_| "true")] autocomplete="off" spellcheck="false";
+                    } @else {
+                        select name=(it.name) required[it.is_required] aria-describedby=(about)
+                            aria-invalid=[wrong.map(|_| "true")] {
+                            (self.choices(it))
+                        }
+                    }
                 }
                 p id=(about) class=(if wrong.is_some() { "wrong" } else { "faint" }) {
                     @if let Some(wrong) = wrong { strong { "Not taken: " } (wrong) } @else { (it.meaning) }
@@ -132,28 +141,30 @@ impl Given {
             }
         }
     }
+
+    /// What a list has, its default as what is not said, and what was typed if that is none
+    /// of them.
+    fn choices(&self, it: &ReportParameter) -> Markup {
+        let (typed, usual) = (self.value(&it.name), usual(&it.default_value));
+        let is_usual = typed.is_empty() || typed == usual;
+        let is_other = !is_usual && !it.allowed_values.iter().any(|value| value == typed);
+        html! {
+            @if usual.is_empty() { option value="" selected[is_usual] {} }
+            @for value in &it.allowed_values {
+                @if *value == usual {
+                    option value="" selected[is_usual] { (value) }
+                } @else {
+                    option value=(value) selected[value == typed] { (value) }
+                }
+            }
+            @if is_other { option value=(typed) selected { (typed) } }
+        }
+    }
 }
 
 /// The parameter that a field of a request is.
 fn parameter(field: &str) -> Option<&str> {
     field.strip_prefix("parameters[")?.strip_suffix(']')
-}
-
-/// A default as one would type it.
-fn default(it: &ReportParameter) -> String {
-    let default = it.default_value.as_str();
-    if default == "now()" {
-        return "now".to_owned();
-    }
-    let days = default.strip_prefix("now() - interval '");
-    if let Some(days) = days.and_then(|rest| rest.strip_suffix("' day")) {
-        return format!("{days}d");
-    }
-    let quoted = default.strip_prefix("TIMESTAMP ").unwrap_or(default);
-    let quoted = quoted
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix('\''));
-    quoted.unwrap_or(default).to_owned()
 }
 
 #[cfg(test)]
@@ -216,6 +227,42 @@ mod tests {
     }
 
     #[test]
+    fn values_of_a_list_are_chosen() {
+        let report = Report {
+            name: "history".to_owned(),
+            parameters: vec![ReportParameter {
+                name: "only".to_owned(),
+                default_value: "'no'".to_owned(),
+                allowed_values: vec!["no".to_owned(), "yes".to_owned()],
+                ..ReportParameter::default()
+            }],
+            ..Report::default()
+        };
+        let form = |query: &str| Given::parse(Some(&report), query).form(&report, None).0;
+        let no = "<option value=\"\">no</option>";
+        let yes = "<option value=\"yes\">yes</option>";
+        let chosen = |option: &str| option.replacen("\">", "\" selected>", 1);
+        assert!(
+            form("").contains(&format!(">{}{yes}</select>", chosen(no))),
+            "{}",
+            form("")
+        );
+        assert!(form("only=no").contains(&chosen(no)));
+        let told = form("only=yes");
+        assert!(
+            told.contains(&format!(">{no}{}</select>", chosen(yes))),
+            "{told}"
+        );
+        // what is none of them stays, to be seen beside what is wrong
+        let told = form("only=Y%3Cs");
+        let other = "<option value=\"Y&lt;s\" selected>Y&lt;s</option>";
+        assert!(
+            told.contains(&format!(">{no}{yes}{other}</select>")),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn a_form_that_was_not_sent_is_not_wrong() {
         let report = report();
         let is_enough = |query: &str| Given::parse(Some(&report), query).is_enough(&report);
@@ -226,23 +273,5 @@ mod tests {
             ..report.clone()
         };
         assert!(Given::parse(Some(&free), "").is_enough(&free));
-    }
-
-    #[test]
-    fn defaults_are_told_as_one_types_them() {
-        for (sql, typed) in [
-            ("now()", "now"),
-            ("now() - interval '90' day", "90d"),
-            ("'no'", "no"),
-            ("TIMESTAMP '2000-01-01 00:00:00'", "2000-01-01 00:00:00"),
-            ("10000", "10000"),
-            ("", ""),
-        ] {
-            let it = ReportParameter {
-                default_value: sql.to_owned(),
-                ..ReportParameter::default()
-            };
-            assert_eq!(default(&it), typed);
-        }
     }
 }
