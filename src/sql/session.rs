@@ -10,7 +10,7 @@ use datafusion::{
         MemorySchemaProvider, SchemaProvider,
     },
     common::Result,
-    config::ConfigOptions,
+    config::{ConfigNonZeroUsize, ConfigOptions},
     datasource::ViewTable,
     execution::{
         SessionState, SessionStateBuilder, SessionStateDefaults,
@@ -81,7 +81,7 @@ impl Base {
         let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE)?;
         runtime.register_object_store(url.as_ref(), store);
         let state = SessionStateBuilder::new()
-            .with_config(config(options))
+            .with_config(config(options)?)
             .with_runtime_env(Arc::clone(&runtime))
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
             .with_expr_planners(planners())
@@ -201,7 +201,7 @@ fn members(of: &DataType, names: &mut Names) {
     }
 }
 
-fn config(options: &Options) -> SessionConfig {
+fn config(options: &Options) -> Result<SessionConfig> {
     let mut config = ConfigOptions::new();
     config.catalog.create_default_catalog_and_schema = false;
     CATALOG.clone_into(&mut config.catalog.default_catalog);
@@ -216,11 +216,15 @@ fn config(options: &Options) -> SessionConfig {
     let reserved = usize::try_from(options.share() / 8 / threads).unwrap_or(usize::MAX);
     let usual = config.execution.sort_spill_reservation_bytes;
     config.execution.sort_spill_reservation_bytes = usual.min(reserved);
+    // a file for each batch that goes to disk between threads: of two that are written to,
+    // the reader waits at the older one, for ever if what it needs is in the newer (mended
+    // after 55.2: apache/datafusion issue 24883)
+    config.execution.max_spill_file_size_bytes = ConfigNonZeroUsize::try_new(1)?;
     config.execution.parquet.pushdown_filters = true;
     config.execution.parquet.reorder_filters = true;
-    SessionConfig::from(config)
+    Ok(SessionConfig::from(config)
         .with_target_partitions(options.threads.max(1))
-        .with_batch_size(options.batch_rows())
+        .with_batch_size(options.batch_rows()))
 }
 
 fn planners() -> Vec<Arc<dyn ExprPlanner>> {

@@ -286,6 +286,41 @@ async fn others_run_on_new_threads_where_a_query_does_not_end() {
 }
 
 #[tokio::test]
+async fn groups_that_go_to_disk_between_threads_are_answered_or_refused() {
+    for memory in [1 << 20, 4 << 20] {
+        // a loaded machine is slow; what waits for itself takes any time
+        let limit = Duration::from_secs(120);
+        let engine = bounded(Options {
+            memory,
+            threads: 2,
+            queries: 1,
+            disk: 1 << 30,
+            timeout: limit,
+            ..options()
+        })
+        .await;
+        for (rows, ids) in [(40_000, 337), (400_000, 5_000)] {
+            let of = format!(
+                "select value % 13 g, lpad(cast(value % {ids} as varchar), 132, 'x') id \
+                 from generate_series(1, {rows})"
+            );
+            for text in [
+                format!("select g, count(distinct id) n from ({of}) group by g"),
+                format!("select count(*) from (select id, count(*) n from ({of}) group by id)"),
+            ] {
+                for _ in 0..2 {
+                    let ended = lines(&engine, &text, Sight::all()).await;
+                    assert!(
+                        matches!(ended, Ok(_) | Err(Error::Memory { .. })),
+                        "{text}: {ended:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_sort_of_ten_times_the_memory_goes_to_disk_or_is_refused() {
     let on_disk = small(1 << 30).await;
     let sorted = format!("select t from ({MANY}) order by t");
