@@ -82,7 +82,11 @@ async fn values_are_gathered_in_the_order_that_is_asked_for() {
             "array_agg(region order by account_id, region desc)",
             "[us-east-1, eu-central-1, eu-central-1, eu-central-1, us-east-1, eu-central-1]",
         ),
-        ("array_agg(distinct date)", "[2023-07-10, 2023-07-11]"),
+        // where none is asked for there is none: threads come as they like
+        (
+            "array_sort(array_agg(distinct date))",
+            "[2023-07-10, 2023-07-11]",
+        ),
     ] {
         let text = format!("select {call} x from cloudtrail");
         assert_eq!(ask(&engine, &text).await, ["x", gathered], "{call}");
