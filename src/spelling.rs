@@ -1,13 +1,15 @@
 //! What a name that nobody knows was meant to be.
 
+/// The longest names that are compared, in bytes: anybody may ask with any name, and what
+/// a comparison costs grows with the product of both.
+const LONGEST: usize = 100;
+
 /// Finds the name that is spelled most like one that is not known, letter case
 /// aside, among those that it is shown.
 #[derive(Debug)]
 pub(crate) struct Nearest<'a> {
     name: &'a str,
     lower: String,
-    /// Characters of `lower`.
-    letters: usize,
     /// The most letters that may be wrong.
     bound: usize,
     /// How far off without letter case and with it, and the name.
@@ -17,12 +19,10 @@ pub(crate) struct Nearest<'a> {
 impl<'a> Nearest<'a> {
     pub(crate) fn to(name: &'a str) -> Self {
         let lower = name.to_lowercase();
-        let letters = lower.chars().count();
         Self {
             name,
-            letters,
             // a third of the letters may be wrong, two of them always
-            bound: (letters / 3).max(2),
+            bound: (lower.chars().count() / 3).max(2),
             lower,
             best: None,
         }
@@ -30,12 +30,10 @@ impl<'a> Nearest<'a> {
 
     /// Shows it a name that is known.
     pub(crate) fn consider(&mut self, candidate: &str) {
-        let lower = candidate.to_lowercase();
-        // each letter that one has more is wrong; so it is cheap to see that of long names
-        if self.letters.abs_diff(lower.chars().count()) > self.bound {
+        if self.name.len().max(candidate.len()) > LONGEST {
             return;
         }
-        let distance = strsim::osa_distance(&self.lower, &lower);
+        let distance = strsim::osa_distance(&self.lower, &candidate.to_lowercase());
         if distance > self.bound {
             return;
         }
@@ -76,5 +74,11 @@ mod tests {
         assert_eq!(of("REGIONS").as_deref(), Some("regions"));
         assert_eq!(of("exclude-region").as_deref(), Some("exclude_region"));
         assert_eq!(of("colour"), None);
+        // of long ones nobody can tell in good time
+        let long = "x".repeat(LONGEST);
+        let known = [long.as_str()];
+        assert_eq!(Nearest::of(&long, known), Some(long.clone()));
+        assert_eq!(Nearest::of(&format!("{long}x"), known), None);
+        assert_eq!(Nearest::of(&long, [format!("{long}x").as_str()]), None);
     }
 }

@@ -11,8 +11,6 @@ use super::{
 };
 use crate::{event::day_number, spelling::Nearest, when::when};
 
-/// The longest name that is compared with those that are known, in bytes.
-const MAX_NAME: usize = 100;
 /// The values that are looked at: no report has so many parameters, so that of more some
 /// are wrong in any case.
 const MOST: usize = 100;
@@ -201,19 +199,11 @@ fn allowed(parameter: &Parameter, value: Value) -> Result<Value, String> {
 
 fn unknown(report: &Report, name: &str) -> String {
     let names = report.parameters.iter().map(|it| it.name.as_str());
-    let hint = match nearest(name, names.clone()) {
+    let hint = match Nearest::of(name, names.clone()) {
         Some(nearest) => format!("did you mean {nearest}?"),
         None => format!("it has {}", names.collect::<Vec<_>>().join(", ")),
     };
     format!("{} has no such parameter; {hint}", report.name)
-}
-
-/// The name that is meant, if one is near.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    match name.len() <= MAX_NAME {
-        true => Nearest::of(name, names),
-        false => None,
-    }
 }
 
 /// The beginning of a text, as far as any time or number goes.

@@ -5,10 +5,10 @@ use super::{
     defaults::{self, quoted},
     engine::{Engine, Question},
     error::Error,
-    given,
     parameters::{Parameters, Value},
     sight::Sight,
 };
+use crate::spelling::Nearest;
 
 /// A report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn report(name: &str) -> Option<Report> {
 /// The report that is meant by a name that none has, if one is near.
 #[must_use]
 pub fn nearest(name: &str) -> Option<String> {
-    given::nearest(name, FILES.into_iter().map(|(known, _)| known))
+    Nearest::of(name, FILES.into_iter().map(|(known, _)| known))
 }
 
 impl Report {

@@ -8,9 +8,6 @@ use crate::spelling::Nearest;
 /// What of the engine's words is told: a few lines.
 const MAX_TOLD: usize = 600;
 
-/// The longest name that one may have meant, in bytes: a query may call columns anything.
-const MAX_NAME: usize = 100;
-
 /// A column that there is not, or one of several.
 pub(super) fn of_schema(error: &SchemaError) -> String {
     let SchemaError::FieldNotFound {
@@ -27,11 +24,7 @@ pub(super) fn of_schema(error: &SchemaError) -> String {
             columns.push(&field.name);
         }
     }
-    let short = columns
-        .iter()
-        .copied()
-        .filter(|name| name.len() <= MAX_NAME);
-    if let Some(meant) = Nearest::of(&field.name, short) {
+    if let Some(meant) = Nearest::of(&field.name, columns.iter().copied()) {
         return format!("there is no column {name}; did you mean {meant}?");
     }
     let there = match columns.is_empty() {
