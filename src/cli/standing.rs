@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     refusal::seconds,
-    table::{Head, grid},
+    table::{GAP, Head, grid},
     time::rfc3339,
     view::shown,
 };
@@ -22,8 +22,6 @@ const HISTORY: f64 = 90.0 * 86_400.0;
 
 /// What an error may be cut to, in characters, before other columns go.
 const SHORT_ERROR: usize = 24;
-/// Between columns.
-const GAP: usize = 2;
 
 /// A second since the Unix epoch.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ use self::{
 use crate::{
     cli::{
         output::{for_stdout, terminal_width},
-        table::{Head, grid},
+        table::{GAP, Head, grid},
         view::bold,
     },
     sheet::Cells,
@@ -36,7 +36,7 @@ use crate::{
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Shape {
-    /// For people; a row is some lines where the columns are too many for the terminal
+    /// For people; a row is some lines where the terminal is too narrow for the columns
     Table,
     /// Comma-separated values with a header, for spreadsheets
     Csv,
@@ -72,9 +72,6 @@ const GROUP_BYTES: usize = 64 << 20;
 /// The width of a text, in characters, below which it says too little: where the terminal
 /// has not so much for each, a row is some lines.
 const NARROW: usize = 12;
-
-/// What is between columns, in characters.
-const GAP: usize = 2;
 
 /// Writes an answer to standard output, batch by batch.
 pub(super) struct Writer {

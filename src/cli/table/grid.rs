@@ -4,7 +4,7 @@ use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets::NOTHING,
 };
 
-use super::printable;
+use super::{GAP, printable};
 
 /// A column of a [`grid`]: what it is called, and what it holds.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ pub(in crate::cli) fn grid(
         });
     if let Some(width) = width {
         // the last column's padding is trimmed away
-        table.set_width(u16::try_from(width + 2).unwrap_or(u16::MAX));
+        table.set_width(u16::try_from(width + GAP).unwrap_or(u16::MAX));
     }
     let names = heads.iter().map(|head| head.name().to_owned());
     let mut add = |cells: Vec<String>| {

@@ -15,8 +15,8 @@ use super::view::{bold, red};
 use crate::proto::v1::{Event, Identity};
 pub(super) use crate::sheet::printable;
 
-/// Between columns.
-const GAP: usize = 2;
+/// Characters between columns.
+pub(in crate::cli) const GAP: usize = 2;
 
 /// Writes events as rows below one header; the first batch decides how wide
 /// the columns are, and they stay so.
