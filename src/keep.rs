@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     select,
     sync::{Notify, watch},
@@ -31,7 +32,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::state::State;
+use self::state::{Entry, State};
 pub use self::{chores::Chores, spans::Spans, state::StateError};
 use crate::{
     archive::{Archive, CommitError},
@@ -127,6 +128,7 @@ struct Counts {
 pub struct Keeper {
     archive: Archive,
     feed: Arc<Feed>,
+    scopes: Scopes,
     options: Options,
     /// All that the log has before it is kept.
     kept: watch::Sender<Position>,
@@ -196,7 +198,8 @@ impl Keeper {
             poller,
             scopes,
         } = parts;
-        let State { token, mut spans } = State::of(archive.state().as_deref(), &DIGEST)?;
+        let State { token, mut spans } =
+            State::of(archive.state().as_deref(), &DIGEST, &scopes.now())?;
         let selection = Selection::default();
         let demand = poller.want(selection.clone());
         let settings = || Settings {
@@ -232,6 +235,7 @@ impl Keeper {
         Ok(Arc::new(Self {
             archive,
             feed,
+            scopes,
             options,
             kept,
             soon: Notify::new(),
@@ -360,10 +364,11 @@ impl Keeper {
         let mut spans = self.spans().clone();
         let now = self.feed.clock().now_secs();
         spans.note(&standing, &held.gaps, now);
-        let state = State::text(&token, &spans);
+        let entry = Entry::of(&self.scopes.now(), &token, &spans, now);
+        let next = |before: Option<&Bytes>| entry.after(before.map(|before| &**before));
         let mut pause = PAUSES.0;
         loop {
-            let commit = self.archive.commit(&held.events, Some(state.clone()));
+            let commit = self.archive.commit_with(&held.events, Some(&next));
             match commit.await {
                 Ok(committed) => {
                     self.counts

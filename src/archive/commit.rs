@@ -61,19 +61,41 @@ pub struct Committed {
     pub bytes: u64,
 }
 
+/// The state that a version is to have, by that of the version before it; or why there can
+/// be none. Asked again where another writer came first.
+pub type Next<'a> = &'a (dyn Fn(Option<&Bytes>) -> Result<Bytes, String> + Sync);
+
 impl Archive {
-    /// Makes events part of the table, those aside that it has, and a state the
-    /// consumer's: all or nothing, and for good once this returns. Without a state the one
-    /// that is there stays. May be called again after any error, with the same events.
+    /// As [`Archive::commit_with`], with a state whatever the one before it says.
     ///
     /// # Errors
-    /// If the store does not do what it is asked; if other writers always come first. Then
-    /// nothing was committed, or, where an answer was lost, all of it: to call again with
-    /// the same events makes sure.
+    /// As of [`Archive::commit_with`].
     pub async fn commit(
         &self,
         events: &[Arc<Event>],
         state: Option<Bytes>,
+    ) -> Result<Committed, CommitError> {
+        match state {
+            Some(state) => {
+                let next = |_: Option<&Bytes>| Ok(state.clone());
+                self.commit_with(events, Some(&next)).await
+            }
+            None => self.commit_with(events, None).await,
+        }
+    }
+
+    /// Makes events part of the table, those aside that it has, and a state the
+    /// consumers': all or nothing, and for good once this returns. Without a state the one
+    /// that is there stays. May be called again after any error, with the same events.
+    ///
+    /// # Errors
+    /// If the store does not do what it is asked; if other writers always come first; if
+    /// there can be no such state. Then nothing was committed, or, where an answer was
+    /// lost, all of it: to call again with the same events makes sure.
+    pub async fn commit_with(
+        &self,
+        events: &[Arc<Event>],
+        state: Option<Next<'_>>,
     ) -> Result<Committed, CommitError> {
         let archive = &*self.0;
         if !archive.may_write {
@@ -81,9 +103,7 @@ impl Archive {
         }
         let mut groups = groups::of(events);
         let mut may_be_there = false;
-        let done = archive
-            .commit(&mut groups, state.as_ref(), &mut may_be_there)
-            .await;
+        let done = archive.commit(&mut groups, state, &mut may_be_there).await;
         match done {
             Ok(version) => {
                 let done = summary(version, &groups, events.len());
@@ -106,7 +126,7 @@ impl Inner {
     async fn commit(
         &self,
         groups: &mut [Group],
-        state: Option<&Bytes>,
+        state: Option<Next<'_>>,
         may_be_there: &mut bool,
     ) -> Result<u64, Error> {
         let begun = Instant::now();
@@ -207,7 +227,7 @@ impl Inner {
         &self,
         table: &mut Table,
         groups: &[Group],
-        state: Option<&Bytes>,
+        state: Option<Next<'_>>,
         may_be_there: &mut bool,
     ) -> Result<Option<u64>, Error> {
         let now = self.clock.now().as_millisecond();
@@ -223,19 +243,21 @@ impl Inner {
             }
         }
         let known = self.known().state.clone();
-        let state = state.filter(|state| known.as_ref() != Some(*state));
+        let state = state.map(|next| next(known.as_ref())).transpose();
+        let state = state.map_err(|what| Error::State { what })?;
+        let state = state.filter(|state| known.as_ref() != Some(state));
         if plan.is_empty() && state.is_none() {
             return Ok(Some(table.snapshot.version));
         }
         let next = table.snapshot.version + 1;
-        if let Some(state) = state {
+        if let Some(state) = &state {
             plan.txn = Some(state::write(&self.store, &self.clock, next, state).await?);
         }
         *may_be_there = true;
         if !self.append(table, plan, now).await? {
             return Ok(None);
         }
-        self.tell(table, state.cloned().or(known));
+        self.tell(table, state.or(known));
         self.checkpoint(table).await;
         Ok(Some(next))
     }

@@ -77,6 +77,15 @@ pub enum Error {
         /// How much it may.
         limit: u64,
     },
+    /// What the archive says of those who keep it does not let another state follow.
+    #[error(
+        "the archive's state {what}: nothing is changed; run the newest of the versions that \
+             write to it"
+    )]
+    State {
+        /// What is wrong with it.
+        what: String,
+    },
     /// The archive was opened to read.
     #[error("the archive was opened to be read: it cannot be changed")]
     ReadOnly,

@@ -40,7 +40,7 @@ use object_store::{ObjectStore, path::Path};
 use tokio::sync::Semaphore;
 
 pub use self::{
-    commit::Committed,
+    commit::{Committed, Next},
     compact::Compacted,
     error::{CommitError, Error, Kind, OpenError},
     partition::{Partition, date_of},

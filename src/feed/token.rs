@@ -201,6 +201,33 @@ impl ResumeToken {
         self
     }
 
+    /// One that was made in this second, and says no more.
+    #[cfg(test)]
+    pub(crate) fn at(digest: [u8; 16], issued: i64) -> Self {
+        Self {
+            digest,
+            log: 0,
+            position: 0,
+            begun: 0,
+            issued,
+            since: None,
+            known_since: None,
+            told_until: None,
+            repeats_to: None,
+            marks: Vec::new(),
+            settled: issued,
+            reading: None,
+            missed: None,
+            held_to: None,
+        }
+    }
+
+    /// When it was made, in seconds.
+    #[cfg(test)]
+    pub(crate) const fn issued_at(&self) -> i64 {
+        self.issued
+    }
+
     /// How far a scope is that it names.
     #[cfg(test)]
     pub(crate) fn settled_of(&self, scope: &Scope) -> Option<i64> {

@@ -23,12 +23,19 @@ pub struct Spans {
 }
 
 /// One scope of it, written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Written {
     account: String,
     region: String,
     open: bool,
     spans: Vec<(i64, i64)>,
+}
+
+impl Written {
+    /// Of which account and Region it is.
+    pub(super) fn scope(&self) -> (&str, &str) {
+        (&self.account, &self.region)
+    }
 }
 
 impl Spans {

@@ -39,6 +39,8 @@ struct World {
     feed_bytes: u64,
     history: u64,
     polling: collect::Polling,
+    /// What processes serve.
+    served: Vec<Scope>,
 }
 
 /// What a process has.
@@ -65,6 +67,7 @@ impl World {
             feed_bytes: 64_000_000,
             history: 90 * 86_400,
             polling: collect::Polling::Full,
+            served: vec![scope()],
         }
     }
 
@@ -96,7 +99,7 @@ impl World {
             horizon: HORIZON,
         };
         let feed = Arc::new(Feed::new(self.clock.clone(), options));
-        let scopes = Scopes::from(vec![scope()]);
+        let scopes = Scopes::from(self.served.clone());
         let options = collect::Options {
             polling: self.polling,
             ..collect::Options::default()
@@ -251,6 +254,61 @@ async fn everything_is_kept_once_whatever_dies() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn servers_of_different_scopes_share_an_archive_and_each_catches_up() {
+    let mut world = World::new();
+    let other = Scope::new(ACCOUNT, "eu-west-1");
+    let begun_at = world.clock.now_secs();
+    let process = world.begin().await;
+    world.happens(0, 10);
+    pass(1_000).await;
+    process.keeper.stop().await;
+    drop(process);
+    // while it is away, another commits on and on
+    world.served = vec![other.clone()];
+    let process = world.begin().await;
+    let away = world.clock.now_secs() - begun_at;
+    for number in 1..20 {
+        world.happens(number, away + 10 * number as i64);
+    }
+    pass(1_000).await;
+    process.keeper.stop().await;
+    assert!(
+        process
+            .keeper
+            .spans()
+            .find(&other, begun_at + away + 100)
+            .is_some()
+    );
+    drop(process);
+    assert_eq!(world.kept().await, once([0]));
+    world.served = vec![scope()];
+    let process = world.begin().await;
+    pass(1_000).await;
+    assert_eq!(world.kept().await, once(0..20));
+    let spans: Vec<TimeRange> = {
+        let spans = process.keeper.spans();
+        let (of, spans) = spans.all().next().unwrap();
+        assert_eq!(*of, scope());
+        spans.collect()
+    };
+    // nothing was missed, and that is known
+    assert_eq!(spans.len(), 1, "{spans:?}");
+    process.keeper.stop().await;
+    // nor has the other one's position gone
+    drop(process);
+    world.served = vec![other.clone()];
+    let process = world.begin().await;
+    pass(1_500).await;
+    let found = process.keeper.spans().find(&other, begun_at + away + 100);
+    let now = world.clock.now_secs();
+    assert!(
+        found.is_some_and(|span| span.to > now - 600),
+        "{found:?} {now}"
+    );
+    process.keeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_brings_hears_when_it_is_kept() {
     let world = World::new();
     let process = world.begin().await;
@@ -389,10 +447,17 @@ async fn an_archive_of_another_version_is_not_gone_on_with() {
     process.keeper.stop().await;
     let archive = world.archive().await;
     archive
-        .commit(&[], Some(r#"{"version":2,"token":"","scopes":[]}"#.into()))
+        .commit(&[], Some(r#"{"version":3,"token":"","scopes":[]}"#.into()))
         .await
         .unwrap();
-    let state = State::of(world.archive().await.state().as_deref(), &DIGEST);
+    let state = State::of(
+        world.archive().await.state().as_deref(),
+        &DIGEST,
+        &[scope()],
+    );
     let error = state.unwrap_err().to_string();
-    assert!(error.contains("has version 2, and 1 is known"), "{error}");
+    assert!(
+        error.contains("has version 3, and 2 is the newest"),
+        "{error}"
+    );
 }
