@@ -201,8 +201,8 @@ pub(super) struct Backfill {
         help_heading = "How"
     )]
     parallel: u16,
-    /// Memory for events on their way, and for writing them: half of it each, at least
-    /// 64MB
+    /// Memory of the process, at least 192MB: larger commits make fewer files, and larger
+    /// ones
     #[arg(
         long,
         value_name = "SIZE",
@@ -241,8 +241,13 @@ enum Format {
 
 /// How often it is shown how far it is.
 const LOOK: Duration = Duration::from_millis(500);
+/// Threads that wait for files and names, beside those that write events: either is short.
+const FILE_THREADS: usize = 2;
 /// The least memory that is of use.
-const LEAST: u64 = 64_000_000;
+const LEAST: u64 = 192_000_000;
+/// What of it is the program's own: its code, what it reads files with, and what the C
+/// library's allocator keeps for its threads. At the least of memory no run was over it.
+const PROGRAM: u64 = 128_000_000;
 
 fn account(text: &str) -> Result<String, String> {
     match is_account(text) {
@@ -270,8 +275,11 @@ impl Backfill {
         }
         // what goes wrong within is told by name; of the rest the worst
         let logs = crate::telemetry::init(crate::config::LogFormat::Text, "error", None);
-        // files are unpacked and written on all processors
+        // files are unpacked and written on all processors. Few threads: the C library's
+        // allocator keeps for each what it once needed
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
+            .max_blocking_threads(processors + FILE_THREADS)
             .enable_all()
             .build();
         let code = match runtime {
@@ -287,13 +295,19 @@ impl Backfill {
         ExitCode::from(code)
     }
 
+    /// Half of the memory for events: they are on their way in one, and written in the
+    /// other.
+    fn half(&self) -> u64 {
+        self.memory.get().saturating_sub(PROGRAM) / 2
+    }
+
     async fn backfill(&self) -> Result<u8, Over> {
         let clock = Clock::system();
         let choice = self.choice(&clock)?;
         if self.memory.get() < LEAST {
             let given = self.memory.get();
             note(format_args!(
-                "--memory {given} is too little; give 64MB or more"
+                "--memory {given} is too little; give 192MB or more"
             ));
             return Err(Over(EXIT_USAGE));
         }
@@ -352,7 +366,7 @@ impl Backfill {
             note(error);
             Over(EXIT_FAILED)
         };
-        let half = self.memory.get() / 2;
+        let half = self.half();
         let url = self.aws_endpoint_url.as_deref();
         progress.say("opening the archive".to_owned());
         let target = match &self.archive {
@@ -396,7 +410,7 @@ impl Backfill {
             note(error);
             Over(EXIT_FAILED)
         };
-        let scratch = scratch_archive(&clock, self.memory.get() / 2).await;
+        let scratch = scratch_archive(&clock, self.half()).await;
         let scratch = scratch.map_err(failed)?;
         let seen = load.seen();
         let counting = load.estimate(&*scratch);

@@ -312,7 +312,7 @@ def test_killed_in_the_midst_it_goes_on_and_all_is_there_once(stack, s3, bucket,
     slow = Proxy(stack.port, lambda _: time.sleep(0.01))
     args = [
         "backfill", "--archive", root, "--aws-endpoint-url", slow.url, "--parallel", 4,
-        "--memory", "64MB", f"s3://{place}/AWSLogs/",
+        "--memory", "192MB", f"s3://{place}/AWSLogs/",
     ]
     killed = 0
     with slow, tempfile.TemporaryDirectory() as home:
@@ -455,7 +455,7 @@ def test_what_is_wrong_is_said(tmp_path):
     )
     assert "cannot be used with" in refused("--archive", tmp_path, "--organization", tmp_path)
     assert "--assume-role-arn" in refused("--archive", tmp_path, "--organization")
-    assert "too little" in refused("--archive", tmp_path, "--memory", "1MB", tmp_path)
+    assert "give 192MB or more" in refused("--archive", tmp_path, "--memory", "191MB", tmp_path)
     none = refused("--archive", tmp_path / "a", tmp_path / "none", code=1)
     assert f"{tmp_path / 'none'}: " in none
     (tmp_path / "file").write_text("")
