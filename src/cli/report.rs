@@ -256,7 +256,17 @@ impl Searched {
         ))
     }
 
+    /// Scopes whose history starts later than `start`, and what there is to say of it.
     fn forgotten_lines(&self, start: Option<i64>) -> Vec<String> {
+        let mut lines = self.history_lines(start);
+        let messages = self.forgotten(start).map(|(_, scope)| &scope.message);
+        let reasons = messages.filter_map(|message| message.split_once(": "));
+        let reasons: BTreeSet<_> = reasons.map(|(_, reason)| reason.to_owned()).collect();
+        lines.extend(reasons);
+        lines
+    }
+
+    fn history_lines(&self, start: Option<i64>) -> Vec<String> {
         let starts: BTreeSet<_> = self.forgotten(start).map(|(from, _)| from).collect();
         if let [Some(from)] = Vec::from_iter(&starts)[..] {
             let from = shown(*from);
@@ -278,7 +288,11 @@ impl Searched {
                 None if scope.message.is_empty() => {
                     format!("{name}: history starts after the time asked for; nothing was searched")
                 }
-                None => format!("{name}: {}", scope.message),
+                None => {
+                    let message = scope.message.split_once(": ");
+                    let message = message.map_or(&*scope.message, |(message, _)| message);
+                    format!("{name}: {message}")
+                }
             }
         };
         self.forgotten(start).map(line).collect()

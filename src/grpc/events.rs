@@ -215,11 +215,22 @@ pub(super) fn scope_status(answer: &ScopeAnswer) -> v1::ScopeStatus {
         ScopeState::Complete if answer.starts_before_history => (
             v1::SearchState::Complete,
             "BEFORE_HISTORY".to_owned(),
-            match answer.searched.is_empty() {
-                true => "all of the window is before what AWS keeps; nothing was searched",
-                false => "the window starts before what AWS keeps; nothing earlier was searched",
-            }
-            .to_owned(),
+            format!(
+                "{}{}",
+                match answer.searched.is_empty() {
+                    true => "all of the window is before what AWS keeps; nothing was searched",
+                    false => {
+                        "the window starts before what AWS keeps; nothing earlier was searched"
+                    }
+                },
+                match answer.is_in_log_files {
+                    true => {
+                        ": what the archive has of it is from log files, which do not tell \
+                         Username, ResourceName and ResourceType"
+                    }
+                    false => "",
+                }
+            ),
         ),
         ScopeState::Complete => (v1::SearchState::Complete, String::new(), String::new()),
         ScopeState::Partial(reason) => (

@@ -138,6 +138,7 @@ mod tests {
             unsettled_as_of: None,
             unproven_before: None,
             starts_before_history: false,
+            is_in_log_files: false,
         };
         let summary = Summary {
             buckets: (0..SummaryOf::MAX_BUCKETS)

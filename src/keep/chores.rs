@@ -11,6 +11,10 @@ use crate::{archive::Archive, clock::Clock};
 /// retention counts days.
 const SELDOM: Duration = Duration::from_secs(3 * 3600);
 
+/// How often what others wrote is looked for, a request each: what is loaded while a
+/// server runs is to be found soon.
+const FOLLOW: Duration = Duration::from_secs(15);
+
 /// What is done with an archive from time to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chores {
@@ -32,10 +36,14 @@ impl Default for Chores {
 }
 
 impl Chores {
-    /// Merges small files, drops days that are too old, and deletes what nobody reads
-    /// any more, for ever. Of several servers with one archive each does, and whoever
-    /// comes second finds nothing to do.
+    /// Takes in what others wrote, merges small files, drops days that are too old, and
+    /// deletes what nobody reads any more, for ever. Of several servers with one archive
+    /// each does, and whoever comes second finds nothing to do.
     pub async fn keep_doing(self, archive: Archive, clock: Clock) {
+        tokio::join!(follow(&archive), self.tidy(&archive, &clock));
+    }
+
+    async fn tidy(self, archive: &Archive, clock: &Clock) {
         let mut seldom_at = Instant::now() + SELDOM.min(self.compaction);
         loop {
             sleep(self.compaction).await;
@@ -49,7 +57,7 @@ impl Chores {
                 continue;
             }
             seldom_at = Instant::now() + SELDOM;
-            if let Some(before) = self.first_day(&clock)
+            if let Some(before) = self.first_day(clock)
                 && let Err(error) = archive.retain(before).await
             {
                 tracing::warn!(%error, %before, "the archive's old days were not dropped; trying again");
@@ -68,9 +76,47 @@ impl Chores {
     }
 }
 
+async fn follow(archive: &Archive) {
+    loop {
+        sleep(FOLLOW).await;
+        // whoever writes or queries says what is wrong
+        if let Err(error) = archive.refresh().await {
+            tracing::debug!(%error, "the archive's log could not be followed");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use object_store::{ObjectStore, memory::InMemory, path::Path};
+    use tokio_util::task::AbortOnDropHandle;
+
     use super::*;
+    use crate::{
+        archive::Options,
+        event::{Event, Origin, Scope},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_write_is_taken_in_soon() {
+        let clock = Clock::at("2026-03-01T12:00:00Z".parse().unwrap());
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let open = || {
+            let (store, clock) = (Arc::clone(&store), clock.clone());
+            Archive::open(store, Path::default(), clock, Options::default())
+        };
+        let (own, others) = (open().await.unwrap(), open().await.unwrap());
+        let chores = Chores::default().keep_doing(own.clone(), clock.clone());
+        let _chores = AbortOnDropHandle::new(tokio::spawn(chores));
+        let scope = Scope::new("111122223333", "us-east-1");
+        let event = Event::from_record(&scope, b"{}", Origin::LogFile, clock.now_secs());
+        others.commit(&[Arc::new(event)], None).await.unwrap();
+        assert_eq!(own.snapshot().rows(), 0);
+        sleep(2 * FOLLOW).await;
+        assert_eq!(own.snapshot().rows(), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_day_is_kept_until_all_of_it_is_too_old() {

@@ -195,6 +195,17 @@ async fn pass(seconds: u64) {
 impl Process {
     /// Asks for all from so many seconds after the start.
     async fn ask(&self, world: &World, order: Order, field: Option<&str>) -> crate::lookup::Answer {
+        let window = TimeRange::new(world.start, world.clock.now_secs());
+        self.ask_of(world, window, order, field).await
+    }
+
+    async fn ask_of(
+        &self,
+        world: &World,
+        window: TimeRange,
+        order: Order,
+        field: Option<&str>,
+    ) -> crate::lookup::Answer {
         let matches = field.map(|field| Match {
             field: field.into(),
             values: vec!["somebody".into()],
@@ -203,7 +214,6 @@ impl Process {
         let filters = matches.map(|one| EventFilter { matches: vec![one] });
         let filters: Vec<_> = filters.into_iter().collect();
         let filter = Filter::compile(&filters, &()).unwrap();
-        let window = TimeRange::new(world.start, world.clock.now_secs());
         let now = world.clock.now();
         let question = Question {
             filter: Arc::new(filter),
@@ -392,6 +402,90 @@ async fn what_is_kept_answers_without_a_request_also_what_aws_has_forgotten() {
     let answer = process.ask(&world, Order::NewestFirst, None).await;
     let searched = answer.scopes[0].searched;
     assert!(searched.from <= world.start + 10, "{searched}");
+    process.keeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_loaded_is_found_wherever_the_time_ends_that_is_asked_for() {
+    const DAY: i64 = 86_400;
+    let mut world = World::new();
+    world.history = 2_000;
+    let process = world.begin().await;
+    // of two days, a month and three weeks ago
+    let at = |days: i64| world.start - days * DAY;
+    let loaded = |number: usize, second: i64| {
+        let record = record(number, Timestamp::from_second(second).unwrap());
+        Arc::new(Event::from_record(
+            &scope(),
+            record.as_bytes(),
+            Origin::LogFile,
+            0,
+        ))
+    };
+    let events = [loaded(0, at(30)), loaded(1, at(30) + 60), loaded(2, at(21))];
+    process
+        .keeper
+        .archive()
+        .commit(&events, None)
+        .await
+        .unwrap();
+    for (from, to, wanted) in [
+        (at(30) - 60, at(30) + 120, vec![0, 1]),
+        // days without events are at its end, in it, and at its start
+        (at(30), at(28), vec![0, 1]),
+        (at(30), at(2), vec![0, 1, 2]),
+        (at(25), at(20), vec![2]),
+        (at(60), at(30) + 1, vec![0]),
+        (at(60), world.clock.now_secs(), vec![0, 1, 2]),
+        (at(20), at(10), vec![]),
+    ] {
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let window = TimeRange::new(from, to);
+            let answer = process.ask_of(&world, window, order, None).await;
+            let mut found: Vec<_> = answer.events.iter().map(|event| number(event)).collect();
+            found.sort_unstable();
+            assert_eq!(found, wanted, "{window} {order:?}");
+            let [told] = &answer.scopes[..] else { panic!() };
+            // nothing proves that it is all
+            let unproven = told.unproven_before.unwrap();
+            assert!(unproven > told.searched.from, "{window} {told:?}");
+            let begins = from.max(at(30) - at(30).rem_euclid(DAY));
+            assert_eq!(
+                told.searched,
+                TimeRange::new(begins, to),
+                "{window} {order:?}"
+            );
+            assert!(!told.is_in_log_files);
+        }
+    }
+    // what is loaded later is found as well, whatever was asked before
+    let events = [loaded(3, at(15)), loaded(4, at(30) + 61)];
+    process
+        .keeper
+        .archive()
+        .commit(&events, None)
+        .await
+        .unwrap();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let window = TimeRange::new(at(60), at(10));
+        let answer = process.ask_of(&world, window, order, None).await;
+        let mut found: Vec<_> = answer.events.iter().map(|event| number(event)).collect();
+        found.sort_unstable();
+        assert_eq!(found, [0, 1, 2, 3, 4], "{order:?}");
+    }
+    // log files do not say who, and that is told
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let window = TimeRange::new(at(30), at(30) + 120);
+        let answer = process
+            .ask_of(&world, window, order, Some("Username"))
+            .await;
+        let [told] = &answer.scopes[..] else { panic!() };
+        assert!(answer.events.is_empty());
+        assert!(
+            told.starts_before_history && told.is_in_log_files,
+            "{told:?}"
+        );
+    }
     process.keeper.stop().await;
 }
 

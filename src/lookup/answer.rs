@@ -48,6 +48,9 @@ pub struct ScopeAnswer {
     /// The window starts before what AWS keeps: nothing earlier than `searched`
     /// can be.
     pub starts_before_history: bool,
+    /// What is kept for good of the time before is from log files, which lack what the
+    /// question is about.
+    pub is_in_log_files: bool,
 }
 
 /// How the search of a scope stands.
@@ -230,6 +233,7 @@ pub(super) fn answer(
             unsettled_as_of,
             unproven_before: None,
             starts_before_history: is_whole && question.starts_before(range),
+            is_in_log_files: false,
         });
     }
     for (place, why) in &question.failed {
@@ -243,6 +247,7 @@ pub(super) fn answer(
                 unsettled_as_of: question.unsettled_as_of(*place, None),
                 unproven_before: None,
                 starts_before_history: false,
+                is_in_log_files: false,
             });
         }
     }

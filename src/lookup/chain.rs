@@ -111,6 +111,7 @@ impl<'l> Chain<'l> {
                 unsettled_as_of: question.unsettled_as_of(place, None),
                 unproven_before: None,
                 starts_before_history: false,
+                is_in_log_files: false,
             }
         };
         question.scopes.iter().enumerate().map(unsearched).collect()

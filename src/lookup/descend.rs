@@ -147,6 +147,16 @@ impl Terms<'_> {
         }
     }
 
+    /// Covers a page that was read of what is kept for good.
+    pub(super) fn cover(&self, key: &Key, commit: &Commit) {
+        let Commit {
+            range,
+            began,
+            events,
+        } = commit;
+        self.coverage.insert(key, *range, *began, events);
+    }
+
     /// The stretch around `second` that is kept for good.
     pub(super) fn kept(&self, second: i64) -> Option<TimeRange> {
         self.past.as_ref()?.kept(second)
@@ -352,13 +362,14 @@ impl<'a, 'b> Descent<'a, 'b> {
             return Some(Some(Stop::Deadline));
         };
         match read {
-            Read::Page(key, commit) => {
-                let Commit {
-                    range,
-                    began,
-                    events,
-                } = &*commit;
-                terms.coverage.insert(&key, *range, *began, events);
+            Read::Page {
+                key,
+                commit,
+                is_proven,
+            } => {
+                if is_proven {
+                    terms.cover(&key, &commit);
+                }
                 self.get(key, commit, Source::Archive);
                 Some(None)
             }

@@ -346,8 +346,12 @@ impl Lookup {
     /// Says of an answer what of it is not proven, and counts it.
     fn told(&self, question: &Question, mut answer: Answer) -> Answer {
         for scope in &mut answer.scopes {
-            let past = self.past_terms(question, &scope.scope);
-            scope.unproven_before = past.and_then(|past| past.unproven_before(scope.searched));
+            let Some(past) = self.past_terms(question, &scope.scope) else {
+                continue;
+            };
+            scope.unproven_before = past.unproven_before(scope.searched);
+            let is_more = scope.starts_before_history;
+            scope.is_in_log_files = is_more && past.lacks_before(scope.searched.from);
         }
         self.counted(answer)
     }

@@ -36,8 +36,8 @@ pub trait Past: fmt::Debug + Send + Sync {
     /// told, or will tell.
     fn complete(&self, scope: &Scope, second: i64) -> Option<TimeRange>;
 
-    /// The stretch around `second` of which some events are kept, and nothing proves
-    /// that they are all: log files that somebody loaded.
+    /// The stretch around `second` of which events are kept, and nothing proves that
+    /// they are all: log files that somebody loaded. It may end behind the last event.
     fn loaded(&self, scope: &Scope, second: i64) -> Option<TimeRange>;
 
     /// The end of the nearest complete stretch below `second`.
@@ -68,7 +68,13 @@ pub(super) struct PastTerms {
 #[derive(Debug)]
 pub(super) enum Read {
     /// A page, and whose coverage it is.
-    Page(Key, Arc<Commit>),
+    Page {
+        key: Key,
+        commit: Arc<Commit>,
+        /// It is proven to be whole: it may be covered from now on. What was loaded may
+        /// become more at any time.
+        is_proven: bool,
+    },
     /// Log files told some of it, which lack what the question is about.
     Unfit(TimeRange),
     /// It cannot be read.
@@ -133,6 +139,13 @@ impl PastTerms {
         None
     }
 
+    /// Whether what is kept of the seconds before this one is of no use, since log
+    /// files lack what the question is about.
+    pub(super) fn lacks_before(&self, second: i64) -> bool {
+        let before = second.checked_sub(1);
+        self.needs_told && before.is_some_and(|before| self.kept(before).is_some())
+    }
+
     pub(super) fn below(&self, second: i64) -> Option<i64> {
         self.past.below(&self.told.scope, second)
     }
@@ -174,15 +187,17 @@ impl PastTerms {
         let began = Timestamp::from_second(range.to).unwrap_or(Timestamp::MAX);
         let horizon = SignedDuration::try_from(self.horizon).unwrap_or(SignedDuration::MAX);
         let began = began.saturating_add(horizon).unwrap_or(Timestamp::MAX);
-        let events = events.into();
-        Read::Page(
+        let complete = range.to.checked_sub(1);
+        let complete = complete.and_then(|last| self.past.complete(&self.told.scope, last));
+        Read::Page {
             key,
-            Arc::new(Commit {
+            is_proven: complete.is_some_and(|complete| complete.from <= range.from),
+            commit: Arc::new(Commit {
                 range,
                 began,
-                events,
+                events: events.into(),
             }),
-        )
+        }
     }
 }
 

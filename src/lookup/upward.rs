@@ -55,13 +55,14 @@ impl Terms<'_> {
         let range = TimeRange::new(at, kept.to.min(to));
         let read = timeout_at(self.deadline, past.read(range, false)).await;
         match read.ok()? {
-            Read::Page(key, commit) => {
-                let Commit {
-                    range,
-                    began,
-                    events,
-                } = &*commit;
-                self.coverage.insert(&key, *range, *began, events);
+            Read::Page {
+                key,
+                commit,
+                is_proven,
+            } => {
+                if is_proven {
+                    self.cover(&key, &commit);
+                }
                 Some((key, commit))
             }
             Read::Unfit(_) => None,
