@@ -30,16 +30,24 @@ def _function(database, part, language):
     reader = []
 
     def place(address):
+        import ipaddress
+
         import maxminddb
 
-        if not address:
+        if not address or "%" in address:
+            return None
+        try:
+            # the reader would ask the system, which takes 010.0.0.1 and 167772161 for addresses
+            address = ipaddress.ip_address(address)
+        except ValueError:
+            # the name of a service, or nothing that is an address
             return None
         if not reader:
             reader.append(maxminddb.open_database(database))
         try:
             found = reader[0].get(address)
         except ValueError:
-            # the name of a service, or nothing that is an address
+            # of version 6, in a database of version 4
             return None
         told = found.get(part) if isinstance(found, dict) else None
         if not told:

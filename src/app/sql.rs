@@ -43,6 +43,8 @@ impl Archive<'_> {
             timeout,
             threads,
             places,
+            // callers see a part of the archive
+            tells_reasons: false,
         };
         engine(self.archive, store, root, options).map_err(Error::Sql)
     }

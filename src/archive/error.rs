@@ -18,7 +18,7 @@ pub enum Error {
         what: String,
     },
     /// There is no archive.
-    #[error("there is no archive at `{root}`")]
+    #[error("there is no archive{}", at(root))]
     Missing {
         /// Where it was looked for.
         root: String,
@@ -32,7 +32,7 @@ pub enum Error {
         what: String,
     },
     /// The archive needs a newer program: nothing was changed.
-    #[error("the archive at `{root}` is newer than this program: {what}")]
+    #[error("the archive{} is newer than this program: {what}", at(root))]
     Newer {
         /// Where it is.
         root: String,
@@ -40,7 +40,7 @@ pub enum Error {
         what: String,
     },
     /// What is there is no archive of trailgate's: nothing was changed.
-    #[error("what is at `{root}` is not an archive of trailgate's: {what}")]
+    #[error("what is there{} is not an archive of trailgate's: {what}", at(root))]
     Foreign {
         /// Where it is.
         root: String,
@@ -49,9 +49,10 @@ pub enum Error {
     },
     /// The store lets an object be written twice that may only be written once.
     #[error(
-        "the store of `{root}` overwrote an object that it was told to write only if there was \
-         none: two writers would lose each other's commits; use one that honours put-if-absent \
-         (S3's `If-None-Match`), or a local directory"
+        "the store{} overwrote an object that it was told to write only if there was none: two \
+         writers would lose each other's commits; use one that honours put-if-absent (S3's \
+         `If-None-Match`), or a local directory",
+        at(root)
     )]
     NotAtomic {
         /// Where the archive is.
@@ -100,6 +101,15 @@ pub enum Error {
     /// The process is stopping.
     #[error("the process is stopping")]
     Stopping,
+}
+
+/// Where in its store an archive is; nothing, if it has all of it: whoever opened it knows
+/// where that is.
+fn at(root: &str) -> String {
+    match root {
+        "" => String::new(),
+        root => format!(" at `{root}`"),
+    }
 }
 
 /// What kind of failure the store had.

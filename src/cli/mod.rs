@@ -13,6 +13,8 @@ mod ingest;
 mod input;
 mod json;
 mod lookup;
+#[cfg(not(feature = "sql"))]
+mod no_sql;
 mod output;
 mod paging;
 mod profile;
@@ -100,6 +102,14 @@ enum Command {
     /// Answer one of the questions that are asked every day
     #[cfg(feature = "sql")]
     Report(Box<sql::Reports>),
+    /// Ask the archive in SQL
+    #[cfg(not(feature = "sql"))]
+    #[command(hide = true)]
+    Sql(no_sql::NoSql),
+    /// Answer one of the questions that are asked every day
+    #[cfg(not(feature = "sql"))]
+    #[command(hide = true)]
+    Report(no_sql::NoSql),
     /// Call any method of the API, with JSON or YAML
     Call(Box<call::Call>),
     /// What a shell offers while a command is typed
@@ -134,6 +144,8 @@ pub fn main() -> ExitCode {
         Command::Sql(sql) => sql.run(),
         #[cfg(feature = "sql")]
         Command::Report(report) => report.run(),
+        #[cfg(not(feature = "sql"))]
+        Command::Sql(none) | Command::Report(none) => none.run(),
         Command::Call(call) => call.run(),
         Command::Completions(completions) => completions.run(),
         Command::Simulate(simulate) => simulate.run(),

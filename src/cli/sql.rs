@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 pub(super) use self::reports::Reports;
 use self::{
-    ask::{Answer, Asked, By, Failure, Known},
+    ask::{Answer, Asked, By, Failure, Known, Local},
     write::{Shape, Writer},
 };
 use super::{
@@ -30,10 +30,7 @@ use super::{
     report,
     view::View,
 };
-use crate::{
-    collect::store::Store,
-    sql::{Engine, MAX_TEXT},
-};
+use crate::{collect::store::Store, sql::MAX_TEXT};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -205,7 +202,7 @@ impl How {
     }
 
     /// What answers here, if an archive is named.
-    async fn engine(&self) -> Result<Option<Engine>, u8> {
+    async fn engine(&self) -> Result<Option<Local>, u8> {
         let Some(archive) = &self.archive else {
             return Ok(None);
         };

@@ -160,7 +160,7 @@ fn encoded(
             FlightError::Tonic(status) => *status,
             error => {
                 tracing::error!(%error, "an answer could not be encoded");
-                sql::Error::Internal.into()
+                sql::Error::Internal(sql::Reason::default()).into()
             }
         })
     });

@@ -125,13 +125,13 @@ impl From<sql::Error> for Status {
                 Code::ResourceExhausted
             }
             Error::Time { .. } => Code::DeadlineExceeded,
-            Error::Archive | Error::Spill => Code::Unavailable,
-            Error::Internal => Code::Internal,
+            Error::Archive(_) | Error::Spill(_) => Code::Unavailable,
+            Error::Internal(_) => Code::Internal,
         };
         let mut details = info(error.reason());
         if matches!(
             error,
-            Error::Busy { .. } | Error::Left | Error::Archive | Error::Spill
+            Error::Busy { .. } | Error::Left | Error::Archive(_) | Error::Spill(_)
         ) {
             details.set_retry_info(Some(Duration::from_secs(5)));
         }

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::DropGuard, task::AbortOnDropHandle};
 
 use super::{
-    error::Error,
+    error::{Error, Reason},
     runtime::Own,
     tree::{Found, label},
 };
@@ -80,7 +80,9 @@ impl Answer {
                 is_over: false,
             }),
             Ok(Some(Piece::Failed(error))) => Err(error),
-            Ok(Some(Piece::Batch(_) | Piece::End) | None) => Err(Error::Internal),
+            Ok(Some(Piece::Batch(_) | Piece::End) | None) => {
+                Err(Error::Internal(Reason::default()))
+            }
             Err(_) => Err(Error::Time { limit }),
         }
     }
@@ -111,7 +113,7 @@ impl Stream for Answer {
             Some(Piece::Failed(error)) => Some(Err(error)),
             Some(Piece::End) => None,
             // it says how it ended, unless it broke
-            Some(Piece::Schema(_)) | None => Some(Err(Error::Internal)),
+            Some(Piece::Schema(_)) | None => Some(Err(Error::Internal(Reason::default()))),
         };
         self.is_over = true;
         Poll::Ready(item)

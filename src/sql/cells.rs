@@ -151,7 +151,7 @@ fn column(column: &ArrayRef) -> Result<Column, Error> {
         Type::Day => any.downcast_ref().cloned().map(Column::Day),
     };
     // it is what it was cast to
-    column.ok_or(Error::Internal)
+    column.ok_or(Error::Internal(super::Reason::default()))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::{
     answer::{self, Answer, Piece, Running},
     apart::apart,
     days,
-    error::{Bounds, Error},
+    error::{Bounds, Error, Reason},
     files::Source,
     functions::{NoPlaces, Places, hold},
     gate, guard,
@@ -134,6 +134,7 @@ impl Engine {
             bounds: Bounds {
                 memory: options.share(),
                 disk: options.disk,
+                tells_reasons: options.tells_reasons,
             },
             describing: Semaphore::new(options.queries.max(1)),
             options,
@@ -154,10 +155,16 @@ impl Engine {
         &self.0.options
     }
 
-    /// The columns of the table.
+    /// The columns of the table, as answers have them.
     #[must_use]
     pub fn columns(&self) -> SchemaRef {
-        Arc::clone(&self.0.base.columns().all)
+        answer::schema(&self.0.base.columns().all, &Found::default())
+    }
+
+    /// Removes what queries have put on disk, once no answer is read any more: those that
+    /// still compute fail, and none can be answered that needs the disk.
+    pub fn end(&self) {
+        self.0.base.end();
     }
 
     /// The views.
@@ -202,7 +209,10 @@ impl Engine {
             let described = Described {
                 schema: answer::schema(plan.schema().as_arrow(), &planned.found),
                 parameters: parameters
-                    .map(|name| (name.clone(), types.get(&format!("${name}")).cloned()))
+                    .map(|name| {
+                        let of = types.get(&format!("${name}"));
+                        (name.clone(), of.map(answer::plain))
+                    })
                     .collect(),
             };
             if is_whole {
@@ -211,7 +221,7 @@ impl Engine {
             Ok(described)
         });
         match timeout(limit, task).await {
-            Ok(described) => described.unwrap_or(Err(Error::Internal)),
+            Ok(described) => described.unwrap_or(Err(Error::Internal(Reason::default()))),
             Err(_) => {
                 let inner = Arc::clone(&self.0);
                 tokio::spawn(async move { inner.threads.look_after(&own).await });
@@ -318,10 +328,8 @@ impl Inner {
         let mut statement = parse(text, &mut names)?;
         guard::check(&statement)?;
         let found = tree::prepare(&mut statement, &self.base.columns().all, &mut names);
-        let files = self.source.files().await.map_err(|error| {
-            tracing::warn!(%error, "the archive's files cannot be listed for a query");
-            Error::Archive
-        })?;
+        let files = self.source.files().await;
+        let files = files.map_err(|error| self.bounds.unreadable(&error))?;
         // what is told of all views plans all
         let is_query = matches!(statement, Statement::Query(_) | Statement::Explain { .. });
         let words = text.to_lowercase();

@@ -1,6 +1,6 @@
 //! Why a query has no answer.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use datafusion::{arrow::error::ArrowError, common::DataFusionError};
 
@@ -63,17 +63,29 @@ pub enum Error {
          restart the server"
     )]
     Left,
-    /// What was put on disk cannot be written or read there. The log has why.
-    #[error(
-        "what the query put on disk could not be written or read there; the server's log says why"
-    )]
-    Spill,
-    /// A file of the archive, or the list of them, cannot be read. The log has why.
-    #[error("the archive cannot be read; the server's log says why; try again later")]
-    Archive,
+    /// What was put on disk cannot be written or read there.
+    #[error("what the query put on disk could not be written or read there{0}")]
+    Spill(Reason),
+    /// A file of the archive, or the list of them, cannot be read.
+    #[error("the archive cannot be read{0}")]
+    Archive(Reason),
     /// It is ours.
-    #[error("the query failed for a reason that is not yours; the server's log has it")]
-    Internal,
+    #[error("the query failed for a reason that is not yours{0}")]
+    Internal(Reason),
+}
+
+/// Why files could not be read or written, or what failed, with their names: a caller of a
+/// server is not told, who may see a part of the archive; who asks the files themselves is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reason(Option<String>);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(Some(why)) => write!(f, ": {why}"),
+            Self(None) => f.write_str("; the server's log says why; try again later"),
+        }
+    }
 }
 
 impl Error {
@@ -87,9 +99,9 @@ impl Error {
             Self::Disk { .. } => "SQL_DISK_EXCEEDED",
             Self::Time { .. } => "SQL_TIME_EXCEEDED",
             Self::Busy { .. } | Self::Left => "TOO_MANY_QUERIES",
-            Self::Spill => "SQL_DISK_FAILED",
-            Self::Archive => "ARCHIVE_UNREADABLE",
-            Self::Internal => "INTERNAL",
+            Self::Spill(_) => "SQL_DISK_FAILED",
+            Self::Archive(_) => "ARCHIVE_UNREADABLE",
+            Self::Internal(_) => "INTERNAL",
         }
     }
 
@@ -109,6 +121,8 @@ pub(super) struct Bounds {
     pub(super) memory: u64,
     /// The disk of all, in bytes.
     pub(super) disk: u64,
+    /// Who asks may know of files.
+    pub(super) tells_reasons: bool,
 }
 
 impl Bounds {
@@ -119,7 +133,7 @@ impl Bounds {
         match root {
             DataFusionError::External(external) => match external.downcast_ref::<Error>() {
                 Some(own) => own.clone(),
-                None => unread(&external.to_string()).unwrap_or_else(|| internal_of(error)),
+                None => unread(&external.to_string()).unwrap_or_else(|| self.internal(error)),
             },
             DataFusionError::ResourcesExhausted(what) => self.exhausted(what),
             DataFusionError::SQL(what, _) => Error::wrong(told(&what.to_string())),
@@ -130,18 +144,22 @@ impl Bounds {
             DataFusionError::SchemaError(what, _) => Error::wrong(of_schema(what)),
             DataFusionError::ArrowError(what, _) => match &**what {
                 ArrowError::IoError(..) | ArrowError::IpcError(_) => self.spilled(error),
-                ArrowError::ExternalError(_) | ArrowError::ParquetError(_) => archive(error),
+                ArrowError::ExternalError(_) | ArrowError::ParquetError(_) => {
+                    self.unreadable(error)
+                }
                 ArrowError::MemoryError(what) => self.exhausted(what),
                 what => Error::wrong(told(&what.to_string())),
             },
             DataFusionError::Collection(all) => match all.first() {
                 Some(first) => self.of(first),
-                None => internal_of(error),
+                None => self.internal(error),
             },
-            DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => archive(error),
+            DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => {
+                self.unreadable(error)
+            }
             // files of the archive are the store's
             DataFusionError::IoError(_) => self.spilled(error),
-            _ => internal_of(error),
+            _ => self.internal(error),
         }
     }
 
@@ -153,7 +171,22 @@ impl Bounds {
             return Error::Disk { bytes: self.disk };
         }
         tracing::warn!(%error, "a query could not put on disk what it holds");
-        Error::Spill
+        Error::Spill(self.reason(error))
+    }
+
+    /// The archive cannot be read.
+    pub(super) fn unreadable(self, error: &dyn fmt::Display) -> Error {
+        tracing::warn!(%error, "a query could not read the archive");
+        Error::Archive(self.reason(error))
+    }
+
+    fn internal(self, error: &DataFusionError) -> Error {
+        tracing::error!(%error, "a query failed");
+        Error::Internal(self.reason(error))
+    }
+
+    fn reason(self, error: &dyn fmt::Display) -> Reason {
+        Reason(self.tells_reasons.then(|| told(&error.to_string())))
     }
 
     fn exhausted(self, what: &str) -> Error {
@@ -177,19 +210,9 @@ fn consumer(what: &str) -> String {
     name.unwrap_or("some operator").to_owned()
 }
 
-fn archive(error: &DataFusionError) -> Error {
-    tracing::warn!(%error, "a query could not read the archive");
-    Error::Archive
-}
-
 /// A regular expression that is none: the error's type is of a library of the engine's.
 fn unread(what: &str) -> Option<Error> {
     what.contains("regex").then(|| Error::wrong(told(what)))
-}
-
-fn internal_of(error: &DataFusionError) -> Error {
-    tracing::error!(%error, "a query failed");
-    Error::Internal
 }
 
 /// What cannot happen, if the engine is as it was.

@@ -193,6 +193,10 @@ fn allowed(parameter: &Parameter, value: Value) -> Result<Value, String> {
                 shown(text)
             ))
         }
+        Value::Integer(number) if !(0..=i64::from(i32::MAX)).contains(number) => Err(format!(
+            "{number} is not from 0 to {}, which both engines can count to",
+            i32::MAX
+        )),
         _ => Ok(value),
     }
 }

@@ -97,7 +97,11 @@ pub(super) fn check(statement: &Statement) -> Result<(), Error> {
 
 fn not_read(statement: &Statement) -> Error {
     let text = statement.to_string();
-    let word = text.split_whitespace().next().unwrap_or_default();
+    not_for_reading(text.split_whitespace().next().unwrap_or_default())
+}
+
+/// What is not answered that begins with this word.
+pub(super) fn not_for_reading(word: &str) -> Error {
     Error::refused(format!(
         "{} is not for reading; SELECT, WITH, VALUES, EXPLAIN, DESCRIBE and SHOW TABLES are \
          answered",
@@ -172,6 +176,12 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_expr(&mut self, expression: &Written) -> ControlFlow<Error> {
+        // the engine reads the pattern as a regular expression, which it is not
+        if matches!(expression, Written::SimilarTo { .. }) {
+            return Break(Error::refused(
+                "SIMILAR TO is not answered; use LIKE, or regexp_like() with a regular expression",
+            ));
+        }
         self.depth += 1;
         self.copied += usize::from(is_copied(expression));
         self.joined += usize::from(is_joined(expression));

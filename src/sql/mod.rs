@@ -28,6 +28,7 @@ mod runtime;
 mod schema;
 mod session;
 mod sight;
+mod spill;
 mod split;
 mod table;
 #[cfg(test)]
@@ -42,7 +43,7 @@ pub use self::{
     answer::Answer,
     cells::{Cells, Type},
     engine::{Described, Engine, NoEngine, Question},
-    error::Error,
+    error::{Error, Reason},
     files::{Archived, File, Files, Source, Unlisted},
     functions::NoPlaces,
     given::{Typed, Why, Wrong},

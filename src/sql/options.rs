@@ -23,11 +23,14 @@ pub struct Options {
     pub threads: usize,
     /// The database of places that `country` and `city` ask.
     pub places: Option<PathBuf>,
+    /// Who asks is told which files cannot be read, and why: whoever may read them all.
+    pub tells_reasons: bool,
 }
 
-/// The most rows of a batch: with records of some 2 KB some 16 MB. Where a query's share is
-/// less than eight times that, half as many.
-pub const BATCH_ROWS: usize = 8192;
+/// The most rows of a batch: with records of some 2 KB some 2 MB. A sort holds a batch of
+/// each file that it merges, with its keys, so that larger ones would have to be refused
+/// where these go to disk. Where a query's share is less than 128 MB, half as many.
+pub const BATCH_ROWS: usize = 1024;
 
 impl Default for Options {
     fn default() -> Self {
@@ -42,14 +45,16 @@ impl Default for Options {
             // a server has others to answer
             threads: (cores / 2).max(1),
             places: None,
+            tells_reasons: false,
         }
     }
 }
 
 impl Options {
-    /// Rows of a batch: operators take some time for each, which more rows share.
+    /// Rows of a batch: operators take some time for each, which more rows share. Twice as
+    /// many are no faster, by more than runs differ.
     pub(super) fn batch_rows(&self) -> usize {
-        match self.share() < 128 << 20 {
+        match self.share() < 128_000_000 {
             true => BATCH_ROWS / 2,
             false => BATCH_ROWS,
         }

@@ -9,7 +9,7 @@ use datafusion::{
         CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
         MemorySchemaProvider, SchemaProvider,
     },
-    common::Result,
+    common::{DataFusionError, Result},
     config::{ConfigNonZeroUsize, ConfigOptions},
     datasource::ViewTable,
     execution::{
@@ -32,6 +32,7 @@ use super::{
     pool::Pool,
     schema::Columns,
     sight::Sight,
+    spill::Spill,
     table::{STORE, Table},
     text::{Names, parse},
     tree,
@@ -58,6 +59,7 @@ pub(super) struct Base {
     views: Vec<View>,
     names: Names,
     share: usize,
+    spill: Option<Spill>,
 }
 
 impl Base {
@@ -69,11 +71,11 @@ impl Base {
         places: Option<&Arc<Places>>,
     ) -> Result<Self> {
         let mut disk = DiskManagerBuilder::default().with_max_temp_directory_size(options.disk);
-        match (&options.spill, options.disk) {
-            (_, 0) => disk.set_mode(DiskManagerMode::Disabled),
-            (Some(path), _) => disk.set_mode(DiskManagerMode::Directories(vec![path.clone()])),
-            (None, _) => disk.set_mode(DiskManagerMode::OsTmpDirectory),
-        }
+        let spill = spill(options)?;
+        disk.set_mode(match &spill {
+            Some(spill) => DiskManagerMode::Directories(vec![spill.folder().to_owned()]),
+            None => DiskManagerMode::Disabled,
+        });
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(disk)
             .with_metadata_cache_limit(FOOTERS)
@@ -98,7 +100,15 @@ impl Base {
             columns: Arc::new(columns),
             views,
             share: usize::try_from(options.share()).unwrap_or(usize::MAX),
+            spill,
         })
+    }
+
+    /// Removes what queries have put on disk.
+    pub(super) fn end(&self) {
+        if let Some(spill) = &self.spill {
+            spill.end();
+        }
     }
 
     /// The columns of the table.
@@ -162,6 +172,29 @@ impl Base {
         let view_table = ViewTable::new(plan, Some(view.text.clone()));
         schema.register_table(view.name.clone(), Arc::new(view_table))?;
         Ok(())
+    }
+}
+
+/// Where queries put on disk what they do not hold, if they may. A place that was not
+/// chosen need not be there.
+fn spill(options: &Options) -> Result<Option<Spill>> {
+    if options.disk == 0 {
+        return Ok(None);
+    }
+    let parent = options.spill.clone().unwrap_or_else(std::env::temp_dir);
+    match Spill::begin(&parent) {
+        Ok(spill) => Ok(Some(spill)),
+        Err(error) if options.spill.is_none() => {
+            tracing::warn!(
+                %error, parent = %parent.display(),
+                "queries can put nothing on disk; name a place with --sql-spill"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(DataFusionError::Configuration(format!(
+            "{} cannot be written to: {error}",
+            parent.display()
+        ))),
     }
 }
 

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::{
     tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
-use super::error::Error;
+use super::{error::Error, guard::not_for_reading};
 
 /// The longest text of a query, in bytes: reports have some 4 KB, and a list of a
 /// thousand ids some 40.
@@ -72,6 +72,9 @@ pub(super) fn parse(text: &str, names: &mut Names) -> Result<Statement, Error> {
     if let Some(wrong) = nested(&tokens) {
         return Err(Error::refused(wrong));
     }
+    if let Some(word) = first_of_other(&tokens) {
+        return Err(not_for_reading(word));
+    }
     let mut places = 0;
     for TokenWithSpan { token, .. } in &mut tokens {
         match token {
@@ -96,6 +99,36 @@ pub(super) fn parse(text: &str, names: &mut Names) -> Result<Statement, Error> {
             "there is more than one statement; send them one by one",
         )),
     }
+}
+
+/// The word that a text begins with, if what is read begins with none such: the parser
+/// would say of most what it expects next.
+fn first_of_other(tokens: &[TokenWithSpan]) -> Option<&str> {
+    let tokens = tokens.iter().map(|token| &token.token);
+    let first = tokens.into_iter().find(|token| {
+        !matches!(
+            token,
+            Token::Whitespace(_) | Token::SemiColon | Token::LParen
+        )
+    })?;
+    let Token::Word(word) = first else {
+        return None;
+    };
+    let reads = matches!(
+        word.keyword,
+        Keyword::SELECT
+            | Keyword::WITH
+            | Keyword::VALUES
+            | Keyword::EXPLAIN
+            | Keyword::DESCRIBE
+            | Keyword::DESC
+            | Keyword::SHOW
+            | Keyword::TABLE
+            | Keyword::FROM
+            // a typing error: the parser says so
+            | Keyword::NoKeyword
+    );
+    (!reads).then_some(&*word.value)
 }
 
 /// What there is too much of that the parser lets be nested without end.

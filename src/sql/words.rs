@@ -2,7 +2,10 @@
 
 use datafusion::common::SchemaError;
 
-use super::{session::TABLE, views};
+use super::{
+    session::{CATALOG, SCHEMA, TABLE},
+    views,
+};
 use crate::spelling::Nearest;
 
 /// What of the engine's words is told: a few lines.
@@ -41,7 +44,9 @@ pub(super) fn of_schema(error: &SchemaError) -> String {
 /// What else is wrong with a query.
 pub(super) fn of_plan(what: &str) -> String {
     if let Some(table) = between(what, "table '", "' not found") {
-        let name = table.rsplit('.').next().unwrap_or(table);
+        // as it is named without saying where it is; of another place, with it
+        let here = format!("{CATALOG}.{SCHEMA}.");
+        let name = table.strip_prefix(&*here).unwrap_or(table);
         let views: Vec<&str> = views::names().collect();
         return format!(
             "there is no table {name}; there are {TABLE} and the views {}",

@@ -1,6 +1,6 @@
 //! Who is asked: a server, by Flight SQL, or an engine here.
 
-use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{ops::Deref, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use arrow_flight::{error::FlightError, sql::client::FlightSqlServiceClient};
 use datafusion::{
@@ -33,7 +33,7 @@ const LONG: Duration = Duration::from_secs(7 * 86_400);
 /// Who is asked.
 pub(super) enum Asked {
     Server(Box<FlightSqlServiceClient<Link>>),
-    Here(Engine),
+    Here(Local),
 }
 
 /// A query, and the values of its parameters as they were typed: what they are is for
@@ -211,6 +211,25 @@ impl Asked {
     }
 }
 
+/// An engine that is only asked here. What queries put on disk goes with it, whatever still
+/// computes when the process ends.
+pub(super) struct Local(Engine);
+
+impl Deref for Local {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        let Self(engine) = self;
+        engine
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// An engine over an archive that is read here.
 ///
 /// # Errors
@@ -220,7 +239,7 @@ pub(super) async fn engine(
     endpoint_url: Option<&str>,
     memory: Option<Size>,
     places: Option<PathBuf>,
-) -> Result<Engine, String> {
+) -> Result<Local, String> {
     let defaults = Options::default();
     let options = Options {
         memory: memory.map_or(defaults.memory, Size::get),
@@ -228,9 +247,11 @@ pub(super) async fn engine(
         timeout: LONG,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         places,
+        tells_reasons: true,
         ..defaults
     };
-    app::sql::engine_at(place, endpoint_url, options).await
+    let engine = app::sql::engine_at(place, endpoint_url, options).await;
+    engine.map(Local)
 }
 
 async fn here(engine: &Engine, known: Known<'_>) -> Result<Answer, Failure> {
