@@ -4,11 +4,13 @@ import statistics
 import time
 from dataclasses import dataclass, field
 
-from engines import bare_environment, duck, same_types, spark_archive, spark_session, trailgate
+from engines import bare_environment, duck, in_process, same_types, spark_archive, spark_session, trailgate
 from measured import cpu_of, run
 from questions import KEY, questions, rows
 
 ENGINES = ("trailgate", "DuckDB", "Spark")
+# the engine alone, in a process of its own: DuckDB is in the one that asks
+ALONE = "engine"
 
 
 @dataclass
@@ -44,7 +46,12 @@ def agree(name, question, answer, wanted):
 def ask_all(binary, server, archive, threads, rounds):
     """trailgate and DuckDB, in turns; the questions, what each took, and the rows that each has."""
     asked, answers = {}, {}
-    with duck(archive, threads) as of_duckdb, trailgate(server) as of_trailgate:
+    example = binary.parent / "examples/questions"
+    with (
+        duck(archive, threads) as of_duckdb,
+        trailgate(server) as of_trailgate,
+        in_process(example, archive, threads) as of_engine,
+    ):
         key = of_duckdb(KEY)[0][0].as_py()
         asked_of = questions(key)
         for question in asked_of:
@@ -53,7 +60,9 @@ def ask_all(binary, server, archive, threads, rounds):
             answers[question.name] = wanted = rows(same_types(first))
             one.rows = len(wanted)
             agree("trailgate", question, of_trailgate(question.text), wanted)
-            seconds = {"trailgate": [], "DuckDB": []}
+            # once that does not count, as the others had
+            of_engine(question.text)
+            seconds = {"trailgate": [], "DuckDB": [], ALONE: []}
             cpu = {"trailgate": 0.0, "DuckDB": 0.0}
             for _ in range(rounds):
                 for name, ask in (("trailgate", of_trailgate), ("DuckDB", of_duckdb)):
@@ -63,6 +72,10 @@ def ask_all(binary, server, archive, threads, rounds):
                     cpu[name] += time.process_time() + cpu_of(server.process.pid) - begun
                     if answer.num_rows != one.rows:
                         raise SystemExit(f"{name} has other rows when asked again: {question.name}")
+                took, found = timed(of_engine, question.text)
+                seconds[ALONE].append(took)
+                if found != one.rows:
+                    raise SystemExit(f"the engine alone has {found} rows: {question.name}")
             one.seconds = {name: statistics.median(taken) for name, taken in seconds.items()}
             one.cpu = {name: taken / rounds for name, taken in cpu.items()}
             asked[question.name] = one
@@ -106,16 +119,17 @@ def ask_spark(asked_of, asked, answers, archive, log_files, scratch, cores, roun
 def told(asked, of_2015):
     """As a table, in milliseconds."""
     yield [
-        "question", "rows", "trailgate ms", "DuckDB ms", "Spark ms", "trailgate/DuckDB", "by CPU ms",
-        "Spark/trailgate",
+        "question", "rows", "engine ms", "trailgate ms", "DuckDB ms", "Spark ms", "engine/DuckDB",
+        "trailgate/DuckDB", "by CPU ms", "Spark/trailgate",
         "Spark on JSON ms", "beside trailgate", "`trailgate sql` ms",
     ]
     for name, one in asked.items():
         own, duckdb, spark = (one.seconds[engine] for engine in ENGINES)
+        alone = one.seconds[ALONE]
         json = of_2015.seconds.get(name)
         yield [
-            name, f"{one.rows:,}", *(f"{seconds * 1e3:,.1f}" for seconds in (own, duckdb, spark)),
-            f"{own / duckdb:.2f}", " / ".join(f"{one.cpu[engine] * 1e3:.1f}" for engine in ENGINES[:2]),
+            name, f"{one.rows:,}", *(f"{seconds * 1e3:,.1f}" for seconds in (alone, own, duckdb, spark)),
+            f"{alone / duckdb:.2f}", f"{own / duckdb:.2f}", " / ".join(f"{one.cpu[engine] * 1e3:.1f}" for engine in ENGINES[:2]),
             f"{spark / own:,.0f}x",
             f"{json * 1e3:,.0f}" if json else "", f"{json / own:,.0f}x" if json else "",
             f"{one.one_shot * 1e3:,.0f}",

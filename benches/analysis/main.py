@@ -32,9 +32,9 @@ class Size:
     server: tuple
 
 
-WHOLE = Size(files=160, loading=1, asking=11, of_spark=2, backfill=(64, 256), server=(128, 4))
+WHOLE = Size(files=160, loading=1, asking=11, of_spark=2, backfill=(192, 256, 512), server=(128, 4))
 # that everything runs, and that all answer alike: no time is looked at
-SMALL = Size(files=6, loading=1, asking=1, of_spark=1, backfill=(64,), server=(16, 1))
+SMALL = Size(files=6, loading=1, asking=1, of_spark=1, backfill=(192,), server=(16, 1))
 
 
 @dataclass
@@ -67,9 +67,9 @@ def main():
     size = SMALL if given.small else WHOLE
     binary = Path(os.environ.get("TRAILGATE_BIN") or ROOT / "target/release/trailgate").absolute()
     generator = binary.parent / "examples/log_files"
-    for path in (binary, generator):
+    for path in (binary, generator, binary.parent / "examples/questions"):
         if not path.exists():
-            raise SystemExit(f"no {path}: build it by cargo build --features sql --bins --example log_files")
+            raise SystemExit(f"no {path}: build it by cargo build --features sql --bins --examples")
     with tempfile.TemporaryDirectory(prefix="trailgate-analysis-") as temporary:
         scratch = (given.scratch or Path(temporary)).resolve()
         shutil.rmtree(scratch / "log-files", ignore_errors=True)

@@ -98,9 +98,10 @@ def refusal(said):
 
 
 def told_backfill(peaks):
-    yield ["`--memory`", "peak MB", "seconds", "CPU s"]
+    yield ["`--memory`", "peak MB", "of it", "wanted", "seconds", "CPU s"]
     for limit, took in peaks.items():
-        yield [f"{limit}MB", f"{took.peak / 1e6:,.0f}", f"{took.wall:.1f}", f"{took.cpu:.1f}"]
+        peak = took.peak / 1e6
+        yield [f"{limit}MB", f"{peak:,.0f}", f"{peak / limit:.2f}", "≤ 1.00", f"{took.wall:.1f}", f"{took.cpu:.1f}"]
 
 
 def told_server(held):

@@ -1,6 +1,6 @@
 //! Queries, from their text to their answers.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{DataType, SchemaRef},
@@ -25,7 +25,9 @@ use super::{
     error::{Bounds, Error, Reason},
     files::Source,
     functions::{NoPlaces, Places, hold},
-    gate, guard,
+    gate,
+    gathered::gathered,
+    guard,
     options::Options,
     parameters::{Parameters, types},
     runtime::{Own, Threads},
@@ -365,10 +367,12 @@ impl Inner {
         if to.send(Piece::Schema(Arc::clone(&schema))).await.is_err() {
             return Ok(());
         }
-        let mut batches = execute_stream(physical, state.task_ctx()).map_err(of)?;
+        let batches = execute_stream(physical, state.task_ctx()).map_err(of)?;
+        let batches = batches.map(|batch| answer::batch(&batch?, &schema));
+        let mut batches = pin!(gathered(batches, &schema));
         while let Some(batch) = batches.next().await {
-            let batch = answer::batch(&batch.map_err(of)?, &schema).map_err(of)?;
-            if batch.num_rows() > 0 && to.send(Piece::Batch(batch)).await.is_err() {
+            let batch = batch.map_err(of)?;
+            if to.send(Piece::Batch(batch)).await.is_err() {
                 return Ok(());
             }
         }

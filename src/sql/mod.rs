@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod functions;
 mod gate;
+mod gathered;
 mod given;
 mod guard;
 mod nested;

@@ -73,7 +73,7 @@ pub(super) fn parse(text: &str, names: &mut Names) -> Result<Statement, Error> {
         return Err(Error::refused(wrong));
     }
     if let Some(word) = first_of_other(&tokens) {
-        return Err(not_for_reading(word));
+        return Err(not_for_reading(&word.to_uppercase()));
     }
     let mut places = 0;
     for TokenWithSpan { token, .. } in &mut tokens {

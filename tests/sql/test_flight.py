@@ -65,6 +65,11 @@ def test_tables_are_listed_with_their_columns(adbc):
     assert columns[0] == "eventTime" and columns[-3:] == ["account_id", "region", "date"]
     known = adbc.adbc_get_table_schema("console_logins")
     assert "mfa_used" in known.names
+    # as answers have them
+    for table in ["cloudtrail", "console_logins"]:
+        with adbc.cursor() as cursor:
+            cursor.execute(f"select * from {table} limit 1")
+            assert adbc.adbc_get_table_schema(table) == cursor.fetch_arrow_table().schema
     assert set(adbc.adbc_get_table_types()) == {"TABLE", "VIEW"}
     assert adbc.adbc_get_info()["vendor_name"] == "trailgate"
 
@@ -74,6 +79,10 @@ def test_tables_are_listed_with_their_columns(adbc):
     ("insert into cloudtrail select * from cloudtrail", "not for reading"),
     ("copy cloudtrail to '/tmp/x.parquet'", "not for reading"),
     ("create external table t stored as parquet location '/etc'", "SQL_"),
+    ("create external table t stored as csv location '/etc/passwd'", "CREATE is not for reading"),
+    ("vacuum cloudtrail", "not for reading"),
+    ("select * from public.cloudtrail", "no table trailgate.public.cloudtrail"),
+    ("select 1 where 'a' similar to '%(a|b)%'", "SIMILAR TO is not answered"),
     ("set datafusion.execution.batch_size = 1", "not for reading"),
     ("select * from '/etc/passwd'", "SQL_"),
     ("select * from read_parquet('/etc/passwd')", "SQL_"),
