@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Args;
 
-use super::report::{EXIT_USAGE, note};
+use super::{EXIT_USAGE, report::note};
 
 /// See the module.
 #[derive(Debug, Args)]

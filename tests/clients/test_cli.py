@@ -121,3 +121,11 @@ def test_a_call_limit_is_no_success(simulator, records):
             newest = [event.event_id for event in client.page(page_size=1000).events]
         got = [json.loads(line)["event_id"] for line in done.stdout.splitlines()]
         assert got == newest[: len(got)]
+
+
+def test_a_build_without_sql_says_what_it_lacks():
+    if "Ask the archive in SQL" in run("--help").stdout:
+        pytest.skip("this one has SQL")
+    for args in [("sql", "select 1", "-o", "csv"), ("report", "--help")]:
+        asked = run(*args)
+        assert asked.returncode == 64 and "--features sql" in asked.stderr, asked
