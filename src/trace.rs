@@ -192,6 +192,20 @@ impl Extractor for Metadata<'_> {
     }
 }
 
+/// Runs with a subscriber of spans, one thread at a time: what a callsite is known to be of
+/// interest to is shared by threads, and is wrong for a moment where another's changes.
+#[cfg(test)]
+pub(crate) fn with_subscriber<T>(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+    run: impl FnOnce() -> T,
+) -> T {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    tracing::subscriber::with_default(subscriber, run)
+}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry::trace::TracerProvider;
@@ -205,7 +219,7 @@ mod tests {
     fn traced<T>(run: impl FnOnce() -> T) -> T {
         let provider = SdkTracerProvider::builder().build();
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), run)
+        with_subscriber(tracing_subscriber::registry().with(spans), run)
     }
 
     fn headers(parent: &str, state: &str) -> HeaderMap {
@@ -260,7 +274,7 @@ mod tests {
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
         let lines = lines.with_filter(filter_fn(|metadata| metadata.target() != TARGET));
         let lines = tracing_subscriber::registry().with(lines);
-        tracing::subscriber::with_default(lines, || {
+        with_subscriber(lines, || {
             let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
             let span = call("a/b", &headers(&parent, "a=b"));
             assert!(span.is_disabled());

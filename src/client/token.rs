@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(parent(), None);
         let provider = SdkTracerProvider::builder().build();
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
+        trace::with_subscriber(tracing_subscriber::registry().with(spans), || {
             tracing::info_span!("caller").in_scope(|| {
                 let (trace, span) = trace::ids().unwrap();
                 assert_eq!(parent(), Some(format!("00-{trace}-{span}-01")));
