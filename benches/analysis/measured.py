@@ -1,11 +1,16 @@
 """What something takes: time, processor time, memory at most."""
 
+import contextlib
 import os
 import resource
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+
+
+# seconds between looks at what a process has resident
+LOOK = 0.005
 
 
 @dataclass
@@ -37,7 +42,8 @@ class Measured:
 
     def told(self):
         """As a process tells the one that asked it."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        # not ru_maxrss, which has what the process was that this one was forked from
+        peak = peak_of(os.getpid())
         return {"wall": self.wall, "cpu": self.cpu, "peak": peak + (peak_of(self.other) if self.other else 0)}
 
 
@@ -61,7 +67,13 @@ def run(*args, env=None, is_text=True):
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
         begun = time.perf_counter()
         process = subprocess.Popen([*map(str, args)], stdin=subprocess.DEVNULL, stdout=out, stderr=said, env=env)
-        _, status, used = os.wait4(process.pid, 0)
+        peak, ended = 0, 0
+        while not ended:
+            # it only grows: what is missed is that of the last moment
+            with contextlib.suppress(OSError, StopIteration):
+                peak = max(peak, peak_of(process.pid))
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            time.sleep(0 if ended else LOOK)
         wall = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
         texts = []
@@ -70,4 +82,4 @@ def run(*args, env=None, is_text=True):
             texts.append(file.read().decode(errors="replace"))
     if process.returncode != 0:
         raise SystemExit(f"{args[0]} {args[1]} ended with {process.returncode}: {texts[1][-2000:]}")
-    return texts[0] if is_text else None, Taken(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return texts[0] if is_text else None, Taken(wall, used.ru_utime + used.ru_stime, peak)
