@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 import trailgate_spark
 from trailgate_spark.errors import brief, is_of_spark
-from trailgate_spark.sql import find
+from trailgate_spark.sql import find, usual
 
 OUTPUTS = ("table", "csv", "json", "parquet")
 
@@ -57,7 +57,7 @@ def _list():
     for report in trailgate_spark.reports():
         print(f"{report.name}: {report.title}")
         for parameter in report.parameters:
-            default = "needed" if parameter.default is None else parameter.default
+            default = "needed" if parameter.default is None else f"default: {usual(parameter.default)}"
             values = f": {' or '.join(parameter.values)}" if parameter.values else ""
             print(f"    {parameter.name} ({parameter.type}{values}, {default}): {parameter.about}")
     return 0

@@ -1,5 +1,7 @@
 """Reports and views on the table `cloudtrail` of a session."""
 
+import datetime
+
 from . import sql
 from .errors import NoTable
 
@@ -22,7 +24,8 @@ def report(spark, name, **parameters):
     such as 2026-01-31, 2026-01-31T12:00:00Z or 7d.
     """
     wanted = sql.find(name)
-    values = sql.check(wanted, parameters)
+    now = datetime.datetime.now(sql.UTC)
+    values = sql.check(wanted, parameters, now)
     if not spark.catalog.tableExists("principal_activity"):
         raise NoTable("there is no view principal_activity: call table(spark, path) or log_files(spark, path) first")
     for function in wanted.functions:
@@ -31,5 +34,5 @@ def report(spark, name, **parameters):
                 f"report {name} needs the function {function}(address): "
                 "call places(spark, database) with a GeoIP database first, or register one"
             )
-    return spark.sql(wanted.sql, args=sql.complete(wanted, values))
+    return spark.sql(wanted.sql, args=sql.complete(wanted, values, now))
 

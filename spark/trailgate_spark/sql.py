@@ -136,7 +136,17 @@ def _default(text, now, known):
     return int(told["number"]) if told["number"] else told["text"]
 
 
-def check(report, given):
+def usual(text):
+    """A default in words, as it may be given: 7d, or 90 days before since."""
+    told = _DEFAULT.fullmatch(text)
+    if not told["moment"]:
+        return told["time"] or told["number"] or told["text"]
+    if told["name"]:
+        return f"{told['days']} days before {told['name']}" if told["days"] else told["name"]
+    return f"{told['days']}d" if told["days"] else "now"
+
+
+def check(report, given, now=None):
     """The values that were given for a report's parameters, each as its type has it."""
     known = {parameter.name: parameter for parameter in report.parameters}
     for name in given:
@@ -150,7 +160,7 @@ def check(report, given):
                 f"report {report.name} wants {parameter.name} ({parameter.about}): "
                 f"give it as {parameter.name}=..."
             )
-    now = datetime.datetime.now(UTC)
+    now = now or datetime.datetime.now(UTC)
     values = {name: value_of(known[name], value, now) for name, value in given.items() if value is not None}
     _ordered(values, complete(report, values, now))
     return values

@@ -257,10 +257,10 @@ def run(spark, capsys):
 def test_reports_are_listed(run):
     status, out, err = run("reports")
     assert (status, err) == (0, "")
-    assert "root_usage: Who used root\n    since (timestamp, now() - interval '90' day): from this time on\n" in out
+    assert "root_usage: Who used root\n    since (timestamp, default: 90d): from this time on\n" in out
     assert "    principal (string, needed): an ARN" in out
-    assert "    changes_only (string: no or yes, 'no'): 'yes': " in out
-    assert "    compare_from (timestamp, :since - interval '90' day): the time before" in out
+    assert "    changes_only (string: no or yes, default: no): 'yes': " in out
+    assert "    compare_from (timestamp, default: 90 days before since): the time before" in out
 
 
 def test_outputs(run, archive, events, tmp_path):
