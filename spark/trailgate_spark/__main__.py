@@ -113,7 +113,7 @@ def _print(frame, output):
     names = frame.columns
     if output == "json":
         for row in shown.toLocalIterator():
-            print(json.dumps(dict(zip(names, row)), ensure_ascii=False))
+            print(json.dumps(dict(zip(names, row)), ensure_ascii=False, default=_plain))
         return
     if output == "csv":
         lines = csv.writer(sys.stdout, lineterminator="\n")
@@ -143,6 +143,11 @@ def _guarded(field):
     breaks, starts = "';' || chr(9) || chr(13) || chr(10)", "chr(39) || '=+@-'"
     pattern = f"'(^|[' || {breaks} || '])([' || {starts} || '])'"
     return f"regexp_replace(`{field.name}`, {pattern}, '$1' || chr(39) || '$2') AS `{field.name}`"
+
+
+def _plain(cell):
+    # days; times are texts by now
+    return cell.isoformat()
 
 
 def _word(cell):

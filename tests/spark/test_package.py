@@ -263,6 +263,22 @@ def test_reports_are_listed(run):
     assert "    compare_from (timestamp, default: 90 days before since): the time before" in out
 
 
+@pytest.mark.parametrize("name", questions.QUESTIONS)
+def test_every_report_is_printed(run, archive, name):
+    if trailgate_spark.sql.find(name).functions:
+        pytest.skip("it needs a database of places")
+    given = questions.QUESTIONS[name][0]
+    given = [arg for parameter, value in given.items() for arg in ("-p", f"{parameter}={_given(value)}")]
+    status, out, err = run("report", name, "--archive", archive.root, *given, "-o", "json")
+    assert (status, err) == (0, "")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert told and all(isinstance(row, dict) for row in told)
+
+
+def _given(value):
+    return value.isoformat() if isinstance(value, datetime.datetime) else value
+
+
 def test_outputs(run, archive, events, tmp_path):
     asked = ["report", "failed_calls_by_principal", "--archive", archive.root, "-p", "since=2010-01-01"]
     wanted = questions.expected("failed_calls_by_principal", events, questions.EVER)
