@@ -364,7 +364,13 @@ impl Keeper {
         let mut spans = self.spans().clone();
         let now = self.feed.clock().now_secs();
         spans.note(&standing, &held.gaps, now);
-        let entry = Entry::of(&self.scopes.now(), &token, &spans, now);
+        // those that the token speaks of; before any is collected, those that will be
+        let served = self.scopes.now();
+        let told = standing.iter().map(|standing| &standing.scope);
+        let entry = match standing.is_empty() {
+            true => Entry::of(&*served, &token, &spans, now),
+            false => Entry::of(told, &token, &spans, now),
+        };
         let next = |before: Option<&Bytes>| entry.after(before.map(|before| &**before));
         let mut pause = PAUSES.0;
         loop {

@@ -32,7 +32,7 @@ class Size:
     server: tuple
 
 
-WHOLE = Size(files=160, loading=1, asking=11, of_spark=2, backfill=(192, 256, 512), server=(128, 4))
+WHOLE = Size(files=160, loading=1, asking=11, of_spark=2, backfill=(192, 256, 512, 1000), server=(128, 4))
 # that everything runs, and that all answer alike: no time is looked at
 SMALL = Size(files=6, loading=1, asking=1, of_spark=1, backfill=(192,), server=(16, 1))
 

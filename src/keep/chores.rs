@@ -11,7 +11,7 @@ use crate::{archive::Archive, clock::Clock};
 /// retention counts days.
 const SELDOM: Duration = Duration::from_secs(3 * 3600);
 
-/// How often what others wrote is looked for, a request each: what is loaded while a
+/// How often what others wrote is looked for, two requests each: what is loaded while a
 /// server runs is to be found soon.
 const FOLLOW: Duration = Duration::from_secs(15);
 

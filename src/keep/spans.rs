@@ -96,6 +96,11 @@ impl Spans {
         self.open.clear();
     }
 
+    /// Nothing tells how others go on.
+    pub(super) fn close_others(&mut self, is_known: impl Fn(&Scope) -> bool) {
+        self.open.retain(|scope| is_known(scope));
+    }
+
     /// The stretch that has `second`.
     pub(super) fn find(&self, scope: &Scope, second: i64) -> Option<TimeRange> {
         let spans = self.scopes.get(scope)?;

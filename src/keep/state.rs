@@ -3,7 +3,8 @@
 //!
 //! Servers of the same scopes have one position among them, the last committer's: it
 //! holds for all of them, since what it says is kept is in the archive that they share.
-//! Those of other scopes have their own, which a commit leaves as it is.
+//! Those of other scopes have their own, which a commit leaves as it is. What is complete
+//! is said of each scope once, by who keeps it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +16,12 @@ use crate::{event::Scope, feed::ResumeToken};
 
 /// The version of the form below.
 const VERSION: u32 = 2;
-/// The most positions: servers of so many different scopes. Of more, those are forgotten
-/// that were committed the longest time ago.
+/// The most positions: servers of so many different choices of scopes. Of more, those are
+/// forgotten that were committed the longest time ago.
 const MAX_KEEPERS: usize = 64;
+/// And their bytes, about: half of what a state may have, since it is written with each
+/// commit, and a choice of thousands of scopes has some 100 KB.
+const MAX_BYTES: usize = 8 << 20;
 /// After so many seconds a position is forgotten: CloudTrail has nothing from then on, for
 /// 90 days are what it keeps.
 const OLD: i64 = 90 * 86_400;
@@ -51,7 +55,9 @@ struct Versioned {
 #[derive(Serialize, Deserialize)]
 struct Form {
     version: u32,
-    keepers: Vec<Entry>,
+    /// Whoever kept it: what is complete is, whatever becomes of positions.
+    scopes: Vec<Written>,
+    keepers: Vec<Keeps>,
 }
 
 /// What version 1 had: one position, whoever's.
@@ -61,30 +67,47 @@ struct First {
     scopes: Vec<Written>,
 }
 
+/// Scopes, by their accounts.
+type Served = BTreeMap<String, BTreeSet<String>>;
+
 /// Where those stand who keep some scopes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Entry {
+struct Keeps {
     /// When it was committed, in seconds.
     at: i64,
-    /// The scopes, by their accounts.
-    serves: BTreeMap<String, BTreeSet<String>>,
+    serves: Served,
     token: String,
+}
+
+/// What a keeper says of itself.
+#[derive(Debug)]
+pub(super) struct Entry {
+    keeps: Keeps,
+    /// Of the scopes that it serves.
     scopes: Vec<Written>,
 }
 
 impl Entry {
     /// That of a keeper of these scopes at `at`.
-    pub(super) fn of(served: &[Scope], token: &ResumeToken, spans: &Spans, at: i64) -> Self {
-        let mut serves = BTreeMap::<String, BTreeSet<String>>::new();
-        for scope in served {
-            let regions = serves.entry(scope.account.to_string()).or_default();
-            regions.insert(scope.region.to_string());
-        }
+    pub(super) fn of<'a>(
+        served: impl IntoIterator<Item = &'a Scope>,
+        token: &ResumeToken,
+        spans: &Spans,
+        at: i64,
+    ) -> Self {
+        let names = served
+            .into_iter()
+            .map(|scope| (&*scope.account, &*scope.region));
+        let serves = by_account(names);
+        let mut scopes = spans.write();
+        scopes.retain(|written| has(&serves, written.scope()));
         Self {
-            at,
-            serves,
-            token: token.encode(),
-            scopes: spans.write(),
+            keeps: Keeps {
+                at,
+                serves,
+                token: token.encode(),
+            },
+            scopes,
         }
     }
 
@@ -93,93 +116,129 @@ impl Entry {
     /// # Errors
     /// If that is nothing that this version reads.
     pub(super) fn after(&self, before: Option<&[u8]>) -> Result<Bytes, String> {
-        let mut keepers = entries(before)?;
-        // whoever keeps no more than this one goes on from here just as well
-        keepers.retain(|other| !other.is_within(self) && other.at > self.at.saturating_sub(OLD));
-        keepers.sort_by_key(|other| other.at);
-        let surplus = (keepers.len() + 1).saturating_sub(MAX_KEEPERS);
-        keepers.drain(..surplus);
-        keepers.push(self.clone());
-        let form = Form {
-            version: VERSION,
-            keepers,
-        };
+        let mut form = read(before)?;
+        let own = &self.keeps;
+        form.scopes
+            .retain(|written| !has(&own.serves, written.scope()));
+        form.scopes.extend(self.scopes.iter().cloned());
+        for other in &mut form.keepers {
+            // a clock that was ahead, or nobody's: no position stays for ever
+            other.at = other.at.min(own.at);
+        }
+        let oldest = own.at.saturating_sub(OLD);
+        form.keepers
+            .retain(|other| other.serves != own.serves && other.at > oldest);
+        form.keepers.sort_by_key(|other| other.at);
+        let mut bytes = 0;
+        let newest = form.keepers.iter().rev();
+        let kept = newest.take(MAX_KEEPERS - 1).take_while(|other| {
+            bytes += other.bytes();
+            bytes <= MAX_BYTES
+        });
+        let surplus = form.keepers.len() - kept.count();
+        form.keepers.drain(..surplus);
+        form.keepers.push(own.clone());
         // names, numbers and strings: nothing that JSON has not
         Ok(serde_json::to_vec(&form).unwrap_or_default().into())
     }
+}
 
-    fn is_within(&self, other: &Self) -> bool {
-        self.serves.iter().all(|(account, regions)| {
-            let others = other.serves.get(account);
-            others.is_some_and(|others| regions.is_subset(others))
-        })
+impl Keeps {
+    /// How many of these scopes it has.
+    fn common(&self, served: &[Scope]) -> usize {
+        let served = served.iter();
+        let served = served.filter(|scope| has(&self.serves, (&scope.account, &scope.region)));
+        served.count()
     }
 
-    /// How many of these scopes it keeps.
-    fn common(&self, served: &[Scope]) -> usize {
-        let keeps = |scope: &&Scope| {
-            let regions = self.serves.get(&*scope.account);
-            regions.is_some_and(|regions| regions.contains(&*scope.region))
-        };
-        served.iter().filter(keeps).count()
+    /// Bytes that it takes, about.
+    fn bytes(&self) -> usize {
+        let names = self.serves.iter().map(|(account, regions)| {
+            let regions = regions.iter().map(|region| region.len() + 3);
+            account.len() + 6 + regions.sum::<usize>()
+        });
+        self.token.len() + 64 + names.sum::<usize>()
     }
 }
 
+fn by_account<'a>(names: impl IntoIterator<Item = (&'a str, &'a str)>) -> Served {
+    let mut served = Served::new();
+    for (account, region) in names {
+        let regions = served.entry(account.to_owned()).or_default();
+        regions.insert(region.to_owned());
+    }
+    served
+}
+
+fn has(served: &Served, (account, region): (&str, &str)) -> bool {
+    let regions = served.get(account);
+    regions.is_some_and(|regions| regions.contains(region))
+}
+
 impl State {
-    /// What a commit says to a keeper of these scopes: what was said last of most of
-    /// them. Nothing, if nothing was said of any.
+    /// What a commit says to a keeper of these scopes: the position of who kept the same;
+    /// else the newest of those who kept most of them. None, if nobody kept any.
     pub(super) fn of(
         text: Option<&[u8]>,
         digest: &[u8; 16],
         served: &[Scope],
     ) -> Result<Self, StateError> {
-        let entries = entries(text).map_err(StateError::Unreadable)?;
-        let nearest = entries
-            .into_iter()
-            .map(|entry| (entry.common(served), entry.at, entry))
-            .filter(|(common, ..)| *common > 0 || served.is_empty())
-            .max_by_key(|(common, at, _)| (*common, *at));
-        let Some((_, _, entry)) = nearest else {
-            return Ok(Self::default());
+        let form = read(text).map_err(StateError::Unreadable)?;
+        let mut spans = Spans::read(form.scopes);
+        let most = form.keepers.iter().map(|keeps| keeps.common(served)).max();
+        let most = most.unwrap_or(0);
+        let same = by_account(served.iter().map(|scope| (&*scope.account, &*scope.region)));
+        let keepers = form.keepers.into_iter();
+        let nearest = keepers
+            .filter(|keeps| {
+                let common = keeps.common(served);
+                2 * common >= most && (common > 0 || served.is_empty())
+            })
+            .max_by_key(|keeps| (keeps.serves == same, keeps.at));
+        let Some(keeps) = nearest else {
+            spans.close();
+            return Ok(Self { token: None, spans });
         };
-        let token = ResumeToken::decode(&entry.token, digest);
+        let token = ResumeToken::decode(&keeps.token, digest);
         let token = token.map_err(|error| {
             StateError::Unreadable(format!("has a resume token that cannot be read ({error})"))
         })?;
+        // of others the token does not say how they go on
+        spans.close_others(|scope| has(&keeps.serves, (&scope.account, &scope.region)));
         Ok(Self {
             token: Some(token),
-            spans: Spans::read(entry.scopes),
+            spans,
         })
     }
 }
 
 /// All that a commit says; nothing, if there was none.
-fn entries(text: Option<&[u8]>) -> Result<Vec<Entry>, String> {
+fn read(text: Option<&[u8]>) -> Result<Form, String> {
     let Some(text) = text else {
-        return Ok(Vec::new());
+        return Ok(Form {
+            version: VERSION,
+            scopes: Vec::new(),
+            keepers: Vec::new(),
+        });
     };
     let other = |error: serde_json::Error| format!("is not what it should be ({error})");
     let Versioned { version } = serde_json::from_slice(text).map_err(other)?;
     match version {
         1 => {
             let First { token, scopes } = serde_json::from_slice(text).map_err(other)?;
-            let mut serves = BTreeMap::<String, BTreeSet<String>>::new();
-            for (account, region) in scopes.iter().map(Written::scope) {
-                let regions = serves.entry(account.to_owned()).or_default();
-                regions.insert(region.to_owned());
-            }
-            // when it was committed is not told: anyone's is newer
-            Ok(vec![Entry {
-                at: 0,
-                serves,
+            let keeps = Keeps {
+                // when it was committed is not told: not later than what comes next
+                at: i64::MAX,
+                serves: by_account(scopes.iter().map(Written::scope)),
                 token,
+            };
+            Ok(Form {
+                version: VERSION,
                 scopes,
-            }])
+                keepers: vec![keeps],
+            })
         }
-        VERSION => {
-            let Form { keepers, .. } = serde_json::from_slice(text).map_err(other)?;
-            Ok(keepers)
-        }
+        VERSION => serde_json::from_slice(text).map_err(other),
         _ => Err(format!(
             "has version {version}, and {VERSION} is the newest that is known"
         )),
@@ -193,10 +252,32 @@ mod tests {
     const DIGEST: [u8; 16] = [7; 16];
 
     fn entry(at: i64, scopes: &[(&str, &str)]) -> Entry {
-        let served = served(scopes);
-        let spans = Spans::default();
         let token = ResumeToken::at(DIGEST, at);
-        Entry::of(&served, &token, &spans, at)
+        Entry::of(&served(scopes), &token, &spans(at, scopes), at)
+    }
+
+    /// All is kept from a hundred seconds before on.
+    fn spans(at: i64, scopes: &[(&str, &str)]) -> Spans {
+        let written = scopes.iter().map(|(account, region)| {
+            let from = at - 100;
+            let text = format!(
+                r#"{{"account":"{account}","region":"{region}","open":true,"spans":[[{from},{at}]]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        });
+        Spans::read(written.collect())
+    }
+
+    /// When a scope is known to be complete to.
+    fn kept_to(
+        text: Option<&Bytes>,
+        as_of: &[(&str, &str)],
+        (account, region): (&str, &str),
+        at: i64,
+    ) -> Option<i64> {
+        let state = State::of(text.map(|text| &**text), &DIGEST, &served(as_of)).unwrap();
+        let span = state.spans.find(&Scope::new(account, region), at - 1);
+        span.map(|span| span.to)
     }
 
     fn served(scopes: &[(&str, &str)]) -> Vec<Scope> {
@@ -227,6 +308,7 @@ mod tests {
     #[test]
     fn servers_of_different_scopes_have_positions_of_their_own() {
         let text = after(&[entry(10, &[A]), entry(20, &[C]), entry(30, &[A])]);
+        assert_eq!(read(text.as_deref()).unwrap().keepers.len(), 2);
         assert_eq!(from(text.as_ref(), &[A]), Some(30));
         assert_eq!(from(text.as_ref(), &[C]), Some(20));
         // one that begins
@@ -238,16 +320,46 @@ mod tests {
 
     #[test]
     fn scopes_that_came_or_went_do_not_take_the_position_away() {
-        let text = after(&[entry(10, &[A, B]), entry(20, &[C])]);
-        assert_eq!(from(text.as_ref(), &[A]), Some(10));
-        assert_eq!(from(text.as_ref(), &[A, B, C]), Some(10));
-        // what is kept by who keeps more is said once
-        let text = after(&[entry(10, &[A]), entry(20, &[C]), entry(30, &[A, B])]);
-        assert_eq!(entries(text.as_deref()).unwrap().len(), 2);
-        assert_eq!(from(text.as_ref(), &[A]), Some(30));
-        let text = after(&[entry(10, &[A, B]), entry(20, &[A])]);
-        assert_eq!(from(text.as_ref(), &[A]), Some(20));
-        assert_eq!(from(text.as_ref(), &[B]), Some(10));
+        let text = after(&[entry(1_010, &[A, B]), entry(1_020, &[C])]);
+        assert_eq!(from(text.as_ref(), &[A]), Some(1_010));
+        assert_eq!(from(text.as_ref(), &[A, B, C]), Some(1_020));
+        // the own one is gone on with, also where others kept the same since
+        let text = after(&[
+            entry(1_010, &[A]),
+            entry(1_020, &[C]),
+            entry(1_030, &[A, B]),
+        ]);
+        assert_eq!(from(text.as_ref(), &[A]), Some(1_010));
+        assert_eq!(from(text.as_ref(), &[B]), Some(1_030));
+        let text = after(&[entry(1_010, &[A, B, C]), entry(1_020, &[A, B])]);
+        assert_eq!(from(text.as_ref(), &[A, C]), Some(1_020));
+    }
+
+    #[test]
+    fn what_is_complete_stays_so_whoever_kept_it() {
+        let text = after(&[entry(1_010, &[A]), entry(1_020, &[B]), entry(1_030, &[C])]);
+        let all: &[(&str, &str)] = &[A, B, C];
+        for (scope, at) in [(A, 1_010), (B, 1_020), (C, 1_030)] {
+            assert_eq!(kept_to(text.as_ref(), all, scope, at), Some(at));
+        }
+        // also where the position was forgotten
+        let later = entry(1_000 + 2 * OLD, &[B]).after(text.as_deref()).unwrap();
+        assert_eq!(from(Some(&later), &[A]), None);
+        assert_eq!(kept_to(Some(&later), &[A], A, 1_010), Some(1_010));
+        // who keeps a scope says what is complete of it, and only then that it goes on
+        let state = State::of(text.as_deref(), &DIGEST, &served(&[A, B])).unwrap();
+        let mut spans = state.spans;
+        assert_eq!(state.token.map(|token| token.issued_at()), Some(1_020));
+        let stands = |(account, region): (&str, &str)| crate::feed::Standing {
+            scope: Scope::new(account, region),
+            settled: 2_000,
+            is_replayed: false,
+        };
+        spans.note(&[stands(A), stands(B)], &[], 2_000);
+        let found = |(account, region): (&str, &str)| {
+            spans.find(&Scope::new(account, region), 1_500).is_some()
+        };
+        assert!(!found(A) && found(B));
     }
 
     #[test]
@@ -257,7 +369,7 @@ mod tests {
             .map(|number| entry(number, &[(&account(number), "us-east-1")]))
             .collect();
         let text = after(&many);
-        assert_eq!(entries(text.as_deref()).unwrap().len(), MAX_KEEPERS);
+        assert_eq!(read(text.as_deref()).unwrap().keepers.len(), MAX_KEEPERS);
         assert_eq!(
             from(text.as_ref(), &[(&account(36), "us-east-1")]),
             Some(36)
@@ -269,17 +381,48 @@ mod tests {
     }
 
     #[test]
+    fn positions_of_many_scopes_are_bounded_in_bytes() {
+        let regions: Vec<_> = (0..30).map(|number| format!("us-east-{number}")).collect();
+        let accounts: Vec<_> = (0..600).map(|number| format!("{number:012}")).collect();
+        let mut text = None;
+        for turn in 0..60 {
+            // an account less each time
+            let scopes = accounts.iter().skip(turn).flat_map(|account| {
+                let regions = regions.iter();
+                regions.map(move |region| Scope::new(account, region))
+            });
+            let scopes: Vec<_> = scopes.collect();
+            let at = i64::try_from(turn).unwrap();
+            let token = ResumeToken::at(DIGEST, at);
+            let entry = Entry::of(&scopes, &token, &Spans::default(), at);
+            text = Some(entry.after(text.as_deref()).unwrap());
+        }
+        let text = text.unwrap();
+        assert!(text.len() < 2 * MAX_BYTES, "{}", text.len());
+        let keepers = read(Some(&text)).unwrap().keepers;
+        assert!(
+            keepers.len() > 10 && keepers.len() < 60,
+            "{}",
+            keepers.len()
+        );
+        assert_eq!(keepers.last().map(|keeps| keeps.at), Some(59));
+    }
+
+    #[test]
     fn the_first_version_is_gone_on_with() {
-        let token = ResumeToken::at(DIGEST, 5).encode();
+        let at = 1_800_000_000;
+        let token = ResumeToken::at(DIGEST, at).encode();
         let text = format!(
             r#"{{"version":1,"token":"{token}","scopes":[{{"account":"{}","region":"{}","open":true,"spans":[[1,4]]}}]}}"#,
             A.0, A.1
         );
         let text = Bytes::from(text);
-        assert_eq!(from(Some(&text), &[A]), Some(5));
+        assert_eq!(from(Some(&text), &[A]), Some(at));
         assert_eq!(from(Some(&text), &[C]), None);
-        let next = entry(20, &[C]).after(Some(&text)).unwrap();
-        assert_eq!(from(Some(&next), &[C]), Some(20));
+        let next = entry(at + 20, &[C]).after(Some(&text)).unwrap();
+        assert_eq!(from(Some(&next), &[C]), Some(at + 20));
+        assert_eq!(from(Some(&next), &[A]), Some(at));
+        assert_eq!(kept_to(Some(&next), &[A], A, 3), Some(4));
     }
 
     #[test]

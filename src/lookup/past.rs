@@ -168,6 +168,16 @@ impl PastTerms {
     }
 
     pub(super) async fn read(&self, range: TimeRange, downward: bool) -> Read {
+        // of the version that is read, not of one that comes meanwhile
+        let complete = |range: TimeRange| {
+            let last = range.to.checked_sub(1);
+            last.and_then(|last| self.past.complete(&self.told.scope, last))
+        };
+        let end = match downward {
+            true => range.to,
+            false => range.from.saturating_add(1),
+        };
+        let before = complete(TimeRange::new(range.from, end));
         let page = match self.past.read(&self.told.scope, range, downward).await {
             Ok(page) => page,
             Err(error) => return Read::Failed(error),
@@ -187,11 +197,12 @@ impl PastTerms {
         let began = Timestamp::from_second(range.to).unwrap_or(Timestamp::MAX);
         let horizon = SignedDuration::try_from(self.horizon).unwrap_or(SignedDuration::MAX);
         let began = began.saturating_add(horizon).unwrap_or(Timestamp::MAX);
-        let complete = range.to.checked_sub(1);
-        let complete = complete.and_then(|last| self.past.complete(&self.told.scope, last));
+        let covers =
+            |it: Option<TimeRange>| it.is_some_and(|it| it.from <= range.from && range.to <= it.to);
         Read::Page {
             key,
-            is_proven: complete.is_some_and(|complete| complete.from <= range.from),
+            // it may have been taken back as well
+            is_proven: covers(before) && covers(complete(range)),
             commit: Arc::new(Commit {
                 range,
                 began,

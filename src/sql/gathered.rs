@@ -79,7 +79,7 @@ impl<S: Stream<Item = Result<RecordBatch>>> Gathering<S> {
             if self.held.is_empty() {
                 self.since = Instant::now();
             }
-            self.bytes += batch.get_array_memory_size();
+            self.bytes += bytes_of(&batch);
             self.held.push(batch);
         }
         Ok(())
@@ -96,6 +96,16 @@ impl<S: Stream<Item = Result<RecordBatch>>> Gathering<S> {
             }
         }
     }
+}
+
+/// Bytes of the values in it: others' in the same buffers are not.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size());
+    // what cannot be told is as large as its buffers
+    bytes
+        .sum::<std::result::Result<usize, _>>()
+        .unwrap_or_else(|_| batch.get_array_memory_size())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! that nobody is there.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -47,8 +47,8 @@ impl Spill {
                 Err(error) => return Err(error),
             };
             // where there are no locks nothing is swept either
-            let _ = locked.try_lock();
-            if !lock.exists() {
+            let is_swept = matches!(locked.try_lock(), Err(TryLockError::WouldBlock));
+            if is_swept || !lock.exists() {
                 continue;
             }
             let folder = parent.join(name);
@@ -105,6 +105,10 @@ fn sweep(parent: &Path) {
         let Some(name) = name.filter(|name| name.starts_with(PREFIX)) else {
             continue;
         };
+        // whoever may write there may leave a pipe, which to open would take for ever
+        if !entry.file_type().is_ok_and(|of| of.is_file()) {
+            continue;
+        }
         let Ok(lock) = File::open(entry.path()) else {
             continue;
         };

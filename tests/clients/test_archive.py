@@ -136,8 +136,7 @@ def test_what_is_kept_answers_after_a_restart_without_a_request(tmp_path):
         if not states:
             return 0
         newest = max(states, key=lambda path: int(path.stem.split("-")[1]))
-        [keeper] = json.loads(newest.read_text())["keepers"]
-        scopes = keeper["scopes"]
+        scopes = json.loads(newest.read_text())["scopes"]
         return min((scope["spans"][-1][1] for scope in scopes), default=0)
 
     options = ("--account", ACCOUNT, "--region", REGION, "--live", "4")

@@ -22,7 +22,7 @@ use datafusion::{
 
 use crate::sql::error::Error;
 
-/// The most that a function may make of a batch, in bytes: its records are some 16 MB,
+/// The most that a function may make of a batch, in bytes: its records are some 2 MB,
 /// and this is what a thread may hold beside its share.
 pub(crate) const MOST: u64 = 128 << 20;
 
