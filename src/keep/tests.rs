@@ -193,6 +193,12 @@ async fn pass(seconds: u64) {
 }
 
 impl Process {
+    /// Puts events into the archive, as a backfill does.
+    async fn load(&self, events: &[Arc<Event>]) {
+        let archive = self.keeper.archive();
+        archive.commit(events, None).await.unwrap();
+    }
+
     /// Asks for all from so many seconds after the start.
     async fn ask(&self, world: &World, order: Order, field: Option<&str>) -> crate::lookup::Answer {
         let window = TimeRange::new(world.start, world.clock.now_secs());
@@ -423,12 +429,7 @@ async fn what_was_loaded_is_found_wherever_the_time_ends_that_is_asked_for() {
         ))
     };
     let events = [loaded(0, at(30)), loaded(1, at(30) + 60), loaded(2, at(21))];
-    process
-        .keeper
-        .archive()
-        .commit(&events, None)
-        .await
-        .unwrap();
+    process.load(&events).await;
     for (from, to, wanted) in [
         (at(30) - 60, at(30) + 120, vec![0, 1]),
         // days without events are at its end, in it, and at its start
@@ -460,12 +461,7 @@ async fn what_was_loaded_is_found_wherever_the_time_ends_that_is_asked_for() {
     }
     // what is loaded later is found as well, whatever was asked before
     let events = [loaded(3, at(15)), loaded(4, at(30) + 61)];
-    process
-        .keeper
-        .archive()
-        .commit(&events, None)
-        .await
-        .unwrap();
+    process.load(&events).await;
     for order in [Order::OldestFirst, Order::NewestFirst] {
         let window = TimeRange::new(at(60), at(10));
         let answer = process.ask_of(&world, window, order, None).await;

@@ -147,14 +147,35 @@ impl Terms<'_> {
         }
     }
 
-    /// Covers a page that was read of what is kept for good.
-    pub(super) fn cover(&self, key: &Key, commit: &Commit) {
-        let Commit {
-            range,
-            began,
-            events,
-        } = commit;
-        self.coverage.insert(key, *range, *began, events);
+    /// Reads some of what is kept for good, as [`PastTerms::read`], and covers it if it is
+    /// proven; `None`: the deadline came.
+    pub(super) async fn read_past(
+        &self,
+        past: &PastTerms,
+        range: TimeRange,
+        downward: bool,
+    ) -> Option<Read> {
+        let read = timeout_at(self.deadline, past.read(range, downward)).await;
+        let read = read.ok()?;
+        match &read {
+            Read::Page {
+                key,
+                commit,
+                is_proven: true,
+            } => {
+                let Commit {
+                    range,
+                    began,
+                    events,
+                } = &**commit;
+                self.coverage.insert(key, *range, *began, events);
+            }
+            Read::Failed(error) => {
+                tracing::warn!(%error, %range, "the archive cannot be read");
+            }
+            Read::Page { .. } | Read::Unfit(_) => {}
+        }
+        Some(read)
     }
 
     /// The stretch around `second` that is kept for good.
@@ -358,18 +379,11 @@ impl<'a, 'b> Descent<'a, 'b> {
             return self.without_past(error);
         }
         let range = TimeRange::new(kept.from.max(aim.from), self.at);
-        let Ok(read) = timeout_at(terms.deadline, past.read(range, true)).await else {
+        let Some(read) = terms.read_past(past, range, true).await else {
             return Some(Some(Stop::Deadline));
         };
         match read {
-            Read::Page {
-                key,
-                commit,
-                is_proven,
-            } => {
-                if is_proven {
-                    terms.cover(&key, &commit);
-                }
+            Read::Page { key, commit, .. } => {
                 self.get(key, commit, Source::Archive);
                 Some(None)
             }
@@ -378,7 +392,6 @@ impl<'a, 'b> Descent<'a, 'b> {
                 None
             }
             Read::Failed(error) => {
-                tracing::warn!(%error, %range, "the archive cannot be read");
                 let stop = self.without_past(&error);
                 self.broken = Some(error);
                 stop

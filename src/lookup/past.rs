@@ -168,16 +168,14 @@ impl PastTerms {
     }
 
     pub(super) async fn read(&self, range: TimeRange, downward: bool) -> Read {
+        // the page has it, however short it is
+        let nearest = match downward {
+            true => range.to.saturating_sub(1),
+            false => range.from,
+        };
+        let complete = || self.past.complete(&self.told.scope, nearest);
         // of the version that is read, not of one that comes meanwhile
-        let complete = |range: TimeRange| {
-            let last = range.to.checked_sub(1);
-            last.and_then(|last| self.past.complete(&self.told.scope, last))
-        };
-        let end = match downward {
-            true => range.to,
-            false => range.from.saturating_add(1),
-        };
-        let before = complete(TimeRange::new(range.from, end));
+        let before = complete();
         let page = match self.past.read(&self.told.scope, range, downward).await {
             Ok(page) => page,
             Err(error) => return Read::Failed(error),
@@ -202,7 +200,7 @@ impl PastTerms {
         Read::Page {
             key,
             // it may have been taken back as well
-            is_proven: covers(before) && covers(complete(range)),
+            is_proven: covers(before) && covers(complete()),
             commit: Arc::new(Commit {
                 range,
                 began,

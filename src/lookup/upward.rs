@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::walk::Commit;
 use super::{
@@ -53,23 +53,9 @@ impl Terms<'_> {
     async fn read_past_up(&self, at: i64, to: i64) -> Option<(Key, Arc<Commit>)> {
         let (kept, past) = (self.kept(at)?, self.past.as_ref()?);
         let range = TimeRange::new(at, kept.to.min(to));
-        let read = timeout_at(self.deadline, past.read(range, false)).await;
-        match read.ok()? {
-            Read::Page {
-                key,
-                commit,
-                is_proven,
-            } => {
-                if is_proven {
-                    self.cover(&key, &commit);
-                }
-                Some((key, commit))
-            }
-            Read::Unfit(_) => None,
-            Read::Failed(error) => {
-                tracing::warn!(%error, %range, "the archive cannot be read");
-                None
-            }
+        match self.read_past(past, range, false).await? {
+            Read::Page { key, commit, .. } => Some((key, commit)),
+            Read::Unfit(_) | Read::Failed(_) => None,
         }
     }
 
